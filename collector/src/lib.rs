@@ -1,1 +1,11 @@
-//! Stub.
+//! The `segments` server: intake, store, projector, jobs and pages beside PostgreSQL.
+
+pub mod cli;
+pub mod http;
+pub mod import;
+pub mod intake;
+pub mod postgres;
+mod projector;
+mod secrets;
+pub mod serve;
+pub mod store;

@@ -1,1 +1,40 @@
-//! Stub.
+//! The dashboard: a pure function from report values to HTML. No IO and no clock, so that whole pages are tested
+//! without a server.
+//!
+//! Pages keep to a Content-Security-Policy without inline script and style; everything that came from visitors is
+//! escaped, and none of it is ever an address that can be followed. Forms are plain HTML; htmx and charts are added
+//! where scripts run.
+
+mod chart;
+mod entry;
+mod format;
+mod live;
+mod overview;
+mod people;
+mod problem;
+mod reference;
+mod segments;
+mod setup;
+mod shell;
+mod words;
+
+pub use entry::{LoginForm, LoginProblem, WelcomeForm, login, welcome};
+pub use live::{live, live_fragment};
+pub use overview::overview;
+pub use people::{people, profile};
+pub use problem::{Problem, problem, problem_outside};
+pub use reference::definitions;
+pub use segments::{members, segments};
+pub use setup::{SetupForm, setup, setup_state};
+pub use shell::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
+
+/// Why a page could not be written; it is a defect of ours and never the visitor's fault.
+pub use askama::Error as RenderError;
+
+/// A page or a part of one.
+pub type Rendered = Result<String, RenderError>;
+
+/// The Content-Security-Policy that every page is written for.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     font-src 'self'";

@@ -193,3 +193,66 @@ pub struct OrderError {
     /// What is wrong with it.
     pub reason: crate::money::MoneyError,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::MoneyError;
+    use serde_json::json;
+
+    const EVENT_ID: Uuid = Uuid::from_u128(7);
+
+    fn read(properties: Value) -> Result<Option<PlacedOrder>, OrderError> {
+        let Value::Object(properties) = properties else { panic!("properties are an object") };
+        PlacedOrder::read(ORDER_COMPLETED, &properties, EVENT_ID, Currency::EUR)
+    }
+
+    fn order(order_id: &str, total: Option<(i64, Currency)>) -> Result<Option<PlacedOrder>, OrderError> {
+        let total = total.map(|(minor, currency)| Money { minor, currency });
+        Ok(Some(PlacedOrder { order_id: order_id.into(), total }))
+    }
+
+    #[test]
+    fn an_order_is_read_from_the_words_that_shops_use() {
+        let euros = Some((2_933, Currency::EUR));
+        assert_eq!(read(json!({"order_id": "A1", "total": 29.33})), order("A1", euros));
+        assert_eq!(read(json!({"orderId": 1001, "revenue": "29.33"})), order("1001", euros));
+        assert_eq!(
+            read(json!({"id": " A1 ", "value": 29.33, "currency": "usd"})),
+            order("A1", Some((2_933, Currency::USD)))
+        );
+        // The specification's own word before its neighbours.
+        assert_eq!(read(json!({"id": "no", "order_id": "A1", "value": 1, "total": 29.33})), order("A1", euros));
+    }
+
+    #[test]
+    fn what_an_order_leaves_out_is_filled_in_or_left_open() {
+        assert_eq!(read(json!({})), order(&EVENT_ID.to_string(), None));
+        let blank = json!({"order_id": "", "orderId": null, "id": "A1", "total": " ", "currency": null});
+        assert_eq!(read(blank), order("A1", None));
+        assert_eq!(read(json!({"order_id": "A1", "total": 0})), order("A1", Some((0, Currency::EUR))));
+    }
+
+    #[test]
+    fn an_amount_or_currency_that_is_none_is_named() {
+        let error = read(json!({"order_id": "A1", "revenue": "much"})).unwrap_err();
+        assert_eq!((error.property, error.reason), ("revenue", MoneyError::Amount));
+        assert_eq!(error.to_string(), "revenue: an amount is a decimal number, for example 19.90");
+        assert_eq!(read(json!({"total": 1e300})).unwrap_err().reason, MoneyError::Range);
+        let error = read(json!({"total": 1, "currency": "Euro"})).unwrap_err();
+        assert_eq!((error.property, error.reason), ("currency", MoneyError::Currency));
+    }
+
+    #[test]
+    fn other_events_report_no_order() {
+        let Value::Object(properties) = json!({"order_id": "A1", "total": "much"}) else { panic!("an object") };
+        assert_eq!(PlacedOrder::read("Order Refunded", &properties, EVENT_ID, Currency::EUR), Ok(None));
+        assert_eq!(PlacedOrder::read("order completed", &properties, EVENT_ID, Currency::EUR), Ok(None));
+    }
+
+    #[test]
+    fn a_trusted_word_outranks_a_browsers() {
+        assert!(Trust::Trusted > Trust::Browser);
+        assert_eq!(serde_json::to_value(Trust::Browser).unwrap(), json!("browser"));
+    }
+}

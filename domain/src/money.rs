@@ -154,6 +154,7 @@ impl Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn usd(text: &str) -> Result<i64, MoneyError> {
         Money::parse(text, Currency::USD).map(|m| m.minor)
@@ -191,6 +192,61 @@ mod tests {
     fn decimals_read_back() {
         for text in ["0.00", "0.05", "-12.30", "1234567.89"] {
             assert_eq!(Money::parse(text, Currency::USD).unwrap().decimal(), text);
+        }
+    }
+
+    #[test]
+    fn amounts_end_at_the_limit() {
+        assert_eq!(usd("10000000000000"), Ok(Money::MAX_MINOR));
+        assert_eq!(usd("-10000000000000.00"), Ok(-Money::MAX_MINOR));
+        assert_eq!(usd("10000000000000.01"), Err(MoneyError::Range));
+        assert_eq!(usd("9999999999999.995"), Ok(Money::MAX_MINOR));
+    }
+
+    #[test]
+    fn a_currency_is_three_letters() {
+        assert_eq!(" eur ".parse(), Ok(Currency::EUR));
+        assert_eq!(Currency::EUR.to_string(), "EUR");
+        for text in ["", "EU", "EURO", "E1R", "€", "E R"] {
+            assert_eq!(text.parse::<Currency>(), Err(MoneyError::Currency), "{text}");
+        }
+        assert_eq!(serde_json::to_string(&Currency::USD).unwrap(), "\"USD\"");
+        assert_eq!(serde_json::from_str::<Currency>("\"usd\"").unwrap(), Currency::USD);
+        assert!(serde_json::from_str::<Currency>("\"dollar\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_amount_reads_back_in_every_currency(
+            minor in -Money::MAX_MINOR..=Money::MAX_MINOR,
+            code in prop::sample::select(vec!["USD", "JPY", "KWD"]),
+        ) {
+            let money = Money { minor, currency: code.parse().unwrap() };
+            prop_assert_eq!(Money::parse(&money.decimal(), money.currency), Ok(money));
+        }
+
+        #[test]
+        fn an_amount_is_what_long_arithmetic_makes_of_it(
+            whole in 0..1_000_000_i128,
+            fraction in 0..100_000_i128,
+            exponent in -8..=3_i32,
+            negative in prop::bool::ANY,
+        ) {
+            // whole.fraction × 10^exponent, in millionths of a billionth of a cent.
+            let unit = 10_i128.pow(15);
+            let parts = (whole * 100_000 + fraction) * unit * 100 / 100_000;
+            let cents = if exponent < 0 { parts / 10_i128.pow(-exponent as u32) } else { parts * 10_i128.pow(exponent as u32) };
+            let rounded = i64::try_from((cents + unit / 2) / unit).unwrap();
+            let sign = if negative { "-" } else { "" };
+            let expected = if negative { -rounded } else { rounded };
+            prop_assert_eq!(usd(&format!("{sign}{whole}.{fraction:05}e{exponent}")), Ok(expected));
+        }
+
+        #[test]
+        fn any_text_is_an_amount_or_an_error(text in "[-+0-9.eE ]{0,40}|\\PC{0,20}") {
+            if let Ok(minor) = usd(&text) {
+                prop_assert!(minor.abs() <= Money::MAX_MINOR);
+            }
         }
     }
 }

@@ -8,7 +8,28 @@
 //! Records are length-prefixed and their fields tagged, so that an old collector skips what a new tracker adds;
 //! a record that cannot be read becomes an error of its own and never takes its neighbours along.
 
+mod decode;
+mod encode;
+#[cfg(feature = "json")]
+mod json;
+mod record;
+
 use std::borrow::Cow;
+use std::fmt;
+
+pub use decode::decode;
+pub use encode::{encode, encode_event, encode_header};
+pub use record::{id_time_ms, record_id, shift_id, shift_ids, split_record};
+
+/// The first bytes of the binary form; the byte after them is [`FORMAT_VERSION`].
+pub const MAGIC: [u8; 3] = *b"SEG";
+
+/// The version of both forms. It changes only when an old reader could not skip what is new.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// Most records one batch may have. A record can be one byte on the wire and some hundred in memory, so that without
+/// a limit a small hostile body would become a large allocation; trackers send a few hundred at most.
+pub const MAX_RECORDS: usize = 10_000;
 
 /// A 128-bit id: a uuid v7 minted by the tracker (events, page loads) or a random visitor id.
 pub type Id = [u8; 16];
@@ -26,6 +47,9 @@ pub struct Batch<'a> {
     pub signals: Signals,
     /// Version of the tracker's release, for example `1`.
     pub tracker_version: u16,
+    /// Events this tracker has lost since the page was loaded and before this batch: over the queue's limits, or
+    /// finally refused.
+    pub dropped: u32,
     /// What the device says of itself; empty or zero where unknown.
     pub device: Device<'a>,
     /// What happened, oldest first; a record that could not be read keeps its place as an error.
@@ -157,3 +181,29 @@ pub struct DecodeError {
     /// What was expected there.
     pub expected: &'static str,
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownKind => "kind of record is unknown to this version",
+            Self::Malformed => "record is cut off, lacks a field or has one of the wrong type",
+            Self::BadText => "text is not valid UTF-8 or has a lone surrogate",
+        })
+    }
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault.fmt(f)
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: expected {}", self.at, self.expected)
+    }
+}
+
+impl std::error::Error for DecodeError {}

@@ -1,0 +1,354 @@
+//! The command line.
+
+use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
+use crate::intake::limits::Rate;
+use crate::postgres::{self, EmbeddedPostgres};
+use crate::serve::{self, Role, Settings};
+use crate::store::Store;
+use crate::store::sites::{NewSite, TagConsent};
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// One profile per person, every profile in its segments: the whole server beside PostgreSQL.
+#[derive(Parser)]
+#[command(name = "segments", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    database: Database,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the data is. With neither, the embedded PostgreSQL in the default data folder is used.
+#[derive(Args)]
+struct Database {
+    /// Data folder of the embedded PostgreSQL.
+    #[arg(long, global = true, env = "SEGMENTS_DATA", value_name = "DIR", conflicts_with = "database_url")]
+    data: Option<PathBuf>,
+    /// PostgreSQL 14 or newer to use instead of the embedded one, as a libpq URL.
+    #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server until it is stopped by SIGTERM or Ctrl-C.
+    Serve(Serve),
+    /// Brings the database's schema to this version; `serve` does so by itself.
+    Migrate,
+    /// Sites: a business's pages, shop and newsletter, whose people are one population.
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// People who may log in to the dashboard.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Brings data in from files.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Computes every projection anew from the events and reports what was different.
+    Rebuild(Rebuild),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Address and port to listen on.
+    #[arg(long, env = "SEGMENTS_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Port to listen on, on all addresses, as platforms that run containers set it.
+    #[arg(long, env = "PORT", conflicts_with = "listen")]
+    port: Option<u16>,
+    /// Which parts to run.
+    #[arg(long, env = "SEGMENTS_ROLE", value_enum, default_value = "all")]
+    role: Role,
+    /// The server's address as visitors know it, for example https://s.shop.example.
+    #[arg(long, env = "SEGMENTS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Proxy in front of the server whose X-Forwarded-For is believed; can be given several times.
+    #[arg(long, env = "SEGMENTS_TRUSTED_PROXY", value_name = "ADDRESS", value_delimiter = ',')]
+    trusted_proxy: Vec<IpAddr>,
+    /// Events per second that one address may send with a public key; 0 for no limit.
+    #[arg(long, env = "SEGMENTS_ADDRESS_RATE", default_value_t = ADDRESS_RATE.per_second)]
+    address_rate: u32,
+    /// Events per second that one key may send; 0 for no limit.
+    #[arg(long, env = "SEGMENTS_KEY_RATE", default_value_t = KEY_RATE.per_second)]
+    key_rate: u32,
+    /// Loads the demo on first start and serves its shop at /demo/.
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Subcommand)]
+enum SiteCommand {
+    /// Makes a site and prints its keys and its script tag.
+    Add {
+        /// A name of 1 to 100 characters.
+        name: String,
+        /// A host whose pages carry the tag; subdomains are included. Can be given several times.
+        #[arg(long = "domain", value_name = "DOMAIN", required = true)]
+        domains: Vec<String>,
+        /// The currency that reports add up, ISO 4217.
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        /// The time zone that reports cut days in, an IANA name.
+        #[arg(long, default_value = "UTC", value_name = "TZ")]
+        timezone: String,
+        /// The consent mode that the tag asks for.
+        #[arg(long, default_value = "measure", value_parser = ["measure", "full"])]
+        consent: String,
+        /// The server's address as visitors know it, for the tag.
+        #[arg(long, env = "SEGMENTS_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+        public_url: String,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the sites.
+    List {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Makes a log-in; the password is read from standard input, or made up and printed.
+    Add {
+        /// The e-mail address to log in with.
+        email: String,
+        /// A site they may see, by name; can be given several times. Without it they see and manage all.
+        #[arg(long = "site", value_name = "NAME")]
+        sites: Vec<String>,
+        /// Reads the password's line from standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// Orders from a CSV file; can be run again without storing anything twice.
+    Orders {
+        /// The site's name.
+        #[arg(long)]
+        site: String,
+        /// A CSV file with a header line, or `-` for standard input.
+        file: PathBuf,
+        /// Which columns hold what, for example customer_id=master_id,ordered_at=date,total=amount.
+        #[arg(long, value_name = "FIELD=COLUMN,…")]
+        map: Option<String>,
+        /// Where the rejected lines go; by default beside the file, as FILE.rejected.csv.
+        #[arg(long, value_name = "FILE")]
+        rejected: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Rebuild {
+    /// One site's name; without it all sites.
+    #[arg(long)]
+    site: Option<String>,
+}
+
+/// Runs the command that the process was called with.
+///
+/// # Errors
+/// What went wrong and what to do, for the last line that the caller prints.
+pub fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SEGMENTS_LOG").unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let mut opened = Opened::open(&cli.database)?;
+    match cli.command {
+        Command::Serve(serve) => opened.serve(serve),
+        Command::Migrate => {
+            println!("the schema is at this version");
+            Ok(())
+        }
+        Command::Site(command) => site(&opened.store, command),
+        Command::User(command) => user(&opened.store, command),
+        Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
+            crate::import::orders(&opened.store, &site, &file, map.as_deref(), rejected)
+        }
+        Command::Rebuild(Rebuild { site }) => rebuild(&opened.store, site.as_deref()),
+    }
+}
+
+/// The store, and the embedded PostgreSQL that it may be on: the last field to be dropped.
+struct Opened {
+    store: Store,
+    postgres: Option<EmbeddedPostgres>,
+    data: Option<PathBuf>,
+}
+
+impl Opened {
+    fn open(database: &Database) -> anyhow::Result<Opened> {
+        if let Some(url) = &database.database_url {
+            let store = serve::open(url).context(
+                "DATABASE_URL cannot be used; check that PostgreSQL runs there, or unset it to use the embedded one",
+            )?;
+            return Ok(Opened { store, postgres: None, data: None });
+        }
+        let data = match &database.data {
+            Some(data) => data.clone(),
+            None => postgres::default_data_dir()?,
+        };
+        let claim = EmbeddedPostgres::claim(&data)?;
+        let store = serve::open(&claim.url())?;
+        Ok(Opened { store, postgres: Some(claim), data: Some(data) })
+    }
+
+    fn serve(&mut self, serve: Serve) -> anyhow::Result<()> {
+        if let Some(postgres) = &mut self.postgres {
+            postgres.supervise()?;
+        }
+        let listen = match serve.port {
+            Some(port) => SocketAddr::from(([0, 0, 0, 0], port)),
+            None => serve.listen,
+        };
+        let burst = |per_second: u32, standard: Rate| {
+            let times = standard.burst / standard.per_second;
+            Rate { per_second, burst: per_second.saturating_mul(times) }
+        };
+        let settings = Settings {
+            listen,
+            role: serve.role,
+            address_rate: burst(serve.address_rate, ADDRESS_RATE),
+            key_rate: burst(serve.key_rate, KEY_RATE),
+            trusted_proxies: serve.trusted_proxy,
+            public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            demo: serve.demo,
+        };
+        let store = self.store.clone();
+        serve::serve(&self.store, settings, move |address| {
+            let url = format!("http://{address}/");
+            announce(&store, &url);
+        })
+    }
+}
+
+/// The one line that says that the server is ready.
+fn announce(store: &Store, url: &str) {
+    let how = match store.has_users() {
+        Ok(true) => "log in with your e-mail address".to_owned(),
+        Ok(false) => "open it to create the first user".to_owned(),
+        Err(error) => format!("({error})"),
+    };
+    say(&format!("ready: {url} {how}"));
+}
+
+/// Prints a line at once, also into a pipe.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reading is no reason to stop.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn site(store: &Store, command: SiteCommand) -> anyhow::Result<()> {
+    match command {
+        SiteCommand::Add { name, domains, currency, timezone, consent, public_url, json } => {
+            let currency = currency.parse().with_context(|| format!("--currency {currency}"))?;
+            let tag_consent = TagConsent::from_key(&consent).context("--consent is measure or full")?;
+            let (site, secret_key) =
+                store.add_site(&NewSite { name, domains, currency, time_zone: timezone, tag_consent })?;
+            let tag = site.script_tag(public_url.trim_end_matches('/'));
+            if json {
+                let told = serde_json::json!({
+                    "site_id": site.site_id,
+                    "name": site.name,
+                    "write_key": site.write_key,
+                    "secret_key": secret_key,
+                    "script_tag": tag,
+                });
+                println!("{told:#}");
+            } else {
+                println!("site_id     {}", site.site_id);
+                println!("write_key   {}  (public: in your pages)", site.write_key);
+                println!("secret_key  {secret_key}  (for your servers; shown only now)");
+                println!("script tag  {tag}");
+            }
+        }
+        SiteCommand::List { json } => {
+            let sites = store.sites()?;
+            if json {
+                let list: Vec<_> = sites
+                    .iter()
+                    .map(|site| {
+                        serde_json::json!({
+                            "site_id": site.site_id,
+                            "name": site.name,
+                            "domains": site.domains,
+                            "currency": site.currency.code(),
+                            "time_zone": site.time_zone.iana_name(),
+                            "write_key": site.write_key,
+                        })
+                    })
+                    .collect();
+                println!("{:#}", serde_json::Value::from(list));
+            } else if sites.is_empty() {
+                println!("no site yet; make one with: segments site add NAME --domain DOMAIN");
+            }
+            for site in sites.iter().filter(|_| !json) {
+                println!("{:>4}  {}  {}  {}", site.site_id, site.write_key, site.name, site.domains.join(" "));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn user(store: &Store, command: UserCommand) -> anyhow::Result<()> {
+    let UserCommand::Add { email, sites, password_stdin } = command;
+    let (password, made_up) = if password_stdin {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).context("the password could not be read from standard input")?;
+        (line.trim_end_matches(['\r', '\n']).to_owned(), false)
+    } else {
+        (crate::secrets::token(""), true)
+    };
+    let site_ids = sites
+        .iter()
+        .map(|name| Ok(store.site_named(name)?.site_id))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    store.add_user(&email, &password, sites.is_empty(), &site_ids)?;
+    println!("{email} can log in{}", if sites.is_empty() { " and sees all sites" } else { "" });
+    if made_up {
+        println!("password  {password}  (shown only now)");
+    }
+    Ok(())
+}
+
+fn rebuild(store: &Store, only: Option<&str>) -> anyhow::Result<()> {
+    let sites = match only {
+        Some(name) => vec![store.site_named(name)?],
+        None => store.sites()?,
+    };
+    eprintln!("projecting what waits …");
+    crate::projector::drain(store)?;
+    let mut different = 0;
+    for site in sites {
+        let mut told = 0;
+        let rebuilt = crate::store::projection::rebuild(store, &site, |people| {
+            if people >= told + 10_000 {
+                told = people;
+                eprintln!("{}: {people} people …", site.name);
+            }
+        })?;
+        println!("{}: {} people rebuilt, {} different", site.name, rebuilt.people, rebuilt.different);
+        for example in &rebuilt.examples {
+            println!("  {example}");
+        }
+        different += rebuilt.different;
+    }
+    if different > 0 {
+        bail!("{different} people's projections differed and have been replaced");
+    }
+    println!("no difference");
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! The ingest routes: our tracker's, and those that Segment's SDKs post to.
+
+use super::{State, peer};
+use crate::intake::limits::Rate;
+use crate::intake::writer::Unavailable;
+use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, screen, segment, tracker};
+use crate::store::events::NewEvent;
+use crate::store::ingest::{Receipt, Rejection, SiteBatch};
+use crate::store::sites::Site;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine;
+use domain::event::Trust;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Events per second and burst of one address with a public key. A page sends a handful; an office or a mobile
+/// carrier shares an address among hundreds.
+pub const ADDRESS_RATE: Rate = Rate { per_second: 500, burst: 10_000 };
+/// Events per second and burst of one key.
+pub const KEY_RATE: Rate = Rate { per_second: 20_000, burst: 200_000 };
+
+/// Message types by route: Segment's HTTP API, and the short paths that its browser SDK uses.
+const MESSAGES: [(&str, &str); 12] = [
+    ("track", "track"),
+    ("identify", "identify"),
+    ("page", "page"),
+    ("screen", "screen"),
+    ("group", "group"),
+    ("alias", "alias"),
+    ("t", "track"),
+    ("i", "identify"),
+    ("p", "page"),
+    ("s", "screen"),
+    ("g", "group"),
+    ("a", "alias"),
+];
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(resource("/v1/events").route(web::post().to(events)));
+    for path in ["/v1/batch", "/v1/b", "/v1/import"] {
+        config.service(resource(path).route(web::post().to(batch)));
+    }
+    for (path, kind) in MESSAGES {
+        let one = move |state: web::Data<State>, request: HttpRequest, payload: web::Payload| async move {
+            answer(&request, post(&state, &request, payload, Some(kind)).await)
+        };
+        config.service(resource(&format!("/v1/{path}")).route(web::post().to(one)));
+    }
+    config.service(resource("/v1/m").route(web::post().to(metrics)));
+    config.service(resource("/v1/projects/{key}/settings").route(web::get().to(settings)));
+}
+
+/// An ingest route answers preflights of any page.
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).route(web::method(actix_web::http::Method::OPTIONS).to(preflight))
+}
+
+async fn preflight(request: HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::Ok().finish();
+    allow_origin(request.headers(), response.headers_mut());
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+    if let Some(wanted) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+    }
+    response
+}
+
+fn allow_origin(request: &HeaderMap, response: &mut HeaderMap) {
+    if let Some(origin) = request.get(header::ORIGIN) {
+        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        response.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+/// What a sender is told.
+struct Answer {
+    receipt: Receipt,
+    /// An event was rejected for its clock: the tracker mints it anew by our time.
+    clock: bool,
+}
+
+fn answer(request: &HttpRequest, result: Result<Answer, Refusal>) -> HttpResponse {
+    let mut response = match result {
+        Ok(Answer { receipt, clock }) => {
+            let mut told = serde_json::json!({
+                "success": true,
+                "stored": receipt.stored,
+                "duplicate": receipt.duplicate,
+                "rejected": receipt.rejected,
+                "server_time_ms": clock::now_us() / 1_000,
+            });
+            if clock {
+                told["clock"] = true.into();
+            }
+            HttpResponse::Ok().json(told)
+        }
+        Err(refusal) => refuse(&refusal),
+    };
+    allow_origin(request.headers(), response.headers_mut());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refuse(refusal: &Refusal) -> HttpResponse {
+    let retry_after = |status: StatusCode, after: Duration| {
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::RETRY_AFTER, after.as_secs().max(1).to_string()));
+        response
+    };
+    let mut response = match refusal {
+        Refusal::Unreadable(_) => HttpResponse::BadRequest(),
+        Refusal::UnknownKey => HttpResponse::Unauthorized(),
+        Refusal::TooLarge(_) => HttpResponse::PayloadTooLarge(),
+        Refusal::Origin { .. } => HttpResponse::Forbidden(),
+        Refusal::Flood { retry_after: after } => {
+            retry_after(StatusCode::TOO_MANY_REQUESTS, *after + Duration::from_millis(999))
+        }
+        Refusal::Unavailable(why) => {
+            let after = if *why == Unavailable::Full { 30 } else { 2 };
+            retry_after(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(after))
+        }
+    };
+    response.json(serde_json::json!({ "success": false, "error": refusal.to_string() }))
+}
+
+async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
+    match payload.to_bytes_limited(BATCH_BYTES).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(Refusal::Unreadable(format!("body broke off: {error}"))),
+        Err(_) => Err(body::too_large()),
+    }
+}
+
+fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The site of a key. A key that is not known is looked up off the event loop.
+async fn site_of(state: &web::Data<State>, key: &str) -> Result<(Arc<Site>, Trust), Refusal> {
+    if let Some(found) = state.sites.known(key) {
+        return Ok(found);
+    }
+    let (sites, key) = (Arc::clone(&state.sites), key.to_owned());
+    let found = web::block(move || sites.by_key(&key)).await;
+    match found {
+        Ok(Ok(Some(found))) => Ok(found),
+        Ok(Ok(None)) => Err(Refusal::UnknownKey),
+        Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable(Unavailable::Away)),
+    }
+}
+
+/// Token buckets and, for public keys, the page's domain. A refused origin is counted event by event.
+async fn admit(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    site: &Arc<Site>,
+    trust: Trust,
+    events: usize,
+) -> Result<(), Refusal> {
+    let now = Instant::now();
+    let flood = |retry_after| Refusal::Flood { retry_after };
+    if trust == Trust::Browser {
+        state.per_address.take(peer(state, request), events, now).map_err(flood)?;
+    }
+    state.per_key.take(site.site_id, events, now).map_err(flood)?;
+    if let Err(host) = tracker::origin_allowed(site, trust, header_text(request, header::ORIGIN)) {
+        let fault = || screen::Fault::new(Reason::OriginNotAllowed, format!("posted from a page of {host}"));
+        let rejections = (0..events).map(|_| fault().rejection(None)).collect();
+        store(state, site, Vec::new(), rejections, 0).await?;
+        return Err(Refusal::Origin { host });
+    }
+    Ok(())
+}
+
+async fn store(
+    state: &web::Data<State>,
+    site: &Arc<Site>,
+    events: Vec<NewEvent>,
+    rejections: Vec<Rejection>,
+    bytes: usize,
+) -> Result<Answer, Refusal> {
+    let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
+    if events.is_empty() && rejections.is_empty() {
+        return Ok(Answer { receipt: Receipt::default(), clock });
+    }
+    let batch = SiteBatch { site: Arc::clone(site), events, rejections };
+    let receipt = state.writer.store(batch, bytes).await?;
+    Ok(Answer { receipt, clock })
+}
+
+async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    answer(&request, wire_batch(&state, &request, payload).await)
+}
+
+async fn wire_batch(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Answer, Refusal> {
+    let raw = read(payload).await?;
+    let decoded = body::decode(&raw)?;
+    let batch = wire::decode(&decoded).map_err(|error| {
+        Refusal::Unreadable(format!("body is no batch: expected {} at byte {}", error.expected, error.at))
+    })?;
+    if batch.records.len() > crate::intake::BATCH_EVENTS {
+        let limit = crate::intake::BATCH_EVENTS;
+        return Err(Refusal::TooLarge(format!("batch has {} events, limit {limit}", batch.records.len())));
+    }
+    let (site, trust) = site_of(state, &batch.write_key).await?;
+    admit(state, request, &site, trust, batch.records.len()).await?;
+    let agent = header_text(request, header::USER_AGENT);
+    let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
+    let sender = screen::Sender::new(Arc::clone(&site), trust, clock::now_us(), sent_at_us, agent);
+    let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
+    store(state, &site, events, rejections, decoded.len()).await
+}
+
+async fn batch(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    answer(&request, post(&state, &request, payload, None).await)
+}
+
+/// A batch, or one message of the route's own kind.
+async fn post(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    kind: Option<&'static str>,
+) -> Result<Answer, Refusal> {
+    let raw = read(payload).await?;
+    let decoded = body::decode(&raw)?;
+    let (text, repaired) = segment::text(&decoded);
+    let post = segment::post(&text, repaired, kind)?;
+    let key = basic_key(request).or_else(|| post.write_key.clone()).ok_or(Refusal::UnknownKey)?;
+    let (site, trust) = site_of(state, &key).await?;
+    admit(state, request, &site, trust, post.len()).await?;
+    let agent = header_text(request, header::USER_AGENT);
+    // A trusted sender's clock is taken at its word: an old timestamp is meant.
+    let sent_at_us = post.sent_at_us().filter(|_| trust == Trust::Browser);
+    let sender = screen::Sender::new(Arc::clone(&site), trust, clock::now_us(), sent_at_us, agent);
+    let (events, rejections) = post.read(&sender);
+    store(state, &site, events, rejections, decoded.len()).await
+}
+
+/// The user name of Basic auth, where Segment's SDKs put the key.
+fn basic_key(request: &HttpRequest) -> Option<String> {
+    let encoded = header_text(request, header::AUTHORIZATION)?.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let key = text.split(':').next().unwrap_or("").trim();
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
+/// Segment's browser SDK reports on itself here; nothing of it is kept.
+async fn metrics(request: HttpRequest) -> HttpResponse {
+    answer(&request, Ok(Answer { receipt: Receipt::default(), clock: false }))
+}
+
+/// What Segment's browser SDK asks for before it sends anything: its only destination is this collector.
+async fn settings(state: web::Data<State>, request: HttpRequest, key: web::Path<String>) -> HttpResponse {
+    let site = site_of(&state, &key).await;
+    let mut response = match site {
+        Ok(_) => {
+            let connection = request.connection_info();
+            HttpResponse::Ok().json(serde_json::json!({
+                "integrations": {
+                    "Segment.io": {
+                        "apiKey": key.as_str(),
+                        "apiHost": format!("{}/v1", connection.host()),
+                        "protocol": connection.scheme(),
+                    }
+                },
+                "plan": { "track": { "__default": { "enabled": true, "integrations": {} } } },
+            }))
+        }
+        Err(refusal) => refuse(&refusal),
+    };
+    allow_origin(request.headers(), response.headers_mut());
+    response
+}

@@ -1,0 +1,80 @@
+//! HTTP: which path is whose, and what all requests share.
+
+pub mod intake;
+
+use crate::intake::limits::Buckets;
+use crate::intake::measure::Salts;
+use crate::intake::writer::Writer;
+use crate::serve::Role;
+use crate::store::Store;
+use crate::store::sites::SiteDirectory;
+use actix_web::{HttpRequest, HttpResponse, web};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// What every handler can reach.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) sites: Arc<SiteDirectory>,
+    pub(crate) salts: Arc<Salts>,
+    pub(crate) writer: Writer,
+    pub(crate) per_address: Buckets<IpAddr>,
+    pub(crate) per_key: Buckets<i32>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// The address that owners and visitors know, where it is not the one that requests name.
+    pub(crate) public_url: Option<String>,
+    /// The demo's pages are served.
+    pub(crate) demo: bool,
+}
+
+/// Registers the routes of a role.
+pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
+    if matches!(role, Role::All | Role::Collector) {
+        intake::routes(config);
+    }
+    config.route("/healthz", web::get().to(healthz));
+    config.route("/readyz", web::get().to(readyz));
+}
+
+/// The visitor's address: the peer's, or, behind a proxy that is trusted, what it forwards.
+fn peer(state: &State, request: &HttpRequest) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    if !state.trusted_proxies.contains(&peer) {
+        return peer;
+    }
+    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let mut hops: Vec<IpAddr> =
+        forwarded.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+    // From the right: the first that is not one of our own proxies is the last we know not to be made up.
+    while let Some(hop) = hops.pop() {
+        if !state.trusted_proxies.contains(&hop) {
+            return hop;
+        }
+    }
+    peer
+}
+
+/// The process is alive.
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "alive": true }))
+}
+
+/// The process can store: the database answers and takes writes.
+async fn readyz(state: web::Data<State>) -> HttpResponse {
+    let store = state.store.clone();
+    let ready = web::block(move || store.can_write()).await;
+    let away = state.writer.is_away();
+    match ready {
+        Ok(Ok(())) if !away => HttpResponse::Ok().json(serde_json::json!({ "ready": true })),
+        Ok(Ok(())) => unready("the last batch could not be stored"),
+        Ok(Err(error)) => unready(&error.to_string()),
+        Err(_) => unready("the server is stopping"),
+    }
+}
+
+fn unready(why: &str) -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header(("Retry-After", "2"))
+        .json(serde_json::json!({ "ready": false, "why": why }))
+}

@@ -1,0 +1,254 @@
+//! Adapter of our own tracker: a wire batch becomes events.
+
+use super::measure::Salts;
+use super::screen::{self, Fault, Sender};
+use super::Reason;
+use crate::store::events::{EventKey, Kind, NewEvent, SnapshotValues, Term, flags};
+use crate::store::identities::{NewLink, Who};
+use crate::store::ingest::Rejection;
+use domain::attribution::{read_referrer, read_url};
+use domain::event::{PlacedOrder, Trust};
+use domain::identity::{Call, Kind as IdentityKind, normalise};
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The events of a batch, and what was wrong with the others.
+pub(crate) fn read(
+    batch: &wire::Batch<'_>,
+    sender: &Sender,
+    salts: &Salts,
+    address: IpAddr,
+) -> (Vec<NewEvent>, Vec<Rejection>) {
+    let device = device(&batch.device);
+    let reader = Reader { batch, sender, salts, address, device };
+    let mut events = Vec::with_capacity(batch.records.len());
+    let mut rejections = Vec::new();
+    for record in &batch.records {
+        match record.as_ref().map_err(record_fault).and_then(|event| reader.event(event)) {
+            Ok(event) => events.push(event),
+            Err(fault) => {
+                let sample = record.as_ref().ok().map(|event| format!("{:?}", event.body));
+                rejections.push(fault.rejection(sample.as_deref()));
+            }
+        }
+    }
+    (events, rejections)
+}
+
+fn record_fault(error: &wire::RecordError) -> Fault {
+    match error.fault {
+        wire::Fault::UnknownKind => Fault::new(Reason::UnknownKind, "a kind of record that this version does not know"),
+        wire::Fault::Malformed => Fault::new(Reason::Unreadable, "a record is cut off or has a field of the wrong type"),
+        wire::Fault::BadText => Fault::new(Reason::BadText, "text is not valid Unicode"),
+    }
+}
+
+fn device(device: &wire::Device<'_>) -> Option<Arc<str>> {
+    let (width, height) = (device.screen_width, device.screen_height);
+    if device.language.is_empty() && device.time_zone.is_empty() && width == 0 {
+        return None;
+    }
+    screen::term(&format!("{}|{}|{width}x{height}", device.language, device.time_zone))
+}
+
+struct Reader<'a> {
+    batch: &'a wire::Batch<'a>,
+    sender: &'a Sender,
+    salts: &'a Salts,
+    address: IpAddr,
+    device: Option<Arc<str>>,
+}
+
+impl Reader<'_> {
+    fn event(&self, event: &wire::Event<'_>) -> Result<NewEvent, Fault> {
+        let id = Uuid::from_bytes(event.id);
+        let id_us = screen::id_time_us(id)
+            .ok_or_else(|| Fault::new(Reason::Unreadable, "the event's id is no uuid of version 7"))?;
+        let (occurred_at_us, mut bits) = self.sender.moment(event.at_ms.saturating_mul(1_000), Some(id_us))?;
+        let signals = self.batch.signals;
+        bits |= if signals.gpc { flags::GPC } else { 0 } | if signals.dnt { flags::DNT } else { 0 };
+        let who = match self.batch.who {
+            wire::Who::Visitor(visitor) => {
+                let value = Uuid::from_bytes(visitor).to_string();
+                let value = normalise(IdentityKind::Visitor, &value)
+                    .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string()))?;
+                Who::Known { kind: IdentityKind::Visitor, value: value.into() }
+            }
+            wire::Who::Load(load) => {
+                bits |= flags::MEASURED;
+                let load_id = Uuid::from_bytes(load);
+                let agent = self.sender.agent.as_deref().unwrap_or("");
+                let day = crate::store::instant(id_us).to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+                let visitor = self.salts.visitor(self.sender.site.site_id, day, self.address, agent, load_id);
+                Who::Measured { load_id, visitor }
+            }
+        };
+        let mut new = NewEvent {
+            key: EventKey::Own(id),
+            who,
+            links: Vec::new(),
+            order_id: None,
+            kind: Kind::Page,
+            flags: bits,
+            occurred_at_us,
+            view_id: event.view.map(Uuid::from_bytes),
+            terms: Default::default(),
+            snapshot: None,
+            properties: None,
+        };
+        set_term(&mut new, Term::Agent, self.sender.agent.clone());
+        set_term(&mut new, Term::Device, self.device.clone());
+        self.body(&event.body, &mut new)?;
+        Ok(new)
+    }
+
+    fn body(&self, body: &wire::Body<'_>, new: &mut NewEvent) -> Result<(), Fault> {
+        let site = &self.sender.site;
+        match body {
+            wire::Body::Page { url, title, referrer } => {
+                new.kind = Kind::Page;
+                set_page(new, site, url, title, referrer)?;
+            }
+            wire::Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks } => {
+                new.kind = Kind::Snapshot;
+                if new.view_id.is_none() {
+                    return Err(Fault::new(Reason::Unreadable, "a snapshot names no page view"));
+                }
+                let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+                new.snapshot = Some(SnapshotValues {
+                    revision: number(*revision),
+                    engaged_ms: number(*engaged_ms),
+                    clicks: number(*clicks),
+                    max_scroll_pct: i16::from(*max_scroll_pct).min(100),
+                });
+            }
+            wire::Body::Track { name, properties } => {
+                new.kind = Kind::Track;
+                set_track(new, site, name, screen::object(properties, "properties")?)?;
+            }
+            wire::Body::Identify { user_id, traits } => {
+                new.kind = Kind::Identify;
+                self.needs_consent(new)?;
+                new.properties = screen::object(traits, "traits")?;
+                tie(new, IdentityKind::UserId, user_id, Call::Together)?;
+            }
+            wire::Body::Group { group_id, traits } => {
+                new.kind = Kind::Group;
+                self.needs_consent(new)?;
+                new.properties = Some(group(group_id, screen::object(traits, "traits")?)?);
+            }
+            wire::Body::Alias { user_id, previous_id } => {
+                new.kind = Kind::Alias;
+                self.needs_consent(new)?;
+                tie(new, IdentityKind::UserId, user_id, Call::Alias)?;
+                tie(new, IdentityKind::UserId, previous_id, Call::Alias)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn needs_consent(&self, new: &NewEvent) -> Result<(), Fault> {
+        if new.flags & flags::MEASURED != 0 {
+            return Err(Fault::new(Reason::NoConsent, "an identify, group or alias without consent"));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn set_term(new: &mut NewEvent, term: Term, text: Option<Arc<str>>) {
+    new.terms[term as usize - 1] = text;
+}
+
+/// Fills in a page view from the addresses that came with it.
+pub(super) fn set_page(
+    new: &mut NewEvent,
+    site: &crate::store::sites::Site,
+    url: &str,
+    title: &str,
+    referrer: &str,
+) -> Result<(), Fault> {
+    screen::clean(url, "url")?;
+    let landing = read_url(url).ok_or_else(|| Fault::new(Reason::Unreadable, "url is no http address"))?;
+    let page_host = landing.page.split('/').next().unwrap_or("");
+    let referrer = read_referrer(referrer, &site.domains, page_host);
+    set_term(new, Term::Referrer, referrer.as_deref().and_then(screen::term));
+    set_term(new, Term::Title, screen::term(title));
+    if let Some(campaign) = &landing.campaign {
+        set_campaign(new, campaign)?;
+    }
+    if let Some((name, value)) = &landing.click_id {
+        let click = serde_json::json!({ name: value }).to_string();
+        new.properties = screen::object(&click, "click id")?;
+    }
+    set_term(new, Term::Page, screen::term(&landing.page));
+    Ok(())
+}
+
+pub(super) fn set_campaign(new: &mut NewEvent, campaign: &domain::event::Campaign) -> Result<(), Fault> {
+    let text = serde_json::to_string(campaign).map_err(|error| Fault::new(Reason::Unreadable, error.to_string()))?;
+    screen::json(&text)?;
+    // A cut campaign would no longer be JSON; one that is too long says little anyway.
+    if text.len() <= screen::TERM_BYTES {
+        set_term(new, Term::Campaign, Some(text.into()));
+    }
+    Ok(())
+}
+
+/// Fills in a named event; an order is read, so that one that makes no sense is told to its sender's owner now.
+pub(super) fn set_track(
+    new: &mut NewEvent,
+    site: &crate::store::sites::Site,
+    name: &str,
+    properties: Option<Box<str>>,
+) -> Result<(), Fault> {
+    let name = screen::name(name)?;
+    if &*name == domain::event::ORDER_COMPLETED {
+        let map = match &properties {
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| Fault::new(Reason::Unreadable, format!("properties: {error}")))?,
+            None => serde_json::Map::new(),
+        };
+        let order = PlacedOrder::read(&name, &map, new.key.event_id(), site.currency)
+            .map_err(|error| Fault::new(Reason::BadOrder, error.to_string()))?;
+        // An order without an id of its own is known by its event and needs no claim.
+        let is_named = ["order_id", "orderId", "id"].iter().any(|key| map.contains_key(*key));
+        if let Some(order) = order.filter(|_| is_named) {
+            let order_id = normalise(IdentityKind::Order, &order.order_id)
+                .map_err(|invalid| Fault::new(Reason::BadOrder, format!("order_id: {invalid}")))?;
+            new.order_id = Some(order_id.into());
+        }
+    }
+    set_term(new, Term::Name, Some(name));
+    new.properties = properties;
+    Ok(())
+}
+
+/// Ties another identity to the event's own. What names nobody (`null`, `undefined`, …) ties nothing.
+pub(super) fn tie(new: &mut NewEvent, kind: IdentityKind, value: &str, call: Call) -> Result<(), Fault> {
+    screen::clean(value, kind.name())?;
+    if let Ok(value) = normalise(kind, value) {
+        new.links.push(NewLink { kind, value: value.into(), call });
+    }
+    Ok(())
+}
+
+/// A group call's stored form: `{"group_id": …, "traits": {…}}`.
+pub(super) fn group(group_id: &str, traits: Option<Box<str>>) -> Result<Box<str>, Fault> {
+    let group_id = screen::clean(group_id.trim(), "group id")?;
+    if group_id.is_empty() || group_id.len() > 256 {
+        return Err(Fault::new(Reason::MissingName, "a group's id has 1 to 256 bytes"));
+    }
+    let group_id = serde_json::Value::from(group_id);
+    Ok(format!("{{\"group_id\":{group_id},\"traits\":{}}}", traits.as_deref().unwrap_or("{}")).into())
+}
+
+/// Whether a key may be used from a page of this origin.
+pub(crate) fn origin_allowed(site: &crate::store::sites::Site, trust: Trust, origin: Option<&str>) -> Result<(), String> {
+    let Some(origin) = origin.filter(|_| trust == Trust::Browser) else { return Ok(()) };
+    match crate::store::sites::host_of(origin) {
+        Some(host) if site.has_host(&host) => Ok(()),
+        Some(host) => Err(host),
+        None => Err("a page without a host".into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! The projector's thread: woken by commits of this process, and looking by itself for those of others.
+
+use crate::store::projection::Projector;
+use crate::store::{Store, StoreError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use diesel::PgConnection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long another process's commit may wait for this one to look.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Pause after a failed step.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Wakes the projector; cheap to clone and to call.
+#[derive(Clone)]
+pub(crate) struct Wake(Sender<()>);
+
+impl Wake {
+    /// Something was committed.
+    pub(crate) fn wake(&self) {
+        // Full means that it is awake already.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// The running projector; dropping it lets the step under way end.
+pub(crate) struct Running {
+    stop: Arc<AtomicBool>,
+    wake: Wake,
+    thread: Option<JoinHandle<()>>,
+    /// Events projected since the start.
+    pub(crate) events: Arc<AtomicU64>,
+}
+
+impl Running {
+    /// A way to wake it.
+    pub(crate) fn waker(&self) -> Wake {
+        self.wake.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the projector ended by a panic");
+        }
+    }
+}
+
+/// Starts the projector.
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn start(store: Store) -> std::io::Result<Running> {
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let events = Arc::new(AtomicU64::new(0));
+    let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&events));
+    let thread = std::thread::Builder::new()
+        .name("projector".to_owned())
+        .spawn(move || run(&store, &receiver, &stopped, &counter))?;
+    Ok(Running { stop, wake: Wake(sender), thread: Some(thread), events })
+}
+
+fn run(store: &Store, wake: &Receiver<()>, stop: &AtomicBool, events: &AtomicU64) {
+    let mut projector = Projector::default();
+    let mut connection: Option<PgConnection> = None;
+    while !stop.load(Ordering::Acquire) {
+        match step(store, &mut projector, &mut connection) {
+            Ok(0) => match wake.recv_timeout(LOOK_AGAIN) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            },
+            Ok(projected) => {
+                events.fetch_add(projected, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "projecting is tried again");
+                connection = None;
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+    }
+}
+
+/// One step; gives how much it did, zero when nothing waits.
+fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConnection>) -> Result<u64, StoreError> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(store.connect()?),
+    };
+    let step = projector.step(store, connection)?;
+    // A row may hold no event, only a changed identity.
+    Ok((step.events + step.rows) as u64)
+}
+
+/// Projects everything that waits, on the caller's thread.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
+    let mut projector = Projector::default();
+    let mut connection = None;
+    loop {
+        match step(store, &mut projector, &mut connection) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(StoreError::Contended(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

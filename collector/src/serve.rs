@@ -1,0 +1,176 @@
+//! `segments serve`: everything that runs, from start to drained.
+
+use crate::http::{self, State};
+use crate::intake::clock;
+use crate::intake::limits::{Buckets, Rate};
+use crate::intake::measure::Salts;
+use crate::intake::writer::Writer;
+use crate::projector;
+use crate::store::Store;
+use crate::store::sites::SiteDirectory;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Which of the server's parts a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Intake, pages and projector.
+    All,
+    /// Intake only.
+    Collector,
+    /// Pages and the API only.
+    Dashboard,
+    /// The projector only, with its health.
+    Worker,
+}
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its parts.
+    pub role: Role,
+    /// Limit per address with a public key.
+    pub address_rate: Rate,
+    /// Limit per key.
+    pub key_rate: Rate,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The address that owners and visitors know, where it is not the one that requests name.
+    pub public_url: Option<String>,
+    /// The demo's pages are served.
+    pub demo: bool,
+}
+
+/// Database connections of the pool: pages, API, log-in. The writers and the projector have their own.
+const POOL: u32 = 12;
+/// How often the day's salts and what is past its time are seen to.
+const UPKEEP: Duration = Duration::from_secs(60);
+/// How long requests under way may take to end after SIGTERM, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+
+/// Opens the store of a database, with its schema at this version.
+///
+/// # Errors
+/// What keeps the database from being used.
+pub fn open(url: &str) -> anyhow::Result<Store> {
+    let store = Store::new(url, POOL)?;
+    store.migrate().context("the database's schema could not be brought to this version")?;
+    let today = today();
+    store.ensure_months(today, today, today).context("the months for events could not be made")?;
+    Ok(store)
+}
+
+/// Today, UTC.
+pub(crate) fn today() -> jiff::civil::Date {
+    crate::store::instant(clock::now_us()).to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
+}
+
+/// Runs a server until it is told to stop by SIGTERM or SIGINT; `ready` is called with the address once it takes
+/// requests. What was accepted is finished before this returns.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(settings.listen)
+        .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
+    let address = listener.local_addr()?;
+    let sites = Arc::new(SiteDirectory::new(store.clone()));
+    sites.refresh()?;
+    let salts = Arc::new(Salts::new(store.clone()));
+    salts.turn(today())?;
+    let runs = |role| settings.role == Role::All || settings.role == role;
+    let projector = runs(Role::Worker).then(|| projector::start(store.clone())).transpose()?;
+    let waker = projector.as_ref().map(projector::Running::waker);
+    let stored = Arc::new(move || {
+        if let Some(waker) = &waker {
+            waker.wake();
+        }
+    });
+    let (writer, writers) = Writer::start(store, stored)?;
+    let upkeep = Upkeep::start(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
+    let state = web::Data::new(State {
+        store: store.clone(),
+        sites,
+        salts,
+        writer,
+        per_address: Buckets::new(settings.address_rate),
+        per_key: Buckets::new(settings.key_rate),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        public_url: settings.public_url.clone(),
+        demo: settings.demo,
+    });
+    let (role, shared) = (settings.role, state.clone());
+    actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(move || {
+            App::new().app_data(shared.clone()).configure(|config| http::routes(config, role))
+        })
+        .workers(std::thread::available_parallelism().map_or(2, usize::from))
+        .shutdown_timeout(DRAIN_SECONDS)
+        .listen(listener)?
+        .run();
+        ready(address);
+        server.await
+    })?;
+    tracing::info!("draining");
+    drop(upkeep);
+    // The last front of the writers goes with the state: they store what is queued and end.
+    drop(state);
+    for writer in writers {
+        if writer.join().is_err() {
+            tracing::error!("a writer ended by a panic");
+        }
+    }
+    drop(projector);
+    Ok(())
+}
+
+/// The thread that keeps sites fresh, turns salts and tidies up.
+struct Upkeep {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    fn start(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io::Result<Upkeep> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("upkeep".to_owned()).spawn(move || {
+            let mut tidied: Option<Instant> = None;
+            while !stopped.load(Ordering::Acquire) {
+                if let Err(error) = sites.refresh() {
+                    tracing::warn!(%error, "sites are read again later");
+                } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
+                    tidied = Some(Instant::now());
+                    let done = salts
+                        .turn(today())
+                        .and_then(|()| store.ensure_months(today(), today(), today()))
+                        .and_then(|()| store.tidy());
+                    if let Err(error) = done {
+                        tracing::warn!(%error, "upkeep is done later");
+                    }
+                }
+                std::thread::park_timeout(SiteDirectory::REFRESH);
+            }
+        })?;
+        Ok(Upkeep { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("upkeep ended by a panic");
+            }
+        }
+    }
+}

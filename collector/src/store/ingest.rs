@@ -1,0 +1,473 @@
+//! The ingest transaction: what a group of requests brings is stored in one commit, or not at all.
+
+use super::events::{self, EventKey, NewEvent, Row, Term};
+use super::identities::{Claims, Identities};
+use super::sites::Site;
+use super::sql::sql;
+use super::terms::{TermKey, Terms};
+use super::StoreError;
+use diesel::Connection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use domain::event::Trust;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What one request brings for one site, screened.
+#[derive(Debug)]
+pub(crate) struct SiteBatch {
+    pub(crate) site: Arc<Site>,
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) rejections: Vec<Rejection>,
+}
+
+/// An event that is not stored, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejection {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
+    /// The beginning of what arrived; `None` where nothing may be kept.
+    pub(crate) sample: Option<String>,
+}
+
+/// What became of one request's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) stored: u32,
+    pub(crate) duplicate: u32,
+    pub(crate) rejected: u32,
+}
+
+/// The state of one writer: what it has learnt of the database, and its buffers.
+pub(crate) struct Ingest {
+    terms: Terms,
+    identities: Identities,
+    slot: i16,
+    staged: bool,
+    buffer: Vec<u8>,
+    samples: SampleLimit,
+}
+
+/// How an attempt writes events: straight into the table, or past those that are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Straight,
+    Stepping,
+}
+
+impl Ingest {
+    /// A writer that has learnt nothing yet.
+    pub(crate) fn new() -> Self {
+        let [slot] = crate::secrets::random::<1>();
+        Ingest {
+            terms: Terms::new(),
+            identities: Identities::new(),
+            slot: i16::from(slot % 16),
+            staged: false,
+            buffer: Vec::new(),
+            samples: SampleLimit::default(),
+        }
+    }
+
+    /// The connection is a new one: what belonged to the old one is gone.
+    pub(crate) fn reconnected(&mut self) {
+        self.staged = false;
+    }
+
+    /// Stores a group of requests in one transaction that is committed when this returns.
+    ///
+    /// `now_us` is the wall clock, in µs since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing of the group is stored, or, when the connection broke during the commit, it may be.
+    pub(crate) fn store(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[SiteBatch],
+        now_us: i64,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        match self.attempt(connection, group, now_us, Path::Straight) {
+            Err(StoreError::AlreadyThere) => self.attempt(connection, group, now_us, Path::Stepping),
+            result => result,
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[SiteBatch],
+        now_us: i64,
+        path: Path,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut learnt_terms = HashMap::new();
+        let mut learnt_identities = super::identities::Found::default();
+        let mut sampled = Vec::new();
+        if path == Path::Stepping && !self.staged {
+            // Outside the transaction: it stays for the connection's life.
+            sql("CREATE TEMP TABLE IF NOT EXISTS events_stage (LIKE events) ON COMMIT DELETE ROWS")
+                .execute(connection)?;
+            self.staged = true;
+        }
+        let receipts = connection.transaction::<_, StoreError, _>(|connection| {
+            let today = day_of(now_us);
+            learnt_terms = self.terms.resolve(connection, self.unknown_terms(group), today)?;
+            let everyone = group.iter().flat_map(|batch| {
+                batch.events.iter().map(|event| (batch.site.site_id, &event.who, trust(event), event.occurred_at_us))
+            });
+            learnt_identities = self.identities.resolve(connection, everyone)?;
+            let mut receipts: Vec<Receipt> = group
+                .iter()
+                .map(|batch| Receipt { rejected: batch.rejections.len() as u32, ..Receipt::default() })
+                .collect();
+            let mut rows = self.rows(group, &learnt_terms, &learnt_identities, &mut receipts)?;
+            claim_messages(connection, &mut rows, &mut receipts, today)?;
+            self.write(connection, path, &mut rows, &mut receipts)?;
+            let claims: Vec<Claims<'_>> = rows
+                .iter()
+                .filter(|row| !row.event.links.is_empty() || row.event.order_id.is_some())
+                .map(|row| Claims {
+                    site_id: row.site.site_id,
+                    identity_id: row.identity_id,
+                    event_id: row.event.key.event_id(),
+                    trust: trust(row.event),
+                    occurred_at_us: row.event.occurred_at_us,
+                    links: &row.event.links,
+                    order_id: row.event.order_id.as_ref(),
+                })
+                .collect();
+            let mut relinked = self.identities.link(connection, &claims, &mut learnt_identities)?;
+            note_trusted_orders(connection, &rows, now_us, &mut relinked)?;
+            write_journal(connection, &rows, &relinked)?;
+            count_outcomes(connection, self.slot, group, &receipts, today)?;
+            sampled = write_samples(connection, &self.samples, group, now_us)?;
+            Ok(receipts)
+        })?;
+        self.terms.remember(learnt_terms);
+        self.identities.remember(learnt_identities);
+        self.samples.count(sampled, now_us);
+        Ok(receipts)
+    }
+
+    fn unknown_terms(&self, group: &[SiteBatch]) -> Vec<TermKey> {
+        let mut wanted = Vec::new();
+        for batch in group {
+            for event in &batch.events {
+                for (kind, text) in Term::ALL.into_iter().zip(&event.terms) {
+                    if let Some(text) = text
+                        && self.terms.cached(batch.site.site_id, kind, text).1.is_none()
+                    {
+                        wanted.push((batch.site.site_id, kind, Arc::clone(text)));
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Numbered rows in the order of the events' primary key; a second one of the same key is a duplicate.
+    fn rows<'a>(
+        &self,
+        group: &'a [SiteBatch],
+        terms: &HashMap<u128, i32>,
+        identities: &super::identities::Found,
+        receipts: &mut [Receipt],
+    ) -> Result<Vec<Row<'a>>, StoreError> {
+        let mut rows = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let mut seen = HashSet::with_capacity(rows.capacity());
+        for (request, batch) in group.iter().enumerate() {
+            let site_id = batch.site.site_id;
+            for event in &batch.events {
+                let identity_id = self
+                    .identities
+                    .cached(site_id, &event.who, identities)
+                    .ok_or_else(|| StoreError::Refused("an identity has no number".into()))?;
+                let is_new = match event.key {
+                    EventKey::Foreign { message_hash, .. } => seen.insert((site_id, i64::MIN, message_hash)),
+                    key => seen.insert((site_id, identity_id, key.event_id())),
+                };
+                if !is_new {
+                    receipts[request].duplicate += 1;
+                    continue;
+                }
+                let mut numbers = [None; 7];
+                for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
+                    if let Some(text) = text {
+                        let (key, cached) = self.terms.cached(site_id, kind, text);
+                        *number = cached.or_else(|| terms.get(&key).copied());
+                    }
+                }
+                rows.push(Row { site: &batch.site, identity_id, event, terms: numbers, request });
+            }
+        }
+        rows.sort_unstable_by_key(|row| (row.site.site_id, row.identity_id, row.event.key.event_id()));
+        Ok(rows)
+    }
+
+    fn write(
+        &mut self,
+        connection: &mut PgConnection,
+        path: Path,
+        rows: &mut Vec<Row<'_>>,
+        receipts: &mut [Receipt],
+    ) -> Result<(), StoreError> {
+        if !rows.is_empty() {
+            events::encode(rows, &mut self.buffer);
+            match path {
+                Path::Straight => events::copy(connection, &self.buffer)?,
+                Path::Stepping => {
+                    let stored = step_over(connection, &self.buffer)?;
+                    rows.retain(|row| {
+                        let is_new =
+                            stored.contains(&(row.site.site_id, row.identity_id, row.event.key.event_id()));
+                        if !is_new {
+                            receipts[row.request].duplicate += 1;
+                        }
+                        is_new
+                    });
+                }
+            }
+        }
+        for row in rows {
+            receipts[row.request].stored += 1;
+        }
+        Ok(())
+    }
+}
+
+#[derive(QueryableByName)]
+struct EventId {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    identity_id: i64,
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+}
+
+fn step_over(connection: &mut PgConnection, encoded: &[u8]) -> Result<HashSet<(i32, i64, Uuid)>, StoreError> {
+    events::copy_to_stage(connection, encoded)?;
+    let stored: Vec<EventId> = sql(
+        "INSERT INTO events SELECT * FROM events_stage ORDER BY site_id, identity_id, event_id
+         ON CONFLICT DO NOTHING RETURNING site_id, identity_id, event_id",
+    )
+    .load(connection)?;
+    Ok(stored.into_iter().map(|row| (row.site_id, row.identity_id, row.event_id)).collect())
+}
+
+fn trust(event: &NewEvent) -> Trust {
+    if event.flags & events::flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser }
+}
+
+fn day_of(now_us: i64) -> jiff::civil::Date {
+    super::instant(now_us).to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
+}
+
+#[derive(QueryableByName)]
+struct MessageId {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    message_hash: Uuid,
+}
+
+/// Claims foreign message ids; an event whose id is claimed already is a duplicate.
+fn claim_messages(
+    connection: &mut PgConnection,
+    rows: &mut Vec<Row<'_>>,
+    receipts: &mut [Receipt],
+    today: jiff::civil::Date,
+) -> Result<(), StoreError> {
+    let mut foreign: BTreeMap<(i32, Uuid), (Uuid, i64)> = BTreeMap::new();
+    for row in rows.iter() {
+        if let EventKey::Foreign { message_hash, minted } = row.event.key {
+            foreign.insert((row.site.site_id, message_hash), (minted, row.identity_id));
+        }
+    }
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let claimed: Vec<MessageId> = sql(
+        "INSERT INTO message_ids (seen_on, site_id, message_hash, event_id, identity_id)
+         SELECT $1::text::date, m.* FROM unnest($2, $3, $4, $5) AS m
+         ON CONFLICT (site_id, message_hash) DO NOTHING RETURNING site_id, message_hash",
+    )
+    .bind::<Text, _>(today.to_string())
+    .bind::<Array<Integer>, _>(foreign.keys().map(|k| k.0).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(foreign.keys().map(|k| k.1).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(foreign.values().map(|v| v.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(foreign.values().map(|v| v.1).collect::<Vec<_>>())
+    .load(connection)?;
+    let claimed: HashSet<(i32, Uuid)> = claimed.into_iter().map(|row| (row.site_id, row.message_hash)).collect();
+    rows.retain(|row| match row.event.key {
+        EventKey::Foreign { message_hash, .. } if !claimed.contains(&(row.site.site_id, message_hash)) => {
+            receipts[row.request].duplicate += 1;
+            false
+        }
+        _ => true,
+    });
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct ProfileRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+}
+
+/// A live order from a trusted source means that the browsers' own orders stop counting by themselves: the site is
+/// marked, and everybody who has such an order is projected anew.
+fn note_trusted_orders(
+    connection: &mut PgConnection,
+    rows: &[Row<'_>],
+    now_us: i64,
+    relinked: &mut BTreeMap<i32, BTreeSet<i64>>,
+) -> Result<(), StoreError> {
+    // A file or a replayed history says nothing of where tomorrow's orders come from.
+    const LIVE_US: i64 = 7 * 86_400_000_000;
+    let sites: BTreeSet<i32> = rows
+        .iter()
+        .filter(|row| {
+            row.event.order_id.is_some()
+                && trust(row.event) == Trust::Trusted
+                && row.event.flags & events::flags::IMPORTED == 0
+                && row.event.occurred_at_us > now_us - LIVE_US
+                && !row.site.trusted_orders_seen
+        })
+        .map(|row| row.site.site_id)
+        .collect();
+    for site_id in sites {
+        let changed = sql("UPDATE sites SET trusted_orders_seen = true WHERE site_id = $1 AND NOT trusted_orders_seen")
+            .bind::<Integer, _>(site_id)
+            .execute(connection)?;
+        if changed == 1 {
+            let people: Vec<ProfileRow> =
+                sql("SELECT DISTINCT profile_id FROM orders WHERE site_id = $1 AND NOT trusted")
+                    .bind::<Integer, _>(site_id)
+                    .load(connection)?;
+            relinked.entry(site_id).or_default().extend(people.into_iter().map(|row| row.profile_id));
+        }
+    }
+    Ok(())
+}
+
+fn write_journal(
+    connection: &mut PgConnection,
+    rows: &[Row<'_>],
+    relinked: &BTreeMap<i32, BTreeSet<i64>>,
+) -> Result<(), StoreError> {
+    let mut sites: BTreeMap<i32, (Vec<i64>, Vec<Uuid>)> = BTreeMap::new();
+    for row in rows {
+        let entry = sites.entry(row.site.site_id).or_default();
+        entry.0.push(row.identity_id);
+        entry.1.push(row.event.key.event_id());
+    }
+    for (site_id, profiles) in relinked {
+        if !profiles.is_empty() {
+            sites.entry(*site_id).or_default();
+        }
+    }
+    for (site_id, (identity_ids, event_ids)) in sites {
+        let profiles: Vec<i64> = relinked.get(&site_id).map(|set| set.iter().copied().collect()).unwrap_or_default();
+        sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles) VALUES ($1, $2, $3, $4)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<BigInt>, _>(identity_ids)
+            .bind::<Array<SqlUuid>, _>(event_ids)
+            .bind::<Array<BigInt>, _>(profiles)
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// The names under which outcomes that are no rejections are counted.
+pub(crate) const STORED: &str = "stored";
+/// See [`STORED`].
+pub(crate) const DUPLICATE: &str = "duplicate";
+
+fn count_outcomes(
+    connection: &mut PgConnection,
+    slot: i16,
+    group: &[SiteBatch],
+    receipts: &[Receipt],
+    today: jiff::civil::Date,
+) -> Result<(), StoreError> {
+    let mut counts: BTreeMap<(i32, &'static str), i64> = BTreeMap::new();
+    for (batch, receipt) in group.iter().zip(receipts) {
+        let site_id = batch.site.site_id;
+        *counts.entry((site_id, STORED)).or_default() += i64::from(receipt.stored);
+        *counts.entry((site_id, DUPLICATE)).or_default() += i64::from(receipt.duplicate);
+        for rejection in &batch.rejections {
+            *counts.entry((site_id, rejection.reason)).or_default() += 1;
+        }
+    }
+    counts.retain(|_, count| *count > 0);
+    if counts.is_empty() {
+        return Ok(());
+    }
+    sql("INSERT INTO outcomes (day, slot, site_id, outcome, count)
+         SELECT $1::text::date, $2, o.* FROM unnest($3, $4, $5) AS o
+         ON CONFLICT (site_id, day, outcome, slot) DO UPDATE SET count = outcomes.count + EXCLUDED.count")
+    .bind::<Text, _>(today.to_string())
+    .bind::<SmallInt, _>(slot)
+    .bind::<Array<Integer>, _>(counts.keys().map(|k| k.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(counts.keys().map(|k| k.1).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(counts.values().copied().collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(())
+}
+
+/// How many samples of rejected events one writer keeps per site and reason in an hour. `store::upkeep` cuts what
+/// all writers together have kept down to the limit an owner is told.
+const SAMPLES_AN_HOUR: u32 = 1_000;
+
+#[derive(Default)]
+struct SampleLimit {
+    hour: i64,
+    counts: HashMap<(i32, &'static str), u32>,
+}
+
+impl SampleLimit {
+    fn room(&self, key: (i32, &'static str), now_us: i64) -> u32 {
+        let used = if self.hour == now_us / 3_600_000_000 { self.counts.get(&key).copied().unwrap_or(0) } else { 0 };
+        SAMPLES_AN_HOUR.saturating_sub(used)
+    }
+
+    fn count(&mut self, sampled: Vec<(i32, &'static str)>, now_us: i64) {
+        let hour = now_us / 3_600_000_000;
+        if self.hour != hour {
+            self.hour = hour;
+            self.counts.clear();
+        }
+        for key in sampled {
+            *self.counts.entry(key).or_default() += 1;
+        }
+    }
+}
+
+fn write_samples(
+    connection: &mut PgConnection,
+    limit: &SampleLimit,
+    group: &[SiteBatch],
+    now_us: i64,
+) -> Result<Vec<(i32, &'static str)>, StoreError> {
+    let mut used: HashMap<(i32, &'static str), u32> = HashMap::new();
+    let kept: Vec<(i32, &Rejection)> = group
+        .iter()
+        .flat_map(|batch| batch.rejections.iter().map(|rejection| (batch.site.site_id, rejection)))
+        .filter(|(site_id, rejection)| {
+            let key = (*site_id, rejection.reason);
+            let used = used.entry(key).or_default();
+            *used += 1;
+            *used <= limit.room(key, now_us)
+        })
+        .collect();
+    if !kept.is_empty() {
+        sql("INSERT INTO rejections (site_id, reason, detail, sample) SELECT * FROM unnest($1, $2, $3, $4)")
+            .bind::<Array<Integer>, _>(kept.iter().map(|(site_id, _)| *site_id).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.detail.clone()).collect::<Vec<_>>())
+            .bind::<Array<Nullable<Text>>, _>(kept.iter().map(|(_, r)| r.sample.clone()).collect::<Vec<_>>())
+            .execute(connection)?;
+    }
+    Ok(kept.into_iter().map(|(site_id, rejection)| (site_id, rejection.reason)).collect())
+}

@@ -1,0 +1,401 @@
+//! Sites, their keys, and the directory that intake asks without touching the database.
+
+use super::schema::sites;
+use super::{Store, StoreError};
+use crate::secrets;
+use diesel::prelude::*;
+use domain::history::Rules;
+use domain::money::Currency;
+use jiff::tz::TimeZone;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+/// A site as every part of the server knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// Its number.
+    pub site_id: i32,
+    /// Its unique name.
+    pub name: String,
+    /// Hosts whose pages may post with the public key; a host stands for its subdomains too.
+    pub domains: Vec<String>,
+    /// Reports add up this currency.
+    pub currency: Currency,
+    /// Reports cut days in this time zone.
+    pub time_zone: TimeZone,
+    /// The public key, `wk_…`.
+    pub write_key: String,
+    /// SHA-256 of the secret key.
+    pub secret_key_hash: Vec<u8>,
+    /// Consent mode that the set-up page writes into the tag.
+    pub tag_consent: TagConsent,
+    /// Whether orders count that only a browser reported.
+    pub browser_orders: BrowserOrders,
+    /// A trusted source has reported a live order.
+    pub trusted_orders_seen: bool,
+}
+
+/// Consent mode that the set-up page writes into the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagConsent {
+    /// Nothing on the device, no profile.
+    Measure,
+    /// Visitors are known again and have profiles.
+    Full,
+}
+
+/// Whether orders count that only a browser reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrowserOrders {
+    /// As long as no trusted source reports orders.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+macro_rules! stored_as_text {
+    ($type:ident { $($variant:ident = $text:literal),+ }) => {
+        impl $type {
+            /// The word that is stored and shown in forms.
+            pub fn key(self) -> &'static str {
+                match self { $($type::$variant => $text),+ }
+            }
+
+            /// Reads [`Self::key`] back.
+            pub fn from_key(key: &str) -> Option<Self> {
+                match key { $($text => Some($type::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+stored_as_text!(TagConsent { Measure = "measure", Full = "full" });
+stored_as_text!(BrowserOrders { Auto = "auto", Always = "always", Never = "never" });
+
+impl Site {
+    /// What a person's history needs to know of the site.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            site_currency: self.currency,
+            browser_orders_count: match self.browser_orders {
+                BrowserOrders::Always => true,
+                BrowserOrders::Never => false,
+                BrowserOrders::Auto => !self.trusted_orders_seen,
+            },
+        }
+    }
+
+    /// Whether a page of this host (without port) may post with the public key.
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.domains.iter().any(|domain| {
+            host == domain || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
+        })
+    }
+
+    /// The script tag to paste; `origin` is the collector's own, for example `https://s.shop.example`.
+    pub fn script_tag(&self, origin: &str) -> String {
+        let consent = match self.tag_consent {
+            TagConsent::Measure => "",
+            TagConsent::Full => " data-consent=\"full\"",
+        };
+        format!("<script async src=\"{origin}/t.js\" data-site=\"{}\"{consent}></script>", self.write_key)
+    }
+}
+
+/// What an owner says of a new site.
+#[derive(Clone, Debug)]
+pub struct NewSite {
+    /// 1 to 100 characters, unique.
+    pub name: String,
+    /// At least one host, without scheme and port.
+    pub domains: Vec<String>,
+    /// Reports add up this currency.
+    pub currency: Currency,
+    /// IANA name.
+    pub time_zone: String,
+    /// Consent mode for the tag.
+    pub tag_consent: TagConsent,
+}
+
+/// Why a site cannot be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// Another site has this name.
+    #[error("a site named {0:?} is there already; choose another name")]
+    NameTaken(String),
+    /// The name is empty or longer than 100 characters.
+    #[error("a site's name has 1 to 100 characters")]
+    Name,
+    /// No IANA time zone.
+    #[error("{0:?} is no time zone; use an IANA name, for example Europe/Zurich")]
+    TimeZone(String),
+    /// No host name.
+    #[error("{0:?} is no domain; use a host without scheme, port and path, for example shop.example")]
+    Domain(String),
+    /// No domain at all.
+    #[error("a site needs at least one domain, for example shop.example")]
+    NoDomain,
+    /// There is no such site.
+    #[error("there is no site named {0:?}; `segments site list` shows those there are")]
+    Unknown(String),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Cleans an owner's list of domains: lower case, no scheme, no port, no path, each once.
+///
+/// # Errors
+/// [`SiteError::Domain`] names the first that is none, [`SiteError::NoDomain`] when nothing is left.
+pub fn clean_domains<S: AsRef<str>>(raw: &[S]) -> Result<Vec<String>, SiteError> {
+    let mut domains = Vec::new();
+    for text in raw.iter().flat_map(|text| text.as_ref().split([',', '\n', ' '])) {
+        let text = text.trim();
+        if text.is_empty() {
+            continue;
+        }
+        let host = host_of(text).ok_or_else(|| SiteError::Domain(text.to_owned()))?;
+        if !domains.contains(&host) {
+            domains.push(host);
+        }
+    }
+    if domains.is_empty() { Err(SiteError::NoDomain) } else { Ok(domains) }
+}
+
+/// The lower-case host of an address or origin, without scheme, port and path; `None` when there is none.
+pub(crate) fn host_of(address: &str) -> Option<String> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let plain = !host.is_empty()
+        && host.len() <= 253
+        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'))
+        && !host.starts_with(['.', '-']);
+    plain.then_some(host)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sites)]
+struct SiteRow {
+    site_id: i32,
+    name: String,
+    domains: Vec<String>,
+    currency: String,
+    time_zone: String,
+    write_key: String,
+    secret_key_hash: Vec<u8>,
+    tag_consent: String,
+    browser_orders: String,
+    trusted_orders_seen: bool,
+}
+
+impl TryFrom<SiteRow> for Site {
+    type Error = StoreError;
+
+    fn try_from(row: SiteRow) -> Result<Site, StoreError> {
+        let odd = |column: &str| StoreError::Refused(format!("site {}: {column} cannot be read", row.site_id));
+        Ok(Site {
+            currency: row.currency.parse().map_err(|_| odd("currency"))?,
+            time_zone: TimeZone::get(&row.time_zone).map_err(|_| odd("time_zone"))?,
+            tag_consent: TagConsent::from_key(&row.tag_consent).ok_or_else(|| odd("tag_consent"))?,
+            browser_orders: BrowserOrders::from_key(&row.browser_orders).ok_or_else(|| odd("browser_orders"))?,
+            site_id: row.site_id,
+            name: row.name,
+            domains: row.domains,
+            write_key: row.write_key,
+            secret_key_hash: row.secret_key_hash,
+            trusted_orders_seen: row.trusted_orders_seen,
+        })
+    }
+}
+
+impl Store {
+    /// All sites, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn sites(&self) -> Result<Vec<Site>, StoreError> {
+        let rows: Vec<SiteRow> =
+            sites::table.select(SiteRow::as_select()).order(sites::name).load(&mut self.lend()?)?;
+        rows.into_iter().map(Site::try_from).collect()
+    }
+
+    /// The site of this name.
+    ///
+    /// # Errors
+    /// [`SiteError::Unknown`].
+    pub fn site_named(&self, name: &str) -> Result<Site, SiteError> {
+        let site = self.sites()?.into_iter().find(|site| site.name == name);
+        site.ok_or_else(|| SiteError::Unknown(name.to_owned()))
+    }
+
+    /// Makes a site and gives back its secret key, which is not kept.
+    ///
+    /// # Errors
+    /// What is wrong with the name, the domains or the time zone.
+    pub fn add_site(&self, new: &NewSite) -> Result<(Site, String), SiteError> {
+        let name = new.name.trim();
+        if name.is_empty() || name.chars().count() > 100 {
+            return Err(SiteError::Name);
+        }
+        let domains = clean_domains(&new.domains)?;
+        TimeZone::get(&new.time_zone).map_err(|_| SiteError::TimeZone(new.time_zone.clone()))?;
+        let secret_key = secrets::token("sk_");
+        let row: Result<SiteRow, diesel::result::Error> = diesel::insert_into(sites::table)
+            .values((
+                sites::name.eq(name),
+                sites::domains.eq(&domains),
+                sites::currency.eq(new.currency.code()),
+                sites::time_zone.eq(&new.time_zone),
+                sites::write_key.eq(secrets::token("wk_")),
+                sites::secret_key_hash.eq(secrets::sha256(secret_key.as_bytes()).to_vec()),
+                sites::tag_consent.eq(new.tag_consent.key()),
+            ))
+            .returning(SiteRow::as_returning())
+            .get_result(&mut self.lend()?);
+        match row {
+            Ok(row) => Ok((Site::try_from(row)?, secret_key)),
+            Err(error) if unique_violation(&error) => Err(SiteError::NameTaken(name.to_owned())),
+            Err(error) => Err(StoreError::from(error).into()),
+        }
+    }
+
+    /// Changes what an owner may change of a site: domains, currency, time zone, consent, browser orders.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn update_site(&self, site: &Site) -> Result<(), StoreError> {
+        diesel::update(sites::table.find(site.site_id))
+            .set((
+                sites::domains.eq(&site.domains),
+                sites::currency.eq(site.currency.code()),
+                sites::time_zone.eq(site.time_zone.iana_name().unwrap_or("UTC")),
+                sites::tag_consent.eq(site.tag_consent.key()),
+                sites::browser_orders.eq(site.browser_orders.key()),
+            ))
+            .execute(&mut self.lend()?)?;
+        Ok(())
+    }
+
+    /// Gives a site a new secret key; the old one is refused from now on (other processes follow within 2 s).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn renew_secret_key(&self, site_id: i32) -> Result<String, StoreError> {
+        let secret_key = secrets::token("sk_");
+        diesel::update(sites::table.find(site_id))
+            .set(sites::secret_key_hash.eq(secrets::sha256(secret_key.as_bytes()).to_vec()))
+            .execute(&mut self.lend()?)?;
+        Ok(secret_key)
+    }
+}
+
+fn unique_violation(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    matches!(error, Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
+}
+
+/// The sites by key, kept in memory and read again every [`SiteDirectory::REFRESH`], and at once (at most every
+/// [`SiteDirectory::MISS`]) when a key is asked for that is not there.
+pub struct SiteDirectory {
+    store: Store,
+    state: RwLock<Directory>,
+}
+
+#[derive(Default)]
+struct Directory {
+    by_write_key: HashMap<String, Arc<Site>>,
+    by_secret_hash: HashMap<Vec<u8>, Arc<Site>>,
+    by_id: HashMap<i32, Arc<Site>>,
+    read_at: Option<Instant>,
+}
+
+impl SiteDirectory {
+    /// How old an answer may be.
+    pub const REFRESH: Duration = Duration::from_secs(2);
+    /// How often unknown keys may make the database be asked.
+    pub const MISS: Duration = Duration::from_millis(250);
+
+    /// An empty directory that fills itself when it is asked.
+    pub fn new(store: Store) -> SiteDirectory {
+        SiteDirectory { store, state: RwLock::default() }
+    }
+
+    /// Reads the sites again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was known stays known.
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        let sites: Vec<Arc<Site>> = self.store.sites()?.into_iter().map(Arc::new).collect();
+        let directory = Directory {
+            by_write_key: sites.iter().map(|site| (site.write_key.clone(), Arc::clone(site))).collect(),
+            by_secret_hash: sites.iter().map(|site| (site.secret_key_hash.clone(), Arc::clone(site))).collect(),
+            by_id: sites.iter().map(|site| (site.site_id, Arc::clone(site))).collect(),
+            read_at: Some(Instant::now()),
+        };
+        *self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = directory;
+        Ok(())
+    }
+
+    /// The site of a key, if it is in memory.
+    pub(crate) fn known(&self, key: &str) -> Option<(Arc<Site>, domain::event::Trust)> {
+        use domain::event::Trust::{Browser, Trusted};
+        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if key.starts_with("sk_") {
+            let hash = secrets::sha256(key.as_bytes());
+            return Some((Arc::clone(directory.by_secret_hash.get(hash.as_slice())?), Trusted));
+        }
+        Some((Arc::clone(directory.by_write_key.get(key)?), Browser))
+    }
+
+    /// The site of a key with the trust that the key gives.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the key is not known and the database cannot be asked.
+    pub(crate) fn by_key(&self, key: &str) -> Result<Option<(Arc<Site>, domain::event::Trust)>, StoreError> {
+        if let Some(found) = self.known(key) {
+            return Ok(Some(found));
+        }
+        self.after_miss()?;
+        Ok(self.known(key))
+    }
+
+    /// The site of this number.
+    ///
+    /// # Errors
+    /// See [`SiteDirectory::by_key`].
+    pub(crate) fn by_id(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
+        let known = || self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).by_id.get(&site_id).cloned();
+        if let Some(site) = known() {
+            return Ok(Some(site));
+        }
+        self.after_miss()?;
+        Ok(known())
+    }
+
+    /// Something was asked for that is not there: reads again, unless that was done a moment ago.
+    fn after_miss(&self) -> Result<(), StoreError> {
+        let read_at = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).read_at;
+        if read_at.is_some_and(|at| at.elapsed() < Self::MISS) { Ok(()) } else { self.refresh() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_are_cleaned_of_what_owners_paste() {
+        let clean = clean_domains(&["https://Shop.Example:8443/path?x", "blog.example., shop.example", "[::1]"]);
+        assert_eq!(clean.unwrap(), ["shop.example", "blog.example", "::1"]);
+        assert!(matches!(clean_domains(&["ht tp"]).unwrap().as_slice(), [_, _]));
+        assert!(matches!(clean_domains(&["<script>"]), Err(SiteError::Domain(_))));
+        assert!(matches!(clean_domains(&[" "]), Err(SiteError::NoDomain)));
+    }
+}

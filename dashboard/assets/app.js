@@ -1,0 +1,92 @@
+// Small behaviours on top of pages that work without them: partial updates, copying, menus that close.
+
+import htmx from "htmx.org";
+
+// The pages' Content-Security-Policy allows no inline style and no eval; pages hold people's data, so none is kept in
+// the browser's storage.
+htmx.config.includeIndicatorStyles = false;
+htmx.config.allowEval = false;
+htmx.config.allowScriptTags = false;
+htmx.config.selfRequestsOnly = true;
+htmx.config.historyCacheSize = 0;
+htmx.config.historyEnabled = false;
+htmx.config.scrollBehavior = "auto";
+
+const byId = (id) => document.getElementById(id);
+
+function ready(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+  }
+}
+
+async function copy(button) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(byId(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Select and copy by hand";
+  }
+  setTimeout(() => (button.textContent = label), 1600);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+  for (const drop of document.querySelectorAll("details.drop[open]")) {
+    if (!drop.contains(event.target)) drop.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const drop of document.querySelectorAll("details.drop[open]")) {
+    drop.open = false;
+    drop.querySelector("summary").focus();
+  }
+});
+
+// Polls stand still while nobody looks and while the live list is paused.
+let paused = false;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const polls = event.target.matches("#live-poll, #tag-state");
+  if (polls && (document.hidden || (paused && event.target.id === "live-poll"))) event.preventDefault();
+});
+
+// The state of the tag is spoken and shown anew only when it has changed.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target.id !== "tag-state") return;
+  const text = (html) => html.replace(/\s+/g, " ").trim();
+  const fresh = new DOMParser().parseFromString(event.detail.serverResponse, "text/html").body.textContent;
+  if (text(fresh) === text(event.target.textContent)) event.detail.shouldSwap = false;
+  // Empty charts give way to full ones as soon as there is something to show.
+  else if (document.querySelector("[data-waiting]")) location.reload();
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  const table = document.querySelector("[data-keep]");
+  const rows = table?.tBodies[0].rows ?? [];
+  for (let last = rows.length - 1; last >= Number(table?.dataset.keep); last--) rows[last].remove();
+  if (rows.length > 0) document.querySelector(".hint")?.remove();
+});
+
+document.addEventListener("htmx:load", (event) => ready(event.target));
+
+function start() {
+  ready(document);
+  const pause = byId("live-pause");
+  if (pause) {
+    pause.hidden = false;
+    pause.addEventListener("click", () => {
+      paused = !paused;
+      pause.setAttribute("aria-pressed", String(paused));
+      pause.textContent = paused ? "Go on" : "Pause";
+    });
+  }
+  const zone = document.querySelector("[data-own-zone]");
+  if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+else start();

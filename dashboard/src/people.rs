@@ -1,0 +1,222 @@
+//! Lists of people, and one person.
+
+use crate::Rendered;
+use crate::format::{self, Format};
+use crate::shell::{Nav, Shell};
+use crate::words;
+use askama::Template;
+use domain::event::{ProfileId, Trust};
+use domain::report::{Happened, Moment, Paging, People, Profile, TimelineEntry, Visit};
+
+/// What to call somebody: the best name, or the profile's number.
+pub(crate) fn person_label(name: Option<&str>, id: &ProfileId) -> String {
+    match name {
+        Some(name) if !name.trim().is_empty() => name.to_owned(),
+        Some(_) | None => format!("Visitor {}", id.0),
+    }
+}
+
+/// An event as a line of text.
+pub(crate) struct What {
+    /// `page`, `order`, `track` or `who`, for the dot.
+    pub(crate) tone: &'static str,
+    pub(crate) title: String,
+    pub(crate) detail: String,
+}
+
+impl What {
+    pub(crate) fn of(what: &Happened) -> What {
+        let pairs = |list: &[(String, String)]| {
+            list.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(" · ")
+        };
+        let behaviour = |engaged_ms: Option<u64>, scroll: Option<u8>, clicks: Option<u64>| {
+            [
+                engaged_ms.filter(|ms| *ms > 0).map(|ms| format!("{} engaged", format::duration(&ms))),
+                scroll.filter(|pct| *pct > 0).map(|pct| format!("read {pct}\u{a0}%")),
+                clicks.filter(|clicks| *clicks > 0).map(|clicks| format::counted(&clicks, "click", "clicks")),
+            ]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+        };
+        match what {
+            Happened::Page { page, title, engaged_ms, max_scroll_pct, clicks } => {
+                let mut parts = behaviour(*engaged_ms, *max_scroll_pct, *clicks);
+                if let Some(title) = title {
+                    parts.insert(0, title.clone());
+                }
+                What { tone: "page", title: page.clone(), detail: parts.join(" · ") }
+            }
+            Happened::Snapshot { page, engaged_ms, max_scroll_pct, clicks } => {
+                let mut parts = behaviour(Some(*engaged_ms), Some(*max_scroll_pct), Some(*clicks));
+                if let Some(page) = page {
+                    parts.insert(0, page.clone());
+                }
+                What { tone: "same", title: "On the page so far".to_owned(), detail: parts.join(" · ") }
+            }
+            Happened::Track { name, page, properties } => {
+                let mut parts: Vec<String> = page.iter().cloned().collect();
+                if !properties.is_empty() {
+                    parts.push(pairs(properties));
+                }
+                What { tone: "track", title: name.clone(), detail: parts.join(" · ") }
+            }
+            Happened::Order { order_id, total, counted } => What {
+                tone: "order",
+                title: match total {
+                    Some(total) => format!("Order {order_id}, {}", format::money(total)),
+                    None => format!("Order {order_id}, no amount"),
+                },
+                detail: if *counted { String::new() } else { "Unconfirmed: it does not count as revenue".to_owned() },
+            },
+            Happened::Identify { traits } => {
+                What { tone: "who", title: "Said who they are".to_owned(), detail: pairs(traits) }
+            }
+            Happened::Group { group_id } => {
+                What { tone: "who", title: format!("Joined the group {group_id}"), detail: String::new() }
+            }
+            Happened::Alias => {
+                What { tone: "who", title: "Turned out to be known by another id".to_owned(), detail: String::new() }
+            }
+        }
+    }
+}
+
+/// Links through a long list.
+pub(crate) struct Pager {
+    /// `1–50 of 1,204`
+    pub(crate) shown: String,
+    pub(crate) page: u32,
+    pub(crate) pages: u64,
+    /// Path and query up to the page's number.
+    pub(crate) base: String,
+}
+
+impl Pager {
+    pub(crate) fn of(paging: &Paging, rows: usize, base: String) -> Pager {
+        let first = paging.offset() + 1;
+        let last = paging.offset() + rows as u64;
+        let total = format::count(&paging.total);
+        let shown = match rows {
+            0 => format!("0 of {total}"),
+            _ => format!("{}–{} of {total}", format::count(&first), format::count(&last)),
+        };
+        Pager { shown, page: paging.page.max(1), pages: paging.pages(), base }
+    }
+
+    pub(crate) fn before(&self) -> Option<u32> {
+        (self.page > 1).then(|| self.page - 1)
+    }
+
+    pub(crate) fn after(&self) -> Option<u32> {
+        (u64::from(self.page) < self.pages).then(|| self.page + 1)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct PeoplePage<'a> {
+    shell: &'a Shell,
+    nav: Nav,
+    r: &'a People,
+    f: Format,
+    who: Option<String>,
+    query: String,
+    pager: Pager,
+}
+
+#[derive(Template)]
+#[template(path = "profile.html")]
+struct ProfilePage<'a> {
+    shell: &'a Shell,
+    nav: Nav,
+    r: &'a Profile,
+    f: Format,
+    label: String,
+    entries: Vec<EntryView<'a>>,
+    pager: Pager,
+}
+
+enum EntryView<'a> {
+    Visit { visit: &'a Visit, title: String, detail: String, lines: Vec<LineView<'a>> },
+    Event(LineView<'a>),
+}
+
+struct LineView<'a> {
+    moment: &'a Moment,
+    what: What,
+    trusted: bool,
+}
+
+fn line(moment: &Moment) -> LineView<'_> {
+    LineView { moment, what: What::of(&moment.what), trusted: moment.trust == Trust::Trusted }
+}
+
+fn visit(visit: &Visit) -> EntryView<'_> {
+    let engaged = match visit.engaged_ms {
+        0 => String::new(),
+        ms => format!(", {}", format::duration(&ms)),
+    };
+    let pages = match visit.views {
+        0 => "Was active".to_owned(),
+        views => format!("Visited {}", format::counted(&views, "page", "pages")),
+    };
+    let mut from = vec![visit.channel.clone()];
+    from.extend([&visit.source, &visit.campaign].into_iter().filter(|text| !text.is_empty()).cloned());
+    EntryView::Visit {
+        visit,
+        title: format!("{pages}{engaged}"),
+        detail: from.join(" · "),
+        // Newest first like the timeline itself.
+        lines: visit.moments.iter().rev().map(line).collect(),
+    }
+}
+
+/// A list of people; `now` is the moment it was made for.
+///
+/// `channel` is the name of the filter's channel, where it has one.
+///
+/// # Errors
+/// When the page cannot be written.
+pub fn people(shell: &Shell, report: &People, channel: Option<&str>, now: jiff::Timestamp) -> Rendered {
+    let query = format::people_query(&report.filter);
+    let separator = if query.is_empty() { "" } else { "&" };
+    PeoplePage {
+        shell,
+        nav: Nav::People,
+        r: report,
+        f: Format::of(&report.site, now),
+        who: words::filter_sentence(&report.filter, channel),
+        pager: Pager::of(&report.paging, report.rows.len(), format!("?{query}{separator}page=")),
+        query,
+    }
+    .render()
+}
+
+/// One person with everything that is known.
+///
+/// # Errors
+/// When the page cannot be written.
+pub fn profile(shell: &Shell, report: &Profile) -> Rendered {
+    let entries = report
+        .timeline
+        .iter()
+        .map(|entry| match entry {
+            TimelineEntry::Visit(one) => visit(one),
+            TimelineEntry::Event(moment) => EntryView::Event(line(moment)),
+        })
+        .collect();
+    ProfilePage {
+        shell,
+        nav: Nav::People,
+        r: report,
+        f: Format::of(&report.site, report.now),
+        label: match report.best_name() {
+            Some(name) => name.to_owned(),
+            None => "Anonymous visitor".to_owned(),
+        },
+        entries,
+        pager: Pager::of(&report.paging, report.timeline.len(), "?page=".to_owned()),
+    }
+    .render()
+}

@@ -1,0 +1,707 @@
+//! Reports to look at: a coffee shop with a busy month, a shop that has just begun, and one that everybody attacks.
+
+use dashboard::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
+use domain::event::{ProfileId, Trust};
+use domain::money::{Currency, Money};
+use domain::report::*;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use uuid::Uuid;
+
+/// What somebody might send to break a page.
+pub(crate) const HOSTILE: &str =
+    "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}&lt;\u{202e}<!--";
+
+pub(crate) fn shell() -> Shell {
+    let sites = vec![link(1, "shop.example"), link(2, "CDNOW 1997–98")];
+    Shell {
+        assets: Assets { css: "app.css".into(), app_js: "app.js".into(), charts_js: "charts.js".into() },
+        user_email: "owner@shop.example".into(),
+        csrf_token: "csrf-token".into(),
+        site: sites.first().cloned(),
+        sites,
+        flash: None,
+    }
+}
+
+pub(crate) fn flashing(kind: FlashKind, text: &str) -> Shell {
+    Shell { flash: Some(Flash { kind, text: text.into() }), ..shell() }
+}
+
+pub(crate) fn outside() -> Outside {
+    Outside { assets: shell().assets, csrf_token: "csrf-token".into() }
+}
+
+fn link(id: i32, name: &str) -> SiteLink {
+    SiteLink { id, name: name.into() }
+}
+
+pub(crate) fn site() -> Site {
+    Site {
+        id: 1,
+        name: "shop.example".into(),
+        currency: Currency::USD,
+        time_zone: TimeZone::get("Europe/Berlin").expect("a known zone"),
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-23T13:42:10Z".parse().expect("a moment")
+}
+
+fn today() -> Date {
+    date(2026, 11, 23)
+}
+
+fn usd(minor: i64) -> Money {
+    Money { minor, currency: Currency::USD }
+}
+
+fn ago(minutes: i64) -> Timestamp {
+    now() - minutes.minutes()
+}
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(0x0193_5a00_0000_7000_8000_0000_0000_0000 + n)
+}
+
+/// Repeatable ups and downs around a level.
+fn wave(i: usize, level: u64, spread: u64) -> u64 {
+    let step = (i as u64 * 7919 + level * 31) % 17;
+    level + spread * step / 17 - if i % 7 >= 5 { spread / 2 } else { 0 }
+}
+
+fn days(first: Date, count: usize, level: u64, growth: u64) -> Vec<Day> {
+    (0..count)
+        .map(|i| {
+            let visitors = wave(i, level + growth * i as u64 / 10, level / 3);
+            let orders = wave(i, level / 30, level / 60);
+            Day {
+                date: first + (i as i64).days(),
+                totals: Totals {
+                    visitors,
+                    sessions: visitors + visitors / 5,
+                    orders,
+                    revenue: usd(orders as i64 * 4_150 + (i as i64 * 137) % 900),
+                },
+            }
+        })
+        .collect()
+}
+
+fn sum(days: &[Day]) -> Totals {
+    let add = |of: fn(&Totals) -> u64| days.iter().map(|day| of(&day.totals)).sum::<u64>();
+    Totals {
+        visitors: add(|t| t.visitors) * 3 / 4,
+        sessions: add(|t| t.sessions),
+        orders: add(|t| t.orders),
+        revenue: usd(days.iter().map(|day| day.totals.revenue.minor).sum()),
+    }
+}
+
+pub(crate) fn overview() -> Overview {
+    let period = Period::choose(PeriodChoice::Last(30), today()).expect("a period");
+    let days_now = days(period.from, 30, 620, 90);
+    let days_before = days(period.previous().expect("a period").from, 30, 560, 10);
+    let page = |page: &str, title: &str, views, visitors, previous_views| PageRow {
+        page: page.into(),
+        title: Some(title.into()),
+        views,
+        visitors,
+        entries: visitors / 2,
+        previous_views,
+    };
+    let channel = |key: &str, name: &str, people, sessions, orders, revenue, before: (u64, u64, i64)| ChannelRow {
+        key: key.into(),
+        name: name.into(),
+        new_people: people,
+        sessions,
+        orders,
+        revenue: usd(revenue),
+        previous_sessions: before.0,
+        previous_orders: before.1,
+        previous_revenue: usd(before.2),
+    };
+    Overview {
+        site: site(),
+        period,
+        now: now(),
+        first_event_at: Some("2025-11-20T08:00:00Z".parse().expect("a moment")),
+        totals: sum(&days_now),
+        previous: sum(&days_before),
+        days: days_now,
+        previous_days: days_before,
+        pages: vec![
+            page("shop.example/", "Roasted on Tuesdays", 9_412, 6_120, 8_800),
+            page("shop.example/coffee/oat-blend", "Oat blend 1 kg", 5_230, 3_911, 2_105),
+            page("shop.example/brewing-guide/a-long-story-about-water-and-heat", "Brewing guide", 3_980, 3_402, 4_100),
+            page("shop.example/cart", "Cart", 1_204, 801, 1_188),
+            page("shop.example/checkout", "Checkout", 702, 555, 690),
+        ],
+        channels: vec![
+            channel("organic_search", "Organic search", 3_204, 9_870, 236, 1_012_000, (8_020, 205, 870_000)),
+            channel("email", "Newsletter", 118, 5_410, 221, 890_900, (3_900, 140, 560_000)),
+            channel("paid_social", "Paid social", 2_450, 4_377, 101, 443_000, (4_500, 104, 441_200)),
+            channel("direct", "Direct", 1_902, 2_903, 66, 226_000, (2_880, 69, 232_000)),
+            channel("referral", "Referral", 77, 201, 4, 15_500, (0, 0, 0)),
+        ],
+        measured_visitors: 1_204,
+        aside: OrdersAside {
+            other_currencies: vec![Money { minor: 41_250, currency: Currency::EUR }],
+            unconfirmed: 3,
+            without_amount: 1,
+        },
+    }
+}
+
+pub(crate) fn overview_empty() -> Overview {
+    let full = overview();
+    let nothing = Totals { visitors: 0, sessions: 0, orders: 0, revenue: usd(0) };
+    let blank = |days: &[Day]| days.iter().map(|day| Day { totals: nothing, ..*day }).collect::<Vec<_>>();
+    Overview {
+        totals: nothing,
+        previous: nothing,
+        days: blank(&full.days),
+        previous_days: blank(&full.previous_days),
+        pages: Vec::new(),
+        channels: Vec::new(),
+        measured_visitors: 0,
+        aside: OrdersAside::default(),
+        first_event_at: None,
+        ..full
+    }
+}
+
+pub(crate) fn overview_hostile() -> Overview {
+    let mut report = overview();
+    report.site.name = HOSTILE.into();
+    for row in &mut report.pages {
+        row.page = format!("{HOSTILE}/{}", row.page);
+        row.title = Some(HOSTILE.into());
+    }
+    for row in &mut report.channels {
+        row.key = HOSTILE.into();
+        row.name = HOSTILE.into();
+    }
+    report
+}
+
+fn anonymous(id: i64) -> PersonName {
+    PersonName { profile_id: Some(ProfileId(id)), name: None }
+}
+
+pub(crate) fn live() -> Live {
+    let event = |n: u128, seconds: i64, what, person, channel: Option<&str>, consent, trust| LiveEvent {
+        event_id: uuid(n),
+        at: now() - seconds.seconds(),
+        what,
+        person,
+        channel: channel.map(str::to_owned),
+        consent,
+        trust,
+    };
+    let page = |path: &str, title: &str| Happened::Page {
+        page: path.into(),
+        title: Some(title.into()),
+        engaged_ms: None,
+        max_scroll_pct: None,
+        clicks: None,
+    };
+    let mia = PersonName { profile_id: Some(ProfileId(41)), name: Some("mia@example.com".into()) };
+    Live {
+        site: site(),
+        now: now(),
+        cursor: "8123-1".into(),
+        visitors_now: 14,
+        events: vec![
+            event(
+                6,
+                2,
+                Happened::Order { order_id: "10412".into(), total: Some(usd(3_850)), counted: true },
+                mia.clone(),
+                Some("Newsletter"),
+                Consent::Full,
+                Trust::Trusted,
+            ),
+            event(
+                5,
+                5,
+                page("shop.example/checkout", "Checkout"),
+                mia.clone(),
+                Some("Newsletter"),
+                Consent::Full,
+                Trust::Browser,
+            ),
+            event(
+                4,
+                9,
+                Happened::Track {
+                    name: "Product Added".into(),
+                    page: Some("shop.example/coffee/oat-blend".into()),
+                    properties: vec![("product_id".into(), "oat-1kg".into()), ("price".into(), "19.25".into())],
+                },
+                mia,
+                Some("Newsletter"),
+                Consent::Full,
+                Trust::Browser,
+            ),
+            event(
+                3,
+                14,
+                Happened::Snapshot {
+                    page: Some("shop.example/brewing-guide".into()),
+                    engaged_ms: 81_000,
+                    max_scroll_pct: 80,
+                    clicks: 2,
+                },
+                anonymous(77),
+                Some("Organic search"),
+                Consent::Full,
+                Trust::Browser,
+            ),
+            event(
+                2,
+                95,
+                page("shop.example/brewing-guide", "Brewing guide"),
+                anonymous(77),
+                Some("Organic search"),
+                Consent::Full,
+                Trust::Browser,
+            ),
+            event(
+                1,
+                130,
+                page("shop.example/", "Roasted on Tuesdays"),
+                PersonName { profile_id: None, name: None },
+                Some("Direct"),
+                Consent::Measure,
+                Trust::Browser,
+            ),
+        ],
+        outcomes: Outcomes {
+            since: now() - 60.minutes(),
+            stored: 1_842,
+            duplicate: 12,
+            rejected: vec![
+                RejectedReason { reason: "clock_out_of_range".into(), count: 3 },
+                RejectedReason { reason: "missing_name".into(), count: 1 },
+            ],
+        },
+        latest_rejected: vec![
+            Rejection {
+                at: ago(3),
+                reason: "missing_name".into(),
+                detail: "event 3 of 20: a track event has no name".into(),
+                sample: Some(r#"{"type":"track","userId":"user-17","properties":{"size":42}}"#.into()),
+            },
+            Rejection {
+                at: ago(12),
+                reason: "clock_out_of_range".into(),
+                detail: "event 1 of 1: the id's time is 2019-03-02, limit 8 days back".into(),
+                sample: None,
+            },
+        ],
+    }
+}
+
+pub(crate) fn live_empty() -> Live {
+    Live {
+        events: Vec::new(),
+        visitors_now: 0,
+        outcomes: Outcomes { since: ago(60), stored: 0, duplicate: 0, rejected: Vec::new() },
+        latest_rejected: Vec::new(),
+        cursor: "0".into(),
+        ..live()
+    }
+}
+
+pub(crate) fn live_hostile() -> Live {
+    let mut report = live();
+    for event in &mut report.events {
+        event.channel = Some(HOSTILE.into());
+        event.person.name = Some(HOSTILE.into());
+        event.what = Happened::Track {
+            name: HOSTILE.into(),
+            page: Some("javascript:alert(1)".into()),
+            properties: vec![(HOSTILE.into(), HOSTILE.into())],
+        };
+    }
+    for row in &mut report.latest_rejected {
+        row.detail = HOSTILE.into();
+        row.sample = Some(HOSTILE.into());
+    }
+    report
+}
+
+fn segment(key: &str, name: &str, description: &str, size: u64, revenue: i64) -> SegmentRow {
+    SegmentRow { key: key.into(), name: name.into(), description: description.into(), size, revenue: usd(revenue) }
+}
+
+pub(crate) fn segments() -> Segments {
+    const NAMES: [[&str; 5]; 5] = [
+        ["Lost", "Lost", "Hibernating", "Hibernating", "Can’t lose"],
+        ["Hibernating", "Hibernating", "At risk", "At risk", "Can’t lose"],
+        ["About to sleep", "Need attention", "Need attention", "Loyal", "Loyal"],
+        ["New", "Promising", "Potential loyal", "Loyal", "Loyal"],
+        ["New", "Promising", "Potential loyal", "Loyal", "Champions"],
+    ];
+    const SIZES: [[u64; 5]; 5] = [
+        [520, 301, 140, 66, 12],
+        [410, 287, 190, 141, 96],
+        [260, 222, 207, 180, 133],
+        [190, 255, 301, 352, 290],
+        [212, 340, 298, 410, 388],
+    ];
+    let cells = (1..=5_u8)
+        .flat_map(|recency| (1..=5_u8).map(move |frequency| (recency, frequency)))
+        .map(|(recency, frequency)| {
+            let (r, f) = (usize::from(recency) - 1, usize::from(frequency) - 1);
+            let size = SIZES[r][f];
+            RfmCell {
+                recency,
+                frequency,
+                segment: segment(
+                    &format!("rfm-r{recency}f{frequency}"),
+                    &format!("Recency {recency}, frequency {frequency}"),
+                    "Customers with these two scores.",
+                    size,
+                    size as i64 * 4_000 * i64::from(frequency),
+                ),
+                group: NAMES[r][f].into(),
+            }
+        })
+        .collect();
+    let range = |score, low, high| ScoreRange { score, low, high };
+    let life = |stage, state, key: &str, name: &str, size| LifecycleCell {
+        stage,
+        state,
+        segment: segment(key, name, "By orders and the time since the last one.", size, size as i64 * 5_000),
+    };
+    Segments {
+        site: site(),
+        today: today(),
+        as_of: today(),
+        people: 9_871,
+        customers: 6_201,
+        revenue: usd(81_234_567),
+        rfm: Some(Rfm {
+            groups: vec![
+                segment("rfm-champions", "Champions", "Bought lately and most often.", 388, 20_412_000),
+                segment("rfm-loyal", "Loyal", "Buy often, the last time not long ago.", 1_365, 30_120_050),
+                segment("rfm-at-risk", "At risk", "Bought often, but it has been a while.", 331, 9_020_000),
+                segment("rfm-lost", "Lost", "Few orders, all of them long ago.", 821, 2_010_000),
+            ],
+            cells,
+            cuts: RfmCuts {
+                recency_days: vec![
+                    range(5, 0, 12),
+                    range(4, 13, 40),
+                    range(3, 41, 88),
+                    range(2, 89, 190),
+                    range(1, 191, 365),
+                ],
+                orders: vec![range(5, 9, 41), range(4, 5, 8), range(3, 3, 4), range(2, 2, 2), range(1, 1, 1)],
+                spent_minor: vec![range(5, 41_200, 310_000), range(1, 350, 2_900)],
+            },
+        }),
+        lifecycle: Some(Lifecycle {
+            cells: vec![
+                life(0, 0, "lifecycle-new-sign-ups-active", "New sign-ups, active", 402),
+                life(0, 1, "lifecycle-new-sign-ups-at-risk", "New sign-ups, at risk", 300),
+                life(0, 2, "lifecycle-new-sign-ups-churned", "New sign-ups, churned", 2_968),
+                life(1, 0, "lifecycle-one-timers-active", "One-timers, active", 612),
+                life(1, 1, "lifecycle-one-timers-at-risk", "One-timers, at risk", 420),
+                life(1, 2, "lifecycle-one-timers-churned", "One-timers, churned", 1_024),
+                life(2, 0, "lifecycle-repeats-active", "Repeats, active", 512),
+                life(2, 1, "lifecycle-repeats-at-risk", "Repeats, at risk", 201),
+                life(2, 2, "lifecycle-repeats-churned", "Repeats, churned", 330),
+                life(3, 0, "lifecycle-loyals-active", "Loyals, active", 1_411),
+                life(3, 1, "lifecycle-loyals-at-risk", "Loyals, at risk", 386),
+                life(3, 2, "lifecycle-loyals-churned", "Loyals, churned", 305),
+            ],
+            limits: LifecycleLimits {
+                active_days: 61,
+                at_risk_days: 140,
+                basis: "80 % of this site’s 14,201 gaps between two orders are no longer than 61 days, 95 % no longer than 140.".into(),
+            },
+        }),
+    }
+}
+
+pub(crate) fn segments_empty() -> Segments {
+    Segments { people: 0, customers: 0, revenue: usd(0), rfm: None, lifecycle: None, ..segments() }
+}
+
+pub(crate) fn segments_without_orders() -> Segments {
+    Segments { customers: 0, revenue: usd(0), rfm: None, as_of: date(2026, 10, 31), ..segments() }
+}
+
+pub(crate) fn members() -> Members {
+    let member = |id, name: Option<&str>, orders, revenue, last: Date, because: &str| Member {
+        profile_id: ProfileId(id),
+        name: name.map(str::to_owned),
+        orders,
+        revenue: usd(revenue),
+        first_order: Some(date(2025, 12, 4)),
+        last_order: Some(last),
+        last_seen: Some(ago(id * 600)),
+        because: because.into(),
+    };
+    Members {
+        site: site(),
+        today: today(),
+        as_of: today(),
+        segment: segment("rfm-champions", "Champions", "Bought lately and most often.", 388, 20_412_000),
+        population: 6_201,
+        rows: vec![
+            member(41, Some("mia@example.com"), 14, 81_250, date(2026, 11, 23), "14 orders, the last one today"),
+            member(42, Some("user-17"), 11, 61_000, date(2026, 11, 20), "11 orders, the last one 3 days ago"),
+            member(77, None, 10, 59_925, date(2026, 11, 14), "10 orders, the last one 9 days ago"),
+        ],
+        paging: Paging { page: 2, per_page: 3, total: 388 },
+    }
+}
+
+pub(crate) fn members_hostile() -> Members {
+    let mut report = members();
+    report.segment.name = HOSTILE.into();
+    for row in &mut report.rows {
+        row.name = Some(HOSTILE.into());
+        row.because = HOSTILE.into();
+    }
+    report
+}
+
+pub(crate) fn people() -> People {
+    let person = |id, name: Option<&str>, sessions, orders, revenue, channel: &str| PersonRow {
+        profile_id: ProfileId(id),
+        name: name.map(str::to_owned),
+        sessions,
+        orders,
+        revenue: usd(revenue),
+        first_seen: "2025-12-04T10:00:00Z".parse().expect("a moment"),
+        last_seen: ago(id * 30),
+        first_channel: Some(channel.into()),
+    };
+    People {
+        site: site(),
+        filter: PeopleFilter {
+            search: None,
+            did: Some((Did::Visited, overview().period)),
+            channel: Some("email".into()),
+            viewed: None,
+        },
+        rows: vec![
+            person(41, Some("mia@example.com"), 31, 14, 81_250, "Newsletter"),
+            person(42, Some("user-17"), 12, 11, 61_000, "Organic search"),
+            person(77, None, 2, 0, 0, "Direct"),
+        ],
+        paging: Paging { page: 1, per_page: 50, total: 3 },
+    }
+}
+
+pub(crate) fn people_hostile() -> People {
+    let mut report = people();
+    report.filter.search = Some(HOSTILE.into());
+    report.filter.viewed = Some(HOSTILE.into());
+    report.filter.channel = Some(HOSTILE.into());
+    for row in &mut report.rows {
+        row.name = Some(HOSTILE.into());
+        row.first_channel = Some(HOSTILE.into());
+    }
+    report
+}
+
+pub(crate) fn people_none() -> People {
+    People {
+        filter: PeopleFilter { search: Some("nobody@example.com".into()), ..PeopleFilter::default() },
+        rows: Vec::new(),
+        paging: Paging { page: 1, per_page: 50, total: 0 },
+        ..people()
+    }
+}
+
+pub(crate) fn profile() -> Profile {
+    let moment = |minutes, what, trust| Moment { at: ago(minutes), what, trust };
+    let page = |path: &str, title: &str, seconds: u64, scroll| Happened::Page {
+        page: path.into(),
+        title: Some(title.into()),
+        engaged_ms: Some(seconds * 1_000),
+        max_scroll_pct: Some(scroll),
+        clicks: Some(2),
+    };
+    Profile {
+        site: site(),
+        now: now(),
+        profile_id: ProfileId(41),
+        name: None,
+        email: Some("mia@example.com".into()),
+        user_id: Some("user-9".into()),
+        first_seen: "2025-12-04T10:00:00Z".parse().expect("a moment"),
+        last_seen: ago(3),
+        sessions: 31,
+        views: 140,
+        engaged_ms: 5_400_000,
+        orders: 14,
+        revenue: usd(81_250),
+        other_currencies: vec![Money { minor: 4_100, currency: Currency::EUR }],
+        first_order_at: Some("2025-12-04T10:40:00Z".parse().expect("a moment")),
+        last_order_at: Some(ago(3)),
+        first_channel: Some("Newsletter".into()),
+        last_channel: Some("Organic search".into()),
+        traits: vec![("first_name".into(), "Mia".into()), ("plan".into(), "monthly".into())],
+        identities: vec![
+            IdentityRow {
+                kind: "Visitor id".into(),
+                value: "01935a2b-77aa-7c01-9d3e-2f4d5a6b7c8d".into(),
+                first_seen: "2025-12-04T10:00:00Z".parse().expect("a moment"),
+                trust: Trust::Browser,
+            },
+            IdentityRow {
+                kind: "User id".into(),
+                value: "user-9".into(),
+                first_seen: ago(9_000),
+                trust: Trust::Trusted,
+            },
+            IdentityRow {
+                kind: "E-mail".into(),
+                value: "mia@example.com".into(),
+                first_seen: ago(9_000),
+                trust: Trust::Trusted,
+            },
+        ],
+        segments: vec![
+            Belonging {
+                key: "rfm-champions".into(),
+                name: "Champions".into(),
+                because: "14 orders, the last one today".into(),
+            },
+            Belonging {
+                key: "lifecycle-loyals-active".into(),
+                name: "Loyals, active".into(),
+                because: "Three orders or more, the last one within 61 days".into(),
+            },
+        ],
+        timeline: vec![
+            TimelineEntry::Visit(Visit {
+                started_at: ago(14),
+                ended_at: ago(3),
+                channel: "Organic search".into(),
+                source: "www.google.com".into(),
+                campaign: String::new(),
+                views: 3,
+                engaged_ms: 361_000,
+                moments: vec![
+                    moment(14, page("shop.example/brewing-guide", "Brewing guide", 240, 80), Trust::Browser),
+                    moment(
+                        8,
+                        Happened::Track {
+                            name: "Product Added".into(),
+                            page: Some("shop.example/coffee/oat-blend".into()),
+                            properties: vec![("product_id".into(), "oat-1kg".into())],
+                        },
+                        Trust::Browser,
+                    ),
+                    moment(
+                        3,
+                        Happened::Order { order_id: "10412".into(), total: Some(usd(3_850)), counted: true },
+                        Trust::Trusted,
+                    ),
+                ],
+            }),
+            TimelineEntry::Event(moment(
+                9_000,
+                Happened::Identify { traits: vec![("email".into(), "mia@example.com".into())] },
+                Trust::Trusted,
+            )),
+            TimelineEntry::Event(moment(
+                200_000,
+                Happened::Order { order_id: "8812".into(), total: None, counted: false },
+                Trust::Browser,
+            )),
+        ],
+        paging: Paging { page: 1, per_page: 20, total: 33 },
+    }
+}
+
+pub(crate) fn profile_anonymous() -> Profile {
+    Profile {
+        email: None,
+        user_id: None,
+        orders: 0,
+        revenue: usd(0),
+        other_currencies: Vec::new(),
+        first_order_at: None,
+        last_order_at: None,
+        traits: Vec::new(),
+        segments: Vec::new(),
+        ..profile()
+    }
+}
+
+pub(crate) fn profile_hostile() -> Profile {
+    let hostile = || HOSTILE.to_owned();
+    let mut report = profile();
+    report.name = Some(hostile());
+    report.email = Some(hostile());
+    report.user_id = Some(hostile());
+    report.first_channel = Some(hostile());
+    report.traits = vec![(hostile(), hostile()), ("website".into(), "javascript:alert(1)".into())];
+    report.identities[0].value = hostile();
+    report.segments[0].because = hostile();
+    let what = [
+        Happened::Page {
+            page: hostile(),
+            title: Some(hostile()),
+            engaged_ms: None,
+            max_scroll_pct: None,
+            clicks: None,
+        },
+        Happened::Snapshot { page: Some(hostile()), engaged_ms: 1, max_scroll_pct: 1, clicks: 1 },
+        Happened::Track { name: hostile(), page: Some(hostile()), properties: vec![(hostile(), hostile())] },
+        Happened::Order { order_id: hostile(), total: None, counted: true },
+        Happened::Identify { traits: vec![(hostile(), hostile())] },
+        Happened::Group { group_id: hostile() },
+        Happened::Alias,
+    ];
+    report.timeline = vec![TimelineEntry::Visit(Visit {
+        started_at: now(),
+        ended_at: now(),
+        channel: hostile(),
+        source: hostile(),
+        campaign: hostile(),
+        views: 1,
+        engaged_ms: 0,
+        moments: what.into_iter().map(|what| Moment { at: now(), what, trust: Trust::Browser }).collect(),
+    })];
+    report
+}
+
+pub(crate) fn setup() -> Setup {
+    Setup {
+        site: site(),
+        domains: vec!["shop.example".into(), "blog.example".into()],
+        write_key: "wk_4fd1c2a9b8e74d30".into(),
+        origin: "https://s.shop.example".into(),
+        consent: TagConsent::Measure,
+        browser_orders: BrowserOrders::Auto,
+        trusted_orders_seen: false,
+        last_event_at: Some(ago(2)),
+        now: now(),
+    }
+}
+
+pub(crate) fn setup_waiting() -> Setup {
+    Setup { last_event_at: None, consent: TagConsent::Full, ..setup() }
+}
+
+pub(crate) fn setup_hostile() -> Setup {
+    Setup {
+        site: Site { name: HOSTILE.into(), ..site() },
+        domains: vec![HOSTILE.into()],
+        origin: format!("https://x{HOSTILE}"),
+        write_key: HOSTILE.into(),
+        ..setup()
+    }
+}

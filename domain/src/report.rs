@@ -1,0 +1,57 @@
+//! Report values: what a page shows, as numbers with their units. The collector fills them from the store, the
+//! dashboard turns them into HTML, and the same value gives the table's CSV, so that the three never disagree.
+//!
+//! Counts are whole numbers, amounts are [`Money`] in the site's currency, moments are [`Timestamp`]s; days are days of
+//! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
+
+mod csv;
+mod live;
+mod overview;
+mod people;
+mod period;
+mod segments;
+mod setup;
+
+pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
+pub use overview::{
+    Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,
+};
+pub use people::{
+    Belonging, Did, Happened, IdentityRow, Moment, Paging, People, PeopleFilter, PersonName, PersonRow, Profile,
+    ProfileTable, TimelineEntry, Visit,
+};
+pub use period::{Period, PeriodChoice, PeriodError, Windows};
+pub use segments::{
+    Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
+};
+pub use setup::{BrowserOrders, Setup, TagConsent, script_tag};
+
+use crate::money::{Currency, Money};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// What every report says of the site it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The site's number.
+    pub id: i32,
+    /// The site's name.
+    pub name: String,
+    /// Sums are in this currency.
+    pub currency: Currency,
+    /// Days begin and end in this zone.
+    pub time_zone: TimeZone,
+}
+
+impl Site {
+    /// The day of the site's calendar that `at` falls on.
+    pub fn day(&self, at: Timestamp) -> Date {
+        at.to_zoned_datetime(self.time_zone.clone()).date()
+    }
+
+    /// An amount of the site's currency.
+    pub fn money(&self, minor: i64) -> Money {
+        Money { minor, currency: self.currency }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the set-up page shows: the tag, whether it works, and the site's settings.
+
+use super::Site;
+use jiff::Timestamp;
+
+/// Which consent mode the tag starts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagConsent {
+    /// Nothing is kept on the visitor's device and no profile is made until the page says so.
+    Measure,
+    /// The visitor is recognised again; the site has asked already, or need not.
+    Full,
+}
+
+impl TagConsent {
+    /// The word in forms, in the tag and in the store.
+    pub fn key(self) -> &'static str {
+        match self {
+            TagConsent::Measure => "measure",
+            TagConsent::Full => "full",
+        }
+    }
+
+    /// Reads [`TagConsent::key`] back.
+    pub fn from_key(key: &str) -> Option<TagConsent> {
+        [TagConsent::Measure, TagConsent::Full].into_iter().find(|mode| mode.key() == key)
+    }
+}
+
+/// Whether orders that only a browser reported count as revenue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrowserOrders {
+    /// Until a trusted source reports orders.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl BrowserOrders {
+    /// The word in forms and in the store.
+    pub fn key(self) -> &'static str {
+        match self {
+            BrowserOrders::Auto => "auto",
+            BrowserOrders::Always => "always",
+            BrowserOrders::Never => "never",
+        }
+    }
+
+    /// Reads [`BrowserOrders::key`] back.
+    pub fn from_key(key: &str) -> Option<BrowserOrders> {
+        [BrowserOrders::Auto, BrowserOrders::Always, BrowserOrders::Never].into_iter().find(|rule| rule.key() == key)
+    }
+}
+
+/// The set-up of one site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// The site.
+    pub site: Site,
+    /// Hosts whose pages may send events; a host stands for its subdomains too.
+    pub domains: Vec<String>,
+    /// The public key that stands in the tag.
+    pub write_key: String,
+    /// Scheme and host where the collector is reached, without a slash at the end: `https://s.shop.example`.
+    pub origin: String,
+    /// Which consent mode the tag starts in.
+    pub consent: TagConsent,
+    /// Whether browsers' orders count.
+    pub browser_orders: BrowserOrders,
+    /// A trusted source has reported an order.
+    pub trusted_orders_seen: bool,
+    /// When the last event of this site was stored; `None` until the first one.
+    pub last_event_at: Option<Timestamp>,
+    /// The moment of this report.
+    pub now: Timestamp,
+}
+
+impl Setup {
+    /// The script tag for the site's pages, in the given consent mode.
+    ///
+    /// It is one line, because owners paste it into fields of shop systems that break lines.
+    pub fn tag(&self, consent: TagConsent) -> String {
+        script_tag(&self.origin, &self.write_key, consent)
+    }
+
+    /// What a page with a strict Content-Security-Policy has to allow.
+    pub fn csp(&self) -> String {
+        format!("script-src {0} 'wasm-unsafe-eval'; connect-src {0}", self.origin)
+    }
+}
+
+/// The script tag of a site: `origin` is where the collector is reached.
+pub fn script_tag(origin: &str, write_key: &str, consent: TagConsent) -> String {
+    // Keys and origins are ours, but a quote in a mistyped origin must not end the attribute.
+    let clean = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    let consent = match consent {
+        TagConsent::Measure => "",
+        TagConsent::Full => " data-consent=\"full\"",
+    };
+    format!(
+        "<script async src=\"{}/t.js\" data-site=\"{}\"{consent}></script>",
+        clean(origin.trim_end_matches('/')),
+        clean(write_key)
+    )
+}

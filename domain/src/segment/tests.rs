@@ -1,0 +1,275 @@
+use super::lifecycle::{Basis, DEFAULT_LIMIT_DAYS, MIN_RETURNS, MIN_WAITING};
+use super::*;
+use proptest::prelude::*;
+
+/// Noon of a day, counted from 2026-01-01.
+fn noon(day: i64) -> Timestamp {
+    "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * day)
+}
+
+fn end_of(day: i64) -> Timestamp {
+    noon(day) + SignedDuration::from_hours(12)
+}
+
+/// Somebody who was first seen on the first of these days and ordered for 10 on each.
+fn buyer(id: i64, days: &[i64]) -> Customer {
+    let purchases: Vec<_> = days.iter().map(|&day| Purchase { at: noon(day), minor: 1_000 }).collect();
+    Customer { profile_id: ProfileId(id), first_seen: purchases[0].at, signed_up: true, purchases }
+}
+
+fn sign_up(id: i64, day: i64) -> Customer {
+    Customer { profile_id: ProfileId(id), first_seen: noon(day), signed_up: true, purchases: Vec::new() }
+}
+
+fn assign_utc(customers: &[Customer], day: i64) -> SegmentBook {
+    assign(customers, end_of(day), &TimeZone::UTC)
+}
+
+fn scores(book: &SegmentBook, id: i64) -> (u8, u8, u8) {
+    let scores = book.person(ProfileId(id)).unwrap().rfm.unwrap();
+    (scores.recency, scores.frequency, scores.monetary)
+}
+
+fn standing(book: &SegmentBook, id: i64) -> (Buyers, Stage) {
+    let standing = book.person(ProfileId(id)).unwrap().lifecycle;
+    (standing.buyers, standing.stage)
+}
+
+#[test]
+fn a_site_without_people_has_empty_segments() {
+    let book = assign_utc(&[], 0);
+    assert_eq!(SegmentKey::all().map(|key| book.size(key)).sum::<usize>(), 0);
+    assert_eq!(book.day(), jiff::civil::date(2026, 1, 1));
+}
+
+#[test]
+fn five_different_buyers_have_the_five_scores() {
+    let customers: Vec<_> = (0..5).map(|n| buyer(n, &(0..=n).collect::<Vec<_>>())).collect();
+    let book = assign_utc(&customers, 10);
+    assert_eq!(
+        (0..5).map(|n| scores(&book, n)).collect::<Vec<_>>(),
+        [(1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4), (5, 5, 5)]
+    );
+    assert_eq!(book.scales().recency_days.range(5), Some((6, 6)));
+    assert_eq!(book.scales().orders.range(5), Some((5, 5)));
+}
+
+#[test]
+fn ten_different_buyers_are_two_to_a_score() {
+    let customers: Vec<_> = (0..10).map(|n| buyer(n, &[n])).collect();
+    let book = assign_utc(&customers, 10);
+    let recency: Vec<_> = (0..10).map(|n| scores(&book, n).0).collect();
+    assert_eq!(recency, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+}
+
+#[test]
+fn equal_values_share_a_score_that_claims_less() {
+    // Six bought once and on the same day, two twice, one four times.
+    let mut customers: Vec<_> = (0..6).map(|n| buyer(n, &[3])).collect();
+    customers.extend([buyer(6, &[1, 2]), buyer(7, &[1, 2]), buyer(8, &[1, 2, 3, 4])]);
+    let book = assign_utc(&customers, 10);
+    for n in 0..6 {
+        // Only one bought more recently, so nobody calls them lapsed; many others bought once, so they are not frequent.
+        assert_eq!(scores(&book, n), (5, 1, 1));
+    }
+    assert_eq!((scores(&book, 6), scores(&book, 7), scores(&book, 8)), ((1, 4, 4), (1, 4, 4), (5, 5, 5)));
+}
+
+#[test]
+fn a_first_customer_is_new() {
+    let book = assign_utc(&[buyer(1, &[0])], 400);
+    assert_eq!(scores(&book, 1), (5, 1, 1));
+    assert_eq!(book.size(SegmentKey::Rfm(Group::New)), 1);
+    assert_eq!(standing(&book, 1), (Buyers::OneTimers, Stage::Churned));
+}
+
+#[test]
+fn every_cell_of_the_grid_has_one_name_and_every_name_a_cell() {
+    assert_eq!(Cell::all().count(), 25);
+    for group in Group::ALL {
+        assert!(Cell::all().any(|cell| cell.group() == group), "{group:?}");
+    }
+    let group = |recency, frequency| Cell::new(recency, frequency).unwrap().group();
+    assert_eq!((group(5, 5), group(5, 1), group(4, 1)), (Group::Champions, Group::New, Group::Promising));
+    assert_eq!((group(1, 5), group(1, 1), group(3, 3)), (Group::CantLose, Group::Hibernating, Group::NeedAttention));
+    assert_eq!((group(1, 4), group(3, 1), group(4, 5)), (Group::AtRisk, Group::AboutToSleep, Group::Loyal));
+    assert_eq!((Cell::new(0, 1), Cell::new(1, 6)), (None, None));
+}
+
+#[test]
+fn keys_are_unique_and_read_back() {
+    let keys: Vec<_> = SegmentKey::all().map(|key| key.to_string()).collect();
+    assert_eq!(keys.len(), 47);
+    for (key, text) in SegmentKey::all().zip(&keys) {
+        assert_eq!(text.parse(), Ok(key));
+        assert_eq!(serde_json::from_value::<SegmentKey>(serde_json::to_value(key).unwrap()).unwrap(), key);
+        assert_eq!(keys.iter().filter(|other| *other == text).count(), 1);
+    }
+    assert!(keys.contains(&"rfm-r5f5".to_owned()) && keys.contains(&"lifecycle-one-timers-at-risk".to_owned()));
+    assert_eq!("rfm-r6f5".parse::<SegmentKey>(), Err(UnknownSegment("rfm-r6f5".to_owned())));
+    insta::assert_json_snapshot!(
+        SegmentKey::all().filter(|key| !matches!(key, SegmentKey::RfmCell(_))).map(definition).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn limits_are_the_kaplan_meier_quantiles_of_those_who_return() {
+    // 40 return after 10 days, 40 after 20, 15 after 30, 5 after 40; 100 are still away after 50.
+    let mut gaps = Gaps::default();
+    for (days, people) in [(10, 40), (20, 40), (30, 15), (40, 5)] {
+        (0..people).for_each(|_| gaps.returned(days));
+    }
+    (0..100).for_each(|_| gaps.waiting(50));
+    let of = |gaps: &Gaps| lifecycle::limits(&[Gaps::default(), gaps.clone(), Gaps::default(), Gaps::default()])[1];
+    let limits = of(&gaps);
+    assert_eq!((limits.at_risk_days, limits.churned_days, limits.basis, limits.returns), (20, 30, Basis::Own, 100));
+    // 300 newcomers of the last 15 days, whom only a return after 10 days could have brought back by now: the share of
+    // quick returns sinks, as they were waited for as well, and the quantiles move out. To leave them out would not.
+    (0..300).for_each(|_| gaps.waiting(15));
+    let limits = of(&gaps);
+    // S(10) = 460/500, S(20) = 0.92 · 120/160 = 0.69, S(30) = 0.69 · 105/120, S(40) = S(30) · 100/105 = 0.575:
+    // returned by then .08, .31, .39625, .425; three quarters of .425 are .31875, nineteen twentieths .40375.
+    assert_eq!((limits.at_risk_days, limits.churned_days), (30, 40));
+}
+
+#[test]
+fn single_people_at_the_end_of_the_curve_decide_nothing() {
+    let mut gaps = Gaps::default();
+    (0..40).for_each(|_| gaps.returned(10));
+    (0..40).for_each(|_| gaps.waiting(100));
+    // Fewer than are watched: their returns after years say nothing of the others.
+    (1..MIN_WAITING).for_each(|_| gaps.returned(3_000));
+    let limits = lifecycle::limits(&[Gaps::default(), gaps, Gaps::default(), Gaps::default()])[1];
+    assert_eq!((limits.at_risk_days, limits.churned_days), (10, 11));
+}
+
+#[test]
+fn a_small_site_has_general_limits_and_says_so() {
+    let customers: Vec<_> = (0..i64::from(MIN_RETURNS) - 1).map(|n| buyer(n, &[0, 5])).collect();
+    let book = assign_utc(&customers, 5);
+    for limits in book.limits() {
+        assert_eq!((limits.at_risk_days, limits.churned_days), DEFAULT_LIMIT_DAYS);
+        assert_eq!(limits.basis, Basis::Default);
+    }
+    let because = book.segments_of(ProfileId(0)).pop().unwrap().because;
+    assert!(because.contains("general limits") && because.starts_with("2 orders, the last one today."), "{because}");
+    // One return more, and one-timers have limits of their own, which the others borrow.
+    let customers: Vec<_> = (0..i64::from(MIN_RETURNS)).map(|n| buyer(n, &[0, 5])).collect();
+    let limits = *assign_utc(&customers, 5).limits();
+    assert_eq!(limits.map(|limits| limits.basis), [Basis::AllBuyers, Basis::Own, Basis::AllBuyers, Basis::AllBuyers]);
+    assert_eq!((limits[1].at_risk_days, limits[1].churned_days), (5, 6));
+}
+
+#[test]
+fn sign_ups_are_measured_by_how_long_the_first_order_took() {
+    let late = |id| Customer { first_seen: noon(0), ..buyer(id, &[7]) };
+    let mut customers: Vec<_> = (0..i64::from(MIN_RETURNS)).map(late).collect();
+    // Who buys at first sight was never a mere sign-up, and says nothing of how long that takes.
+    customers.extend((100..200).map(|id| buyer(id, &[0])));
+    customers.extend([sign_up(300, 3), sign_up(301, 2), sign_up(302, 1)]);
+    let book = assign_utc(&customers, 10);
+    let limits = book.limits()[0];
+    assert_eq!((limits.at_risk_days, limits.churned_days, limits.basis), (7, 8, Basis::Own));
+    assert_eq!(limits.returns, MIN_RETURNS);
+    assert_eq!([300, 301, 302].map(|id| standing(&book, id).1), [Stage::Active, Stage::AtRisk, Stage::Churned]);
+}
+
+#[test]
+fn stages_follow_the_limits_day_by_day() {
+    let limits = Limits { buyers: Buyers::Repeats, at_risk_days: 30, churned_days: 60, basis: Basis::Own, returns: 99 };
+    let stages = [0, 30, 31, 60, 61].map(|days| lifecycle::stage(&limits, days));
+    assert_eq!(stages, [Stage::Active, Stage::Active, Stage::AtRisk, Stage::AtRisk, Stage::Churned]);
+}
+
+#[test]
+fn sign_ups_are_in_the_lifecycle_and_visitors_without_a_name_are_not() {
+    let visitor = Customer { signed_up: false, ..sign_up(2, 0) };
+    let book = assign_utc(&[sign_up(1, 0), visitor, buyer(3, &[0]), sign_up(4, 11), buyer(5, &[0, 1, 2, 30])], 10);
+    let people: Vec<_> = book.people().iter().map(|person| person.profile_id.0).collect();
+    assert_eq!(people, [1, 3, 5]);
+    assert_eq!(standing(&book, 1), (Buyers::NewSignUps, Stage::Active));
+    assert_eq!(standing(&book, 3), (Buyers::OneTimers, Stage::Active));
+    assert_eq!(standing(&book, 5), (Buyers::Loyals, Stage::Active));
+    assert_eq!(book.person(ProfileId(1)).unwrap().rfm, None);
+    assert_eq!(book.segments_of(ProfileId(1)).len(), 1);
+    assert_eq!(book.grid().iter().flatten().sum::<usize>(), 2);
+}
+
+#[test]
+fn the_day_ends_where_the_site_is() {
+    // 23:30 in Berlin on 2 January is 22:30 UTC; the order of half an hour after midnight is tomorrow's.
+    let berlin = TimeZone::get("Europe/Berlin").unwrap();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let late = Customer {
+        profile_id: ProfileId(1),
+        first_seen: at("2026-01-01T22:30:00Z"),
+        signed_up: true,
+        purchases: ["2026-01-01T22:30:00Z", "2026-01-02T22:30:00Z", "2026-01-02T23:30:00Z"]
+            .map(|text| Purchase { at: at(text), minor: 1 })
+            .to_vec(),
+    };
+    let book = assign(&[late], at("2026-01-02T23:00:00Z"), &berlin);
+    let person = book.person(ProfileId(1)).unwrap();
+    assert_eq!((book.day(), person.orders(), person.idle_days()), (jiff::civil::date(2026, 1, 2), 2, 0));
+    assert_eq!(day_number("1969-12-31T23:59:59.5Z".parse().unwrap(), &TimeZone::UTC), -1);
+}
+
+fn any_customers() -> impl Strategy<Value = Vec<Customer>> {
+    let person = (0..60_i64, prop::bool::ANY, prop::collection::vec((0..120_i64, 0..500_i64), 0..8));
+    prop::collection::vec(person, 0..120).prop_map(|people| {
+        let customer = |id, first, signed_up, mut orders: Vec<(i64, i64)>| {
+            orders.sort_unstable();
+            let purchases = orders.into_iter().map(|(day, minor)| Purchase { at: noon(first + day), minor }).collect();
+            Customer { profile_id: ProfileId(id), first_seen: noon(first), signed_up, purchases }
+        };
+        (0..).zip(people).map(|(id, (first, signed_up, orders))| customer(id, first, signed_up, orders)).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn everybody_is_in_one_segment_of_each_family_and_better_values_never_score_less(
+        customers in any_customers(),
+        day in 0..200_i64,
+    ) {
+        let book = assign_utc(&customers, day);
+        for person in book.people() {
+            let segments = book.segments_of(person.profile_id);
+            prop_assert_eq!(segments.len(), if person.orders() > 0 { 3 } else { 1 });
+            let in_all = SegmentKey::all().filter(|key| person.is_in(*key)).count();
+            prop_assert_eq!(in_all, segments.len());
+            prop_assert!(segments.iter().all(|segment| person.is_in(segment.key)));
+        }
+        for key in SegmentKey::all() {
+            prop_assert_eq!(book.members(key).count(), book.size(key));
+        }
+        let buyers: Vec<_> = book.people().iter().filter_map(|person| person.rfm.map(|rfm| (person, rfm))).collect();
+        for (one, a) in &buyers {
+            for (other, b) in &buyers {
+                prop_assert!(one.idle_days() < other.idle_days() || a.recency <= b.recency);
+                prop_assert!(one.orders() > other.orders() || a.frequency <= b.frequency);
+            }
+        }
+        // No score holds more than a fifth, but for one value that is shared.
+        for score in 1..=5_u8 {
+            let (mut days, people): (Vec<_>, Vec<_>) =
+                buyers.iter().filter(|(_, rfm)| rfm.recency == score).map(|(p, _)| (p.idle_days(), p.profile_id)).unzip();
+            days.sort_unstable();
+            let largest_tie = days.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or(0);
+            prop_assert!(people.len() <= buyers.len() / 5 + 1 + largest_tie);
+        }
+        for limits in book.limits() {
+            prop_assert!(1 <= limits.at_risk_days && limits.at_risk_days < limits.churned_days);
+        }
+    }
+
+    #[test]
+    fn what_comes_after_the_day_changes_nothing(customers in any_customers(), day in 0..200_i64) {
+        let mut known_then = customers.clone();
+        for customer in &mut known_then {
+            customer.purchases.retain(|purchase| purchase.at < end_of(day));
+        }
+        known_then.retain(|customer| customer.first_seen < end_of(day));
+        prop_assert_eq!(assign_utc(&customers, day), assign_utc(&known_then, day));
+    }
+}

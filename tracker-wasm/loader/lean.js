@@ -1,0 +1,34 @@
+// Shorter forms of functions that wasm-bindgen generates. `cargo xtask assets` puts each in the place of the generated
+// function of the same name, and fails where there is none any more. What is left out serves old engines, strings of
+// gigabytes and closures that are lost without being dropped; the core has none of them.
+
+function getDataViewMemory0() {
+  return new DataView(wasm.memory.buffer);
+}
+
+function getUint8ArrayMemory0() {
+  return new Uint8Array(wasm.memory.buffer);
+}
+
+function decodeText(bytes) {
+  return new TextDecoder().decode(bytes);
+}
+
+function passStringToWasm0(text, malloc) {
+  const bytes = new TextEncoder().encode(text);
+  const ptr = malloc((WASM_VECTOR_LEN = bytes.length), 1) >>> 0;
+  getUint8ArrayMemory0().set(bytes, ptr);
+  return ptr;
+}
+
+function makeMutClosure(data, vtable, call) {
+  // Counted, because the core drops a timer while that timer's closure runs.
+  let uses = 1;
+  const closure = () => {
+    uses++;
+    call(data, vtable);
+    closure._wbg_cb_unref();
+  };
+  closure._wbg_cb_unref = () => --uses || DROP_CLOSURE(data, vtable);
+  return closure;
+}

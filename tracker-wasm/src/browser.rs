@@ -1,0 +1,300 @@
+//! What JavaScript calls, and what the core asks of the browser: time, timers, storage, and one function to post.
+//!
+//! The loader hands over plain arrays, and the numbers in them mean what `loader/main.js` says. Taking them apart
+//! with js-sys is kilobytes smaller than deserialising them; what goes out goes through serde-wasm-bindgen.
+
+use std::cell::RefCell;
+
+use gloo::timers::callback::Timeout;
+use js_sys::{Array, Date, Function, Math, Object, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+use web_sys::Storage;
+use wire::{Batch, Body, Device, Event, Id, Signals, Who};
+
+use crate::engagement::Engagement;
+use crate::queue::{Answer, Queue};
+
+/// The release, as every batch tells it.
+const TRACKER_VERSION: u16 = 1;
+/// Events within this many ms share a post.
+const GATHER_MS: u32 = 300;
+/// Where undelivered events are kept. The loader removes it, as all that begins with `segments.`, when consent ends.
+const STORED: &str = "segments.queue";
+
+thread_local! {
+    static CORE: RefCell<Option<Core>> = const { RefCell::new(None) };
+}
+
+struct Core {
+    config: Array,
+    signals: Signals,
+    screen_width: u16,
+    screen_height: u16,
+    post: Function,
+    beacon: Function,
+    who: Option<Who>,
+    view: Option<Id>,
+    queue: Queue,
+    engagement: Engagement,
+    timer: Option<Timeout>,
+    storage: Option<Storage>,
+    /// Something of this page is in the browser's storage.
+    stored: bool,
+}
+
+/// What `segments.ready` tells its callback.
+#[derive(Serialize)]
+struct Status {
+    engine: &'static str,
+    queued: u32,
+    dropped: u32,
+}
+
+/// Runs `f` on the core. Not at all where it is not started, or where a call comes in while another one runs, which
+/// nothing of ours does.
+fn with_core<T>(f: impl FnOnce(&mut Core) -> T) -> Option<T> {
+    CORE.try_with(|core| core.try_borrow_mut().ok()?.as_mut().map(f)).ok()?
+}
+
+/// Starts the core. `config` is the header of the wire's JSON form, up to its time zone, of which the texts are taken;
+/// `signals` has bit 0 for GPC and bit 1 for DNT; `post` sends a batch by fetch and gives the answer to [`answer`];
+/// `beacon` sends one by `sendBeacon`.
+#[wasm_bindgen]
+pub fn start(config: &Object, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
+    let core = Core {
+        config: Object::values(config),
+        signals: Signals { gpc: signals & 1 != 0, dnt: signals & 2 != 0 },
+        screen_width: width as u16,
+        screen_height: height as u16,
+        post,
+        beacon,
+        who: None,
+        view: None,
+        queue: Queue::default(),
+        engagement: Engagement::default(),
+        timer: None,
+        storage: None,
+        stored: false,
+    };
+    let _ = CORE.try_with(|place| place.try_borrow_mut().map(|mut place| *place = Some(core)));
+}
+
+/// Whose events follow: 2 the visitor `id`, 1 the page load `id`, 0 nobody's, and those not sent are forgotten.
+/// `storage` is looked at for a visitor only, and may fail or be missing.
+#[wasm_bindgen]
+pub fn who(kind: u32, id: JsValue, storage: Storage) {
+    with_core(|core| {
+        core.storage = None;
+        core.who = parse_id(&id).and_then(|id| match kind {
+            2 => Some(Who::Visitor(id)),
+            1 => Some(Who::Load(id)),
+            _ => None,
+        });
+        match core.who {
+            Some(Who::Visitor(_)) => {
+                core.storage = Some(storage);
+                core.adopt_stored();
+            }
+            Some(Who::Load(_)) => {}
+            None => core.queue.clear(),
+        }
+    });
+}
+
+/// The page view that input now belongs to, empty for none; `now` is the monotonic clock in ms.
+#[wasm_bindgen]
+pub fn view(id: JsValue, now: f64) {
+    with_core(|core| {
+        core.view = parse_id(&id);
+        core.engagement.begin_view(now);
+    });
+}
+
+/// Something the page noticed: 0 input, 1 a click, 2 scrolled to `value` percent, 3 active where `value` is not 0.
+#[wasm_bindgen]
+pub fn signal(what: u32, now: f64, value: f64) {
+    with_core(|core| match what {
+        0 => core.engagement.input(now),
+        1 => core.engagement.click(now),
+        2 => core.engagement.scrolled_to(value),
+        _ => core.engagement.set_active(now, value != 0.0),
+    });
+}
+
+/// An event as the wire's JSON form has it, in the order kind, id, time, view and then the fields; `at` is that time.
+#[wasm_bindgen]
+pub fn event(record: &Object, at: f64) {
+    with_core(|core| {
+        let values = Object::values(record);
+        let text = |place| values.get(place).as_string().unwrap_or_default();
+        let Some(id) = parse_id(&values.get(1)) else { return };
+        let (first, second) = (text(4).into(), text(5).into());
+        let body = match text(0).as_bytes() {
+            b"page" => Body::Page { url: first, title: second, referrer: text(6).into() },
+            b"track" => Body::Track { name: first, properties: second },
+            b"identify" => Body::Identify { user_id: first, traits: second },
+            b"group" => Body::Group { group_id: first, traits: second },
+            b"alias" => Body::Alias { user_id: first, previous_id: second },
+            _ => return,
+        };
+        core.push(Event { id, at_ms: at as i64, view: parse_id(&values.get(3)), body });
+    });
+}
+
+/// Sums up the page view under the event id `id`, if something changed since the last time.
+#[wasm_bindgen]
+pub fn snapshot(id: JsValue, at: f64, now: f64) {
+    with_core(|core| {
+        let (Some(id), Some(view)) = (parse_id(&id), core.view) else { return };
+        let Some((revision, summary)) = core.engagement.take_changes(now) else { return };
+        let body = Body::Snapshot {
+            revision,
+            engaged_ms: summary.engaged_ms,
+            max_scroll_pct: summary.max_scroll_pct,
+            clicks: summary.clicks,
+        };
+        core.push(Event { id, at_ms: at as i64, view: Some(view), body });
+    });
+}
+
+/// The page may go away: all that is queued goes out by beacon, and is stored where consent allows it.
+#[wasm_bindgen]
+pub fn leave() {
+    with_core(|core| {
+        for (who, records) in core.queue.beacons() {
+            let body = core.body(who, &records);
+            let _ = core.beacon.call1(&JsValue::UNDEFINED, &body);
+        }
+        core.store();
+        // Whether or not a beacon arrived: should the page live on, a fetch will ask.
+        core.post_after(GATHER_MS);
+    });
+}
+
+/// Sends what is queued now, as when the browser is online again.
+#[wasm_bindgen]
+pub fn flush() {
+    with_core(Core::post_next);
+}
+
+/// The answer to the batch that was posted; `server_ms` is the server's clock where ids were refused for their time,
+/// else 0.
+#[wasm_bindgen]
+pub fn answer(status: u32, retry_after_s: f64, server_ms: f64) {
+    with_core(|core| {
+        let clock_ms = (server_ms > 0.0).then_some(server_ms as i64);
+        let answer = Answer { status, retry_after_s, clock_ms };
+        let wait = core.queue.answered(answer, Date::now() as i64, Math::random());
+        if core.stored || wait > 0.0 {
+            core.store();
+        } else {
+            core.queue.forget_left();
+        }
+        core.post_after(wait as u32);
+    });
+}
+
+/// The state of the core as an object: engine, events queued, events dropped.
+#[wasm_bindgen]
+pub fn status() -> JsValue {
+    with_core(|core| Status { engine: "wasm", queued: core.queue.len() as u32, dropped: core.queue.dropped() })
+        .and_then(|status| serde_wasm_bindgen::to_value(&status).ok())
+        .unwrap_or(JsValue::UNDEFINED)
+}
+
+impl Core {
+    fn push(&mut self, event: Event<'_>) {
+        let Some(who) = self.who else { return };
+        let mut record = Vec::new();
+        wire::encode_event(&mut record, &event);
+        self.queue.push(who, record);
+        if self.timer.is_none() {
+            self.post_after(GATHER_MS);
+        }
+    }
+
+    fn post_after(&mut self, wait_ms: u32) {
+        self.timer = (!self.queue.is_empty()).then(|| {
+            Timeout::new(wait_ms, || {
+                with_core(Core::post_next);
+            })
+        });
+    }
+
+    fn post_next(&mut self) {
+        self.timer = None;
+        if let Some((who, records)) = self.queue.next_batch() {
+            let body = self.body(who, &records);
+            let _ = self.post.call1(&JsValue::UNDEFINED, &body);
+        }
+    }
+
+    fn body(&self, who: Who, records: &[u8]) -> Uint8Array {
+        let text = |at| self.config.get(at).as_string().unwrap_or_default();
+        let header = Batch {
+            write_key: text(1).into(),
+            sent_at_ms: Date::now() as i64,
+            who,
+            signals: self.signals,
+            tracker_version: TRACKER_VERSION,
+            dropped: self.queue.dropped(),
+            device: Device {
+                screen_width: self.screen_width,
+                screen_height: self.screen_height,
+                language: text(7).into(),
+                time_zone: text(8).into(),
+            },
+            records: Vec::new(),
+        };
+        let mut body = Vec::new();
+        wire::encode_header(&mut body, &header);
+        body.extend_from_slice(records);
+        Uint8Array::from(body.as_slice())
+    }
+
+    /// Takes over what earlier pages could not deliver. Another page that is still open may deliver the same: the
+    /// ids are the same too, and the collector stores them once.
+    fn adopt_stored(&mut self) {
+        let stored = self.read_stored();
+        self.stored = !stored.is_empty();
+        self.queue.restore(&stored, Date::now() as i64);
+        self.post_after(GATHER_MS);
+    }
+
+    /// Writes the queue to the device, where consent allows it and there is room; else it lives as long as the page.
+    fn store(&mut self) {
+        let stored = self.read_stored();
+        let Some(storage) = self.storage.as_ref() else { return };
+        let bytes = self.queue.to_stored(&stored, Date::now() as i64);
+        self.stored = !bytes.is_empty();
+        // One character is one byte: twice the room in storage, but no codec to download.
+        let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+        let _ = storage.set_item(STORED, &text);
+    }
+
+    fn read_stored(&self) -> Vec<u8> {
+        let text = self.storage.as_ref().and_then(|storage| storage.get_item(STORED).ok().flatten());
+        text.unwrap_or_default().chars().map(|letter| letter as u8).collect()
+    }
+}
+
+/// A uuid as 32 hexadecimal digits.
+fn parse_id(value: &JsValue) -> Option<Id> {
+    let text = value.as_string()?;
+    let mut digits = text.bytes();
+    let mut id = Id::default();
+    for byte in &mut id {
+        let (high, low) = (hex(digits.next()?)?, hex(digits.next()?)?);
+        *byte = high << 4 | low;
+    }
+    digits.next().is_none().then_some(id)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}

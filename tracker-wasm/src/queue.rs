@@ -1,0 +1,315 @@
+//! Events that are not yet acknowledged, and what each answer of the collector means for them.
+//!
+//! An event leaves the queue in one of three ways: a fetch that carried it was answered, it was finally refused, or
+//! it fell over a limit. The last two are counted. A beacon is no answer, so what it carried stays.
+
+use wire::{Id, Who};
+
+/// Most events kept; the oldest fall out first.
+pub const MAX_EVENTS: usize = 200;
+/// Most bytes of events kept; with it the stored queue stays far below what a browser grants a site.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// Largest event the collector takes.
+pub const MAX_EVENT_BYTES: usize = 32 * 1024;
+/// Most bytes of events in one post: browsers refuse to keep more than 64 KB alive behind a page that closes.
+pub const MAX_BATCH_BYTES: usize = 48 * 1024;
+/// Oldest event worth storing or sending, in ms: the collector takes none whose id is older than eight days.
+pub const MAX_AGE_MS: i64 = 7 * DAY_MS;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// The first byte of a stored queue; another one is of another release, and not read.
+const STORED_VERSION: u8 = 1;
+const LONGEST_WAIT_MS: f64 = 300_000.0;
+
+struct Entry {
+    who: Who,
+    record: Vec<u8>,
+    beaconed: bool,
+    /// Has been given a new id by the server's clock once; it does not get another.
+    minted_anew: bool,
+}
+
+/// The collector's answer to a post.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// HTTP status; 0 when there was no answer.
+    pub status: u32,
+    /// `Retry-After` in seconds; 0 without one.
+    pub retry_after_s: f64,
+    /// The server's clock in ms, where the answer says that event ids were refused for their time.
+    pub clock_ms: Option<i64>,
+}
+
+/// Events in the order they happened.
+#[derive(Default)]
+pub struct Queue {
+    entries: Vec<Entry>,
+    /// So many of the first entries are on their way in a fetch.
+    in_flight: usize,
+    /// A fetch is out; it may be of entries that are no longer here.
+    waiting: bool,
+    failures: u32,
+    dropped: u32,
+    /// What to add to the times inside ids, because this browser's clock is wrong.
+    skew_ms: i64,
+    /// Events that have left since the last [`to_stored`](Queue::to_stored): what is stored of them goes too.
+    left: Vec<Id>,
+}
+
+impl Queue {
+    /// Adds an encoded event; one over the limits is counted as dropped.
+    pub fn push(&mut self, who: Who, mut record: Vec<u8>) {
+        if record.len() > MAX_EVENT_BYTES {
+            self.count_dropped(1);
+            return;
+        }
+        if self.skew_ms != 0 {
+            wire::shift_ids(&mut record, self.skew_ms);
+        }
+        self.entries.push(Entry { who, record, beaconed: false, minted_anew: self.skew_ms != 0 });
+        self.keep_limits();
+    }
+
+    /// Number of events that are not acknowledged.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether everything is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Events lost so far.
+    pub fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Forgets everything, as consent `off` asks for.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.in_flight = 0;
+    }
+
+    /// The next post: whose it is and its records. `None` while one is out or nothing is left. The caller answers
+    /// with [`answered`](Self::answered).
+    pub fn next_batch(&mut self) -> Option<(Who, Vec<u8>)> {
+        if self.waiting {
+            return None;
+        }
+        let (who, records, count) = run(self.entries.iter())?;
+        self.in_flight = count;
+        self.waiting = true;
+        Some((who, records))
+    }
+
+    /// What a page that goes away hands to beacons: all that neither a fetch nor a beacon carries yet. It stays
+    /// queued, since nobody hears whether a beacon arrived.
+    pub fn beacons(&mut self) -> Vec<(Who, Vec<u8>)> {
+        let mut batches = Vec::new();
+        while let Some((who, records, count)) =
+            run(self.entries.iter().skip(self.in_flight).filter(|entry| !entry.beaconed))
+        {
+            let left = self.entries.iter_mut().skip(self.in_flight).filter(|entry| !entry.beaconed);
+            left.take(count).for_each(|entry| entry.beaconed = true);
+            batches.push((who, records));
+        }
+        batches
+    }
+
+    /// Takes the answer to the batch that is out, and says after how many ms the next post is due; `chance` is a
+    /// random number in 0..1.
+    pub fn answered(&mut self, answer: Answer, now_ms: i64, chance: f64) -> f64 {
+        let sent = std::mem::take(&mut self.in_flight).min(self.entries.len());
+        self.waiting = false;
+        match answer.status {
+            200..=299 => {
+                self.failures = 0;
+                match answer.clock_ms {
+                    Some(server_ms) => self.mint_anew(sent, server_ms, now_ms),
+                    None => self.let_go(sent),
+                }
+                0.0
+            }
+            // Too many, too early, a proxy's or the server's bad moment: the same again later.
+            0 | 408 | 425 | 429 | 500.. => {
+                let wait = wait_ms(self.failures, answer.retry_after_s, chance);
+                self.failures = self.failures.saturating_add(1);
+                wait
+            }
+            // Whatever else it says, it will say again.
+            _ => {
+                self.let_go(sent);
+                self.count_dropped(sent);
+                0.0
+            }
+        }
+    }
+
+    /// What to keep on the device: the events of visitors who consented, each with its visitor.
+    ///
+    /// `stored` is what is there now. Other pages of the site keep theirs in the same place, so all of it stays
+    /// except what has left this queue; where room is short, theirs goes first.
+    pub fn to_stored(&mut self, stored: &[u8], now_ms: i64) -> Vec<u8> {
+        let left = std::mem::take(&mut self.left);
+        let mut own = Vec::new();
+        for entry in &self.entries {
+            if let Who::Visitor(visitor) = &entry.who {
+                own.extend_from_slice(visitor);
+                own.extend_from_slice(&entry.record);
+            }
+        }
+        let mut all = vec![STORED_VERSION];
+        for (visitor, record, id) in stored_entries(stored, now_ms) {
+            let fits = all.len() + own.len() + record.len() <= MAX_BYTES;
+            if fits && !left.contains(&id) && !self.has(&id) {
+                all.extend_from_slice(visitor);
+                all.extend_from_slice(record);
+            }
+        }
+        all.extend_from_slice(&own);
+        if all.len() > 1 { all } else { Vec::new() }
+    }
+
+    /// Forgets which events have left, where nothing is stored that would have to follow them.
+    pub fn forget_left(&mut self) {
+        self.left.clear();
+    }
+
+    /// Takes over what earlier pages have stored and could not deliver. It is older than all that is queued.
+    pub fn restore(&mut self, stored: &[u8], now_ms: i64) {
+        // Behind what is on its way already.
+        let mut at = self.in_flight.min(self.entries.len());
+        for (visitor, record, id) in stored_entries(stored, now_ms) {
+            if !self.has(&id) && at <= self.entries.len() {
+                let who = Who::Visitor(*visitor);
+                self.entries.insert(at, Entry { who, record: record.to_vec(), beaconed: false, minted_anew: false });
+                at += 1;
+            }
+        }
+        self.keep_limits();
+    }
+
+    fn has(&self, id: &Id) -> bool {
+        self.entries.iter().any(|entry| wire::record_id(&entry.record).as_ref() == Some(id))
+    }
+
+    /// Removes the first entries.
+    fn let_go(&mut self, count: usize) {
+        let mut place = 0;
+        let left = &mut self.left;
+        self.entries.retain(|entry| {
+            place += 1;
+            if place <= count {
+                left.extend(wire::record_id(&entry.record));
+            }
+            place > count
+        });
+    }
+
+    /// The collector refused ids for their time: those get the server's time and are sent once more.
+    fn mint_anew(&mut self, sent: usize, server_ms: i64, now_ms: i64) {
+        let skew_ms = server_ms.saturating_sub(now_ms);
+        let in_range = |id: Id| {
+            let age = server_ms.saturating_sub(wire::id_time_ms(&id));
+            (-DAY_MS..=8 * DAY_MS).contains(&age)
+        };
+        let mut place = 0;
+        let mut lost = 0;
+        let left = &mut self.left;
+        self.entries.retain_mut(|entry| {
+            let was_sent = place < sent;
+            place += 1;
+            let Some(id) = wire::record_id(&entry.record) else { return false };
+            if in_range(id) {
+                if was_sent {
+                    left.push(id);
+                }
+                return !was_sent;
+            }
+            // Under this id it will never be acknowledged.
+            left.push(id);
+            if !entry.minted_anew {
+                entry.minted_anew = true;
+                wire::shift_ids(&mut entry.record, skew_ms);
+                if wire::record_id(&entry.record).is_some_and(in_range) {
+                    return true;
+                }
+            }
+            lost += 1;
+            false
+        });
+        self.count_dropped(lost);
+        // What comes from now on has the same wrong clock, and refers to the same views.
+        if self.skew_ms == 0 && skew_ms.abs() >= DAY_MS {
+            self.skew_ms = skew_ms;
+        }
+    }
+
+    fn keep_limits(&mut self) {
+        let mut bytes: usize = self.entries.iter().map(|entry| entry.record.len()).sum();
+        let mut over = 0;
+        // What is on its way is left alone: its answer will say how many of the first entries it was.
+        for entry in self.entries.iter().skip(self.in_flight) {
+            if self.entries.len() - over <= MAX_EVENTS && bytes <= MAX_BYTES {
+                break;
+            }
+            bytes -= entry.record.len();
+            over += 1;
+        }
+        let mut place = 0;
+        let in_flight = self.in_flight;
+        self.entries.retain(|_| {
+            place += 1;
+            place <= in_flight || place > in_flight + over
+        });
+        self.count_dropped(over);
+    }
+
+    fn count_dropped(&mut self, count: usize) {
+        self.dropped = self.dropped.saturating_add(count as u32);
+    }
+}
+
+/// What [`Queue::to_stored`] gave, entry by entry, without what is too old.
+fn stored_entries(stored: &[u8], now_ms: i64) -> impl Iterator<Item = (&Id, &[u8], Id)> {
+    let mut rest = match stored.split_first() {
+        Some((&STORED_VERSION, rest)) => rest,
+        _ => &[],
+    };
+    std::iter::from_fn(move || {
+        let (visitor, after) = rest.split_first_chunk::<16>()?;
+        let (record, after) = wire::split_record(after)?;
+        rest = after;
+        Some((visitor, record, wire::record_id(record)?))
+    })
+    .filter(move |(_, _, id)| wire::id_time_ms(id) > now_ms - MAX_AGE_MS)
+}
+
+/// The longest run of first entries that fits one post: one visitor, within the limit of bytes.
+fn run<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<(Who, Vec<u8>, usize)> {
+    let mut records = Vec::new();
+    let mut whose = None;
+    let mut count = 0;
+    for entry in entries {
+        let who = *whose.get_or_insert(entry.who);
+        if who != entry.who || (count > 0 && records.len() + entry.record.len() > MAX_BATCH_BYTES) {
+            break;
+        }
+        records.extend_from_slice(&entry.record);
+        count += 1;
+    }
+    whose.map(|who| (who, records, count))
+}
+
+/// How long to wait after `failures` earlier ones: doubling from two seconds with up to half of it taken off by
+/// chance, so that browsers that failed together do not return together; never less than the server asked for.
+fn wait_ms(failures: u32, retry_after_s: f64, chance: f64) -> f64 {
+    let doubled = (2_000_u32 << failures.min(8)) as f64;
+    let wait = doubled.min(LONGEST_WAIT_MS) * (1.0 - chance / 2.0);
+    // A day at most: a timer takes no more than 24 days, and the next page asks anew.
+    if retry_after_s > 0.0 { wait.max((retry_after_s * 1_000.0).min(DAY_MS as f64)) } else { wait }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! `cargo xtask test`: every check there is, one named step after the other, with the time that each one took.
+//!
+//! All steps build with one profile and for the whole workspace (`--workspace`, then only certain targets): another
+//! choice of packages would give shared dependencies other features and compile half of them again.
+
+use crate::process::{self, cargo};
+use crate::workspace::Workspace;
+use crate::{assets, install, licences, rules};
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use std::time::{Duration, Instant};
+
+/// What `cargo xtask test` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run the long counts too: every round of the crash tests.
+    #[arg(long)]
+    full: bool,
+    /// Run only these steps.
+    #[arg(long, value_enum, value_name = "STEP", num_args = 1..)]
+    only: Vec<Step>,
+}
+
+/// The checks in the order in which they run: the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Missing tools and packages are installed.
+    Install,
+    /// The code is formatted.
+    Format,
+    /// Borders between crates, licences.
+    Rules,
+    /// Tracker, styles and scripts are built; size budgets.
+    Assets,
+    /// Clippy on everything, the tracker for the browser too.
+    Lints,
+    /// Unit and HTTP tests.
+    Unit,
+    /// Documentation without broken links.
+    Docs,
+    /// A real server, a real PostgreSQL, a real browser.
+    EndToEnd,
+}
+
+impl Step {
+    fn what(self) -> &'static str {
+        match self {
+            Step::Install => "what the tests need",
+            Step::Format => "formatting",
+            Step::Rules => "borders between crates, and licences",
+            Step::Assets => "assets and size budgets",
+            Step::Lints => "lints (a first time compiles all dependencies)",
+            Step::Unit => "unit and HTTP tests (a first time compiles all dependencies)",
+            Step::Docs => "documentation",
+            Step::EndToEnd => "end to end: server, PostgreSQL, browser",
+        }
+    }
+
+    /// Steps that cannot say anything once this one has failed.
+    fn needs(self) -> &'static [Step] {
+        match self {
+            Step::Install | Step::Format | Step::Rules => &[],
+            Step::Assets | Step::Lints | Step::Unit | Step::Docs => &[Step::Install],
+            // Without assets the server does not start.
+            Step::EndToEnd => &[Step::Install, Step::Assets],
+        }
+    }
+
+    fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
+        let root = &workspace.root;
+        match self {
+            Step::Install => install::for_tests(workspace),
+            Step::Format => process::run(cargo(root).args(["fmt", "--all", "--check"])),
+            Step::Rules => {
+                let borders = rules::check(workspace);
+                // Both are told at once.
+                match (borders, licences::check(workspace)) {
+                    (Err(borders), Err(licences)) => bail!("{borders:#}\n{licences:#}"),
+                    (borders, licences) => borders.and(licences),
+                }
+            }
+            Step::Assets => assets::report(&assets::build(workspace)?),
+            Step::Lints => {
+                let lint = ["clippy", "--locked", "--all-targets", "--workspace", "--", "-D", "warnings"];
+                process::run(cargo(root).args(lint))?;
+                let target = ["--target", "wasm32-unknown-unknown"];
+                process::run(
+                    cargo(root)
+                        .args(["clippy", "--locked", "--package", "tracker-wasm"])
+                        .args(target)
+                        .args(["--", "-D", "warnings"]),
+                )
+            }
+            Step::Unit => {
+                let mut tests = cargo(root);
+                tests.args(["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
+                tests.args(integration_tests(workspace, |member| member != "tests"));
+                process::run(&mut tests)?;
+                process::run(cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast", "--doc"]))
+            }
+            Step::Docs => process::run(
+                cargo(root)
+                    .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Step::EndToEnd => {
+                println!("building the server that is tested");
+                process::run(cargo(root).args(["build", "--locked", "--workspace", "--bins"]))?;
+                let mut tests = cargo(root);
+                tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+                let chosen = integration_tests(workspace, |member| member == "tests");
+                if chosen.is_empty() {
+                    bail!("the tests crate has no test");
+                }
+                tests.args(chosen).env("SEGMENTS_BIN", workspace.target.join("debug/segments"));
+                if full {
+                    tests.env("SEGMENTS_FULL", "1");
+                }
+                process::run(&mut tests)
+            }
+        }
+    }
+}
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    Failed(anyhow::Error),
+    /// Could not say anything because of the named step.
+    NotRun(Step),
+}
+
+/// Runs the steps, all of them, and then a summary.
+///
+/// # Errors
+/// When a step failed.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let steps: Vec<Step> = Step::value_variants()
+        .iter()
+        .copied()
+        .filter(|step| options.only.is_empty() || options.only.contains(step))
+        .collect();
+    let start = Instant::now();
+    let mut results: Vec<(Step, Outcome, Duration)> = Vec::new();
+    for (index, &step) in steps.iter().enumerate() {
+        println!("\n── {} of {}: {} ──", index + 1, steps.len(), step.what());
+        let blocked =
+            step.needs().iter().copied().find(|need| {
+                results.iter().any(|(done, outcome, _)| done == need && !matches!(outcome, Outcome::Passed))
+            });
+        let begun = Instant::now();
+        let outcome = match blocked {
+            Some(need) => Outcome::NotRun(need),
+            None => step.run(workspace, options.full).map_or_else(Outcome::Failed, |()| Outcome::Passed),
+        };
+        match &outcome {
+            Outcome::Passed => println!("   passed in {}", seconds(begun.elapsed())),
+            Outcome::Failed(error) => println!("   failed after {}: {error:#}", seconds(begun.elapsed())),
+            Outcome::NotRun(need) => println!("   not run, because it needs: {}", need.what()),
+        }
+        results.push((step, outcome, begun.elapsed()));
+    }
+
+    println!("\n── summary ──");
+    for (step, outcome, took) in &results {
+        let verdict = match outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed(_) => "FAILED",
+            Outcome::NotRun(_) => "not run",
+        };
+        println!("{verdict:<8} {:>8}  {}", seconds(*took), step.what());
+    }
+    println!("{:<8} {:>8}", "in all", seconds(start.elapsed()));
+    for (step, outcome, _) in &results {
+        if let Outcome::Failed(error) = outcome {
+            println!("\n{} failed: {error:#}", step.what());
+        }
+    }
+    let missed = results.iter().filter(|(_, outcome, _)| !matches!(outcome, Outcome::Passed)).count();
+    if missed > 0 {
+        bail!("{missed} of {} steps did not pass", results.len());
+    }
+    Ok(())
+}
+
+/// `--test NAME` for each integration test of the members that `wanted` accepts.
+fn integration_tests(workspace: &Workspace, wanted: fn(&str) -> bool) -> Vec<&str> {
+    workspace
+        .members
+        .iter()
+        .filter(|member| wanted(&member.name))
+        .flat_map(|member| &member.tests)
+        .flat_map(|test| ["--test", test])
+        .collect()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
