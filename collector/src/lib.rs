@@ -7,5 +7,6 @@ pub mod intake;
 pub mod postgres;
 mod projector;
 mod secrets;
+mod segments;
 pub mod serve;
 pub mod store;

@@ -21,7 +21,7 @@ pub use facts::{Facts, GroupMember, MAX_GROUPS, MAX_TRAIT_BYTES, MAX_TRAIT_NAME_
 pub use order::{MAX_UNCONFIRMED_ORDERS, Order};
 pub use session::{IDLE_LIMIT, MAX_OPEN_VIEWS, MAX_SESSION_PAGES, Session};
 
-use crate::event::{Detail, Event, Page, PlacedOrder, Snapshot, Track, Trust};
+use crate::event::{Detail, Event, Page, Snapshot, Track, Trust};
 use crate::money::Currency;
 use jiff::{SignedDuration, Timestamp};
 use order::Orders;
@@ -186,7 +186,7 @@ impl History {
             }
         }
         if let Some(placed) = &track.order {
-            self.order(event, placed);
+            self.orders.report(event, placed, self.open.as_mut(), self.rules, &mut self.facts);
         }
         closed
     }
@@ -195,11 +195,6 @@ impl History {
         if let Some(change) = self.open.as_mut().and_then(|open| open.observe(event.occurred_at, snapshot)) {
             self.facts.engaged_ms = change.of(self.facts.engaged_ms);
         }
-    }
-
-    fn order(&mut self, event: &Event, placed: &PlacedOrder) {
-        let session = self.open.as_mut().filter(|open| open.reaches(event.occurred_at));
-        self.orders.report(event, placed, session, self.rules, &mut self.facts);
     }
 
     fn begin(&mut self, event: &Event) -> Option<Session> {

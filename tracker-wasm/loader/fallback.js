@@ -57,8 +57,8 @@ export default (config, post) => {
       if (open[1].length < MOST_EVENTS) open[1].push(event);
       due(GATHER_MS);
     },
-    snapshot(id, at, now) {
-      count(now);
+    snapshot(id, at) {
+      count(at);
       engaged_ms |= 0;
       const values = [engaged_ms, max_scroll_pct, clicks] + '';
       if (view && values != reported) {

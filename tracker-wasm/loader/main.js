@@ -10,6 +10,20 @@ import fallback, { batch, json } from './fallback.js';
 import mint from './id.js';
 import scrub from './scrub.js';
 
+// What a signal tells; the core knows them by the same numbers.
+const INPUT = 0;
+const CLICK = 1;
+const SCROLL = 2;
+const ACTIVE = 3;
+
+// How much may be told; also the core's numbers.
+const OFF = 0;
+const MEASURE = 1;
+const FULL = 2;
+const VISITOR = 'segments.visitor';
+// Kept by the core.
+const QUEUE = 'segments.queue';
+
 const quiet =
   (run) =>
   (...args) => {
@@ -18,29 +32,19 @@ const quiet =
     } catch {}
   };
 
-// What a signal tells; the core knows them by the same numbers.
-const INPUT = 0;
-const CLICK = 1;
-const SCROLL = 2;
-const ACTIVE = 3;
-
-// How much may be told; also the core's numbers.
-const MODES = { off: 0, measure: 1, full: 2 };
-
-const STORED = 'segments.';
-const VISITOR = STORED + 'visitor';
+const modeOf = (word) => ({ off: OFF, full: FULL })[word] ?? MEASURE;
 
 quiet(() => {
   const script = document.currentScript || document.querySelector('script[data-site]');
   const early = window.segments;
   // A tag that stands twice on a page counts once.
-  if (early && early.consent) return;
+  if (early?.consent) return;
   const { site, consent, wasm, api } = script.dataset;
-  const origin = (api || new URL(script.src).origin).replace(/\/$/, '');
-  const url = origin + '/v1/events';
-  const gpc = navigator.globalPrivacyControl === true;
-  const dnt = navigator.doNotTrack == 1;
+  const { origin } = new URL(api || script.src);
+  const endpoint = origin + '/v1/events';
   const { width, height } = screen;
+  const gpc = !!navigator.globalPrivacyControl;
+  const dnt = navigator.doNotTrack == 1;
   // The header of the wire's JSON form; the core takes its texts by their place.
   const config = {
     v: 1,
@@ -53,7 +57,6 @@ quiet(() => {
     language: navigator.language,
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
   };
-  const now = () => performance.now();
 
   // The transport, for loader, core and fallback alike.
   const post = async (body, answered) => {
@@ -62,8 +65,8 @@ quiet(() => {
     let server = 0;
     try {
       // Asking while offline would only write to the console.
-      if (navigator.onLine !== false) {
-        const response = await fetch(url, {
+      if (navigator.onLine) {
+        const response = await fetch(endpoint, {
           method: 'POST',
           body,
           // Browsers refuse to keep more than 64 KB alive.
@@ -72,28 +75,27 @@ quiet(() => {
           headers: { 'Content-Type': 'text/plain' },
         });
         status = response.status;
-        wait = +response.headers.get('Retry-After') || 0;
+        wait = response.headers.get('Retry-After') | 0;
         const said = await response.json();
-        server = said.clock ? said.server_time_ms : 0;
+        if (said.clock) server = said.server_time_ms;
       }
     } catch {}
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     quiet(answered)(status, wait, server);
   };
-  const beacon = (body) => navigator.sendBeacon(url, new Blob([body], { type: 'text/plain' }));
 
   // Core or fallback, and what they are told before one of them is there.
   let sink;
-  let told = [];
+  const told = [];
   const callbacks = [];
   const tell = quiet((method, ...args) => (sink ? sink[method](...args) : told.push([method, ...args])));
   const settle = () =>
-    callbacks.splice(0).forEach((callback) => setTimeout(() => callback((sink && quiet(sink.status)()) || { engine: 'none' })));
+    callbacks.splice(0).forEach((callback) => setTimeout(() => callback(sink && tell('status'))));
   const use = (chosen) => {
     if (sink) return;
     sink = chosen;
-    told.splice(0).forEach((call) => tell(...call));
+    told.forEach((call) => tell(...call));
     settle();
   };
   const fall = () => use(fallback(config, post));
@@ -105,81 +107,78 @@ quiet(() => {
       if (wasm == 'off') throw 0;
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' })
-        .then((response) => WebAssembly.instantiateStreaming(response, glue.imports))
+      WebAssembly.instantiateStreaming(
+        fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }),
+        glue.imports,
+      )
         .then(({ instance }) => {
           if (sink) return;
           const core = glue.bind(instance.exports);
-          core.start(config, gpc | (dnt << 1), width, height, (body) => post(body, core.answer), beacon);
+          core.start(
+            config,
+            gpc | (dnt << 1),
+            width,
+            height,
+            (body) => post(body, core.answer),
+            (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
+          );
           use(core);
         })
         .catch(fall);
       // Long enough for a slow line; the visitor's events do not wait for ever.
-      setTimeout(fall, 15000);
+      setTimeout(fall, 15e3);
     } catch {
       fall();
     }
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
-  let mode = 0;
+  let mode = OFF;
   let whose;
-  const sum = () => tell('snapshot', mint(), Date.now(), now());
+  const sum = () => tell('snapshot', mint(), Date.now());
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
     sum();
     let storage;
     let id = mint();
     mode = next;
-    if (mode == MODES.full) {
+    if (mode == FULL)
       quiet(() => {
         storage = localStorage;
-        const known = storage.getItem(VISITOR);
+        const known = storage[VISITOR];
         if (/^[\da-f]{32}$/.test(known)) id = known;
-        else storage.setItem(VISITOR, id);
+        else storage[VISITOR] = id;
       })();
-    }
-    whose = mode > 1 ? { visitor: id } : { load: id };
+    whose = mode == FULL ? { visitor: id } : { load: id };
     tell('who', mode, id, storage, whose);
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
-  const forget = quiet(() =>
-    Object.keys(localStorage).forEach((key) => key.startsWith(STORED) && localStorage.removeItem(key)));
+  const forget = quiet(() => [VISITOR, QUEUE].forEach((key) => delete localStorage[key]));
 
   // Page views. `view` is the id of the one that is on.
-  let view = '';
-  let path;
-  let referrer = document.referrer;
+  let view;
+  let url;
+  let referrer = scrub(document.referrer + '');
   let first;
-  const look = (id) => {
-    view = id;
-    tell('view', id, now());
-  };
+  const look = (id) => tell('view', (view = id), Date.now());
   const page = () => {
     sum();
     look(mint());
-    const { href, pathname, search } = location;
-    const event = {
-      kind: 'page',
-      id: view,
-      at: Date.now(),
-      view: undefined,
-      url: scrub(href),
-      title: `${document.title}`.slice(0, 500),
-      referrer: scrub(`${referrer}`),
-    };
-    path = pathname + search;
-    referrer = href;
+    const at = Date.now();
+    url = scrub(location.href);
+    // The order of the members is the order in which the core takes them.
+    const event = { kind: 'page', id: view, at, view: '', url, title: (document.title + '').slice(0, 500), referrer };
+    referrer = url;
     measureSoon();
-    if (first === undefined) {
+    if (first == null) {
       // The first one does not wait for the core; it is only handed over where it was not taken.
       first = event;
       post(batch(config, whose, [event], 0), (status, wait, server) => {
         if (status == 200 && !server) first = 0;
         else setTimeout(handOver, wait * 1000);
       });
-    } else tell('event', event, event.at);
+    } else tell('event', event, at);
   };
   const handOver = () => {
     if (first && mode) tell('event', first, first.at);
@@ -189,44 +188,41 @@ quiet(() => {
   // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
   // is the new one and nothing of ours runs inside the page's.
   let moving;
-  const moved = quiet(() => {
+  const moved = () => {
     clearTimeout(moving);
     moving = setTimeout(
-      quiet(() => mode && location.pathname + location.search != path && page()),
+      quiet(() => mode && url != scrub(location.href) && page()),
       50,
     );
-  });
+  };
 
   const text = (value) => {
     const written = quiet(json)(value) || '';
     return written[0] == '{' ? written : '';
   };
-  const word = (value) => (value == null ? '' : String(value));
-  // The order of the members is the order in which the core takes them.
+  const word = (value) => `${value ?? ''}`;
   const record = (least, kind, fields) => {
     const at = Date.now();
-    if (mode >= least) tell('event', { kind, id: mint(), at, view: view || undefined, ...fields }, at);
+    if (mode >= least) tell('event', { kind, id: mint(), at, view, ...fields }, at);
   };
 
   const segments = {
     page: () => mode && page(),
-    track: (name, properties) => record(1, 'track', { name: word(name), properties: text(properties) }),
+    track: (name, properties) => record(MEASURE, 'track', { name: word(name), properties: text(properties) }),
     identify: (id, traits) =>
       Object(id) === id
         ? segments.identify('', id)
-        : record(2, 'identify', { user_id: word(id), traits: text(traits) }),
-    group: (id, traits) => record(2, 'group', { group_id: word(id), traits: text(traits) }),
-    alias: (id, previous) => record(2, 'alias', { user_id: word(id), previous_id: word(previous) }),
+        : record(FULL, 'identify', { user_id: word(id), traits: text(traits) }),
+    group: (id, traits) => record(FULL, 'group', { group_id: word(id), traits: text(traits) }),
+    alias: (id, previous) => record(FULL, 'alias', { user_id: word(id), previous_id: word(previous) }),
     reset: () => {
-      if (mode > 1) forget();
+      if (mode == FULL) forget();
       if (mode) become(mode);
     },
     consent: (wanted) => {
-      if (Object(wanted) === wanted) {
-        wanted = wanted.analytics ? 'full' : wanted.measure === false ? 'off' : 'measure';
-      }
-      allow(wanted);
-      if (mode < 2) forget();
+      if (Object(wanted) === wanted) wanted = wanted.analytics ? 'full' : wanted.measure === false && 'off';
+      allow(modeOf(wanted));
+      if (mode < FULL) forget();
     },
     ready: (callback) => {
       callbacks.push(callback);
@@ -236,17 +232,18 @@ quiet(() => {
   for (const name in segments) segments[name] = quiet(segments[name]);
 
   const allow = (wanted) => {
+    const before = mode;
     // The browser's own signals outrank the page.
-    const next = Math.min(MODES[wanted] ?? mode, gpc | dnt ? 1 : 2);
-    if (next == mode) return;
-    const more = next > mode;
-    become(next);
+    wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
+    if (wanted == before) return;
+    become(wanted);
     if (!mode) return settle();
-    if (more) page();
+    if (mode > before) page();
     boot();
   };
 
   // What the visitor does.
+  const signal = (what, value) => tell('signal', what, Date.now(), +value);
   let measuring;
   let lastInput = 0;
   const measureSoon = () => {
@@ -255,36 +252,38 @@ quiet(() => {
       (window.requestIdleCallback || setTimeout)(
         quiet(() => {
           measuring = 0;
-          const height = document.documentElement.scrollHeight;
-          tell('signal', SCROLL, now(), Math.min(100, Math.round(((scrollY + innerHeight) / height) * 100)) || 0);
+          signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
         }),
-        { timeout: 500 },
       );
   };
-  const input = ({ type }) => {
+  const input = ({ type, timeStamp }) => {
     if (type == 'scroll') measureSoon();
-    const at = now();
-    if (type == 'click') tell('signal', CLICK, at, 0);
-    else if (at - lastInput > 1000) tell('signal', INPUT, (lastInput = at), 0);
+    if (type == 'click') signal(CLICK, 0);
+    else if (timeStamp - lastInput > 1000) {
+      lastInput = timeStamp;
+      signal(INPUT, 0);
+    }
   };
-  const attend = () => tell('signal', ACTIVE, now(), +(document.visibilityState == 'visible' && document.hasFocus()));
+  // A page that is hidden has no focus either.
+  const attend = () => signal(ACTIVE, document.hasFocus());
   const leave = () => {
     if (!mode) return;
     // Who leaves before the core is there is told of by the fallback, for good: the core, should it still come, finds
     // its place taken, so nothing is counted twice.
-    if (!sink) fall();
+    fall();
     handOver();
-    tell('signal', ACTIVE, now(), 0);
+    signal(ACTIVE, 0);
     sum();
     tell('leave');
   };
 
-  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), { capture: true, passive: true }));
+  // In the capture phase, which a page does not stop.
+  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
 
   const start = quiet(() => {
     window.segments = segments;
-    allow(consent in MODES ? consent : 'measure');
-    on('pointermove pointerdown touchstart keydown scroll click', input);
+    allow(modeOf(consent));
+    on('pointermove pointerdown keydown scroll click', input);
     on('focus blur pageshow', attend);
     on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
     on('pagehide', leave);
@@ -292,16 +291,14 @@ quiet(() => {
     on('popstate', moved);
     attend();
     for (const name of ['pushState', 'replaceState']) {
-      quiet(() => {
-        const original = history[name];
-        history[name] = function () {
-          const result = original.apply(this, arguments);
-          moved();
-          return result;
-        };
-      })();
+      const original = history[name];
+      history[name] = function () {
+        const result = original.apply(this, arguments);
+        moved();
+        return result;
+      };
     }
-    if (Array.isArray(early)) early.forEach(([method, ...args]) => segments[method]?.(...args));
+    if (Array.isArray(early)) early.forEach(([method, ...args]) => segments[method](...args));
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

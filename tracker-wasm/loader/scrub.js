@@ -6,7 +6,7 @@
 
 // A name that says so itself: `access_token`, `resetToken`, `api-key`, `e-mail`. The short ones only as a word.
 const SECRET_NAME =
-  /(token|secret|passw(or)?d|passwd|pwd|e-?mail|api[_-]?key|signature|jwt|session([_-]?id)?)$|^code$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone|tel|ssn)$/i;
+  /(token|secret|passw(or)?d|pwd|e-?mail|api.?key|signature|jwt|session(.?id)?)$|^code$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone|tel)$/i;
 
 // `mia@example.com`, its @ encoded once or more. The letters at the end keep `jquery@3.7.1` readable.
 const EMAIL = /[^/?&=;,:]+(@|%(25)*40)[^/?&=;,:]+\.[a-z]{2,}/gi;
@@ -18,7 +18,7 @@ const JWT = /eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?/g;
 const OPAQUE = /^(?=.*\d)[\w~+/.%-]{32,}$/;
 
 // ...except the marks that campaigns put there, which say where a visitor came from.
-const CAMPAIGN_NAME = /^(utm_|mc_|gclid|gclsrc|gbraid|wbraid|dclid|fbclid|msclkid|ttclid|twclid|li_fat_id|yclid|epik|rdt_cid|srsltid)/i;
+const CAMPAIGN_NAME = /^(utm|mc)_|clk?id$|braid$|^(li_fat_id|epik|rdt_cid|srsltid)$/i;
 
 const LONGEST = 2048;
 

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use gloo::timers::callback::Timeout;
-use js_sys::{Array, Date, Function, Math, Object, Uint8Array};
+use js_sys::{Array, Date, Function, Object, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::Storage;
@@ -102,7 +102,7 @@ pub fn who(kind: u32, id: JsValue, storage: Storage) {
     });
 }
 
-/// The page view that input now belongs to, empty for none; `now` is the monotonic clock in ms.
+/// The page view that input now belongs to, empty for none.
 #[wasm_bindgen]
 pub fn view(id: JsValue, now: f64) {
     with_core(|core| {
@@ -144,10 +144,10 @@ pub fn event(record: &Object, at: f64) {
 
 /// Sums up the page view under the event id `id`, if something changed since the last time.
 #[wasm_bindgen]
-pub fn snapshot(id: JsValue, at: f64, now: f64) {
+pub fn snapshot(id: JsValue, at: f64) {
     with_core(|core| {
         let (Some(id), Some(view)) = (parse_id(&id), core.view) else { return };
-        let Some((revision, summary)) = core.engagement.take_changes(now) else { return };
+        let Some((revision, summary)) = core.engagement.take_changes(at) else { return };
         let body = Body::Snapshot {
             revision,
             engaged_ms: summary.engaged_ms,
@@ -185,7 +185,9 @@ pub fn answer(status: u32, retry_after_s: f64, server_ms: f64) {
     with_core(|core| {
         let clock_ms = (server_ms > 0.0).then_some(server_ms as i64);
         let answer = Answer { status, retry_after_s, clock_ms };
-        let wait = core.queue.answered(answer, Date::now() as i64, Math::random());
+        let now = Date::now() as i64;
+        // Chance enough to keep browsers apart that failed together: the ms at which each heard of it.
+        let wait = core.queue.answered(answer, now, (now % 1000) as f64 / 1000.0);
         if core.stored || wait > 0.0 {
             core.store();
         } else {

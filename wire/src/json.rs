@@ -192,7 +192,8 @@ fn count(value: Option<&RawValue>) -> Result<u32, Fault> {
 
 fn id(value: Option<&RawValue>) -> Result<Option<Id>, Fault> {
     let Some(value) = value else { return Ok(None) };
-    parse_id(&text(value.get().as_bytes())?).map(Some).ok_or(Fault::Malformed)
+    let text = text(value.get().as_bytes())?;
+    if text.is_empty() { Ok(None) } else { parse_id(&text).map(Some).ok_or(Fault::Malformed) }
 }
 
 /// A uuid as 32 hexadecimal digits, with or without its hyphens.

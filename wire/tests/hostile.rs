@@ -199,6 +199,7 @@ fn json_records_of_the_wrong_shape_are_their_own_errors_only() {
         (format!(r#"{{"kind":"page","id":"{id}","at":1e300,"url":"/"}}"#), malformed(Some([1; 16]))),
         (format!(r#"{{"kind":"page","id":"{id}","at":5,"url":7}}"#), malformed(Some([1; 16]))),
         (format!(r#"{{"kind":"page","id":"{id}00","at":5,"url":"/"}}"#), malformed(None)),
+        (r#"{"kind":"page","id":"","at":5,"url":"/"}"#.to_owned(), malformed(None)),
         (format!(r#"{{"kind":"track","id":"{id}","at":5,"name":"n","properties":[]}}"#), malformed(Some([1; 16]))),
         (format!(r#"{{"kind":"snapshot","id":"{id}","at":5,"revision":1}}"#), malformed(Some([1; 16]))),
         (
@@ -207,7 +208,7 @@ fn json_records_of_the_wrong_shape_are_their_own_errors_only() {
         ),
         (format!(r#"{{"kind":"new","id":"{id}"}}"#), Err(RecordError { id: Some([1; 16]), fault: Fault::UnknownKind })),
     ] {
-        let good = format!(r#"{{"kind":"page","id":"{id}","at":5,"url":"https://a.example/"}}"#);
+        let good = format!(r#"{{"kind":"page","id":"{id}","at":5,"view":"","url":"https://a.example/"}}"#);
         let body = json(&format!("{event},{good}"));
         let read = decode(&body).unwrap_or_else(|error| panic!("{event}: {error}"));
         assert_eq!(read.records, [expected, Ok(page([1; 16]))], "{event}");

@@ -5,6 +5,7 @@ use crate::workspace::{Member, Workspace};
 use crate::{assets, install};
 use anyhow::{Result, bail};
 use clap::Args;
+use std::process::Command;
 
 /// What comes before a benchmark's name in the name of its program.
 const PREFIX: &str = "bench-";
@@ -36,12 +37,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     assets::build(workspace)?;
     println!("building the release server and the benchmark");
     let program = format!("{PREFIX}{name}");
-    process::run(cargo(&workspace.root).args(["build", "--release", "--locked", "-p", "collector"]))?;
+    // Both in one call: built apart, they would be given dependencies with different features, and those be built twice.
+    process::run(cargo(&workspace.root).args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "collector",
+        "-p",
+        "tests",
+        "--bins",
+    ]))?;
+    let release = workspace.target.join("release");
     process::run(
-        cargo(&workspace.root)
-            .args(["run", "--release", "--locked", "-p", "tests", "--bin", &program, "--"])
-            .args(&options.arguments)
-            .env("SEGMENTS_BIN", workspace.target.join("release/segments")),
+        Command::new(release.join(program)).args(&options.arguments).env("SEGMENTS_BIN", release.join("segments")),
     )
 }
 

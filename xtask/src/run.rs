@@ -38,6 +38,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let program = workspace.target.join("release/segments");
     let mut server = Command::new(&program);
     server.arg("serve").arg("--listen").arg(format!("127.0.0.1:{}", options.port));
+    // The server takes a port from the environment too, but not beside --listen.
+    server.env_remove("PORT");
     if let Some(data) = data_folder(workspace, options.data.as_deref())? {
         println!("data: {}", data.display());
         server.arg("--data").arg(data);
@@ -57,6 +59,10 @@ fn data_folder(workspace: &Workspace, chosen: Option<&Path>) -> Result<Option<Pa
     }
     if std::env::var_os("DATABASE_URL").is_some() {
         println!("data: in the database that DATABASE_URL names");
+        return Ok(None);
+    }
+    if let Some(folder) = std::env::var_os("SEGMENTS_DATA") {
+        println!("data: {}, as SEGMENTS_DATA says", Path::new(&folder).display());
         return Ok(None);
     }
     let is_root = process::output(Command::new("id").arg("-u"))?.trim_end() == "0";

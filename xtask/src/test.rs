@@ -6,7 +6,7 @@
 use crate::process::{self, cargo};
 use crate::workspace::Workspace;
 use crate::{assets, install, licences, rules};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,8 @@ impl Step {
         let root = &workspace.root;
         match self {
             Step::Install => install::for_tests(workspace),
-            Step::Format => process::run(cargo(root).args(["fmt", "--all", "--check"])),
+            Step::Format => process::run(cargo(root).args(["fmt", "--all", "--", "--check", "--files-with-diff"]))
+                .context("files that `cargo fmt` would change are listed above"),
             Step::Rules => {
                 let borders = rules::check(workspace);
                 // Both are told at once.
@@ -94,7 +95,7 @@ impl Step {
             Step::Unit => {
                 let mut tests = cargo(root);
                 tests.args(["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
-                tests.args(integration_tests(workspace, |member| member != "tests"));
+                tests.args(integration_tests(workspace, |member| member != "tests")?);
                 process::run(&mut tests)?;
                 process::run(cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast", "--doc"]))
             }
@@ -108,7 +109,7 @@ impl Step {
                 process::run(cargo(root).args(["build", "--locked", "--workspace", "--bins"]))?;
                 let mut tests = cargo(root);
                 tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-                let chosen = integration_tests(workspace, |member| member == "tests");
+                let chosen = integration_tests(workspace, |member| member == "tests")?;
                 if chosen.is_empty() {
                     bail!("the tests crate has no test");
                 }
@@ -184,16 +185,59 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// `--test NAME` for each integration test of the members that `wanted` accepts.
-fn integration_tests(workspace: &Workspace, wanted: fn(&str) -> bool) -> Vec<&str> {
-    workspace
-        .members
-        .iter()
-        .filter(|member| wanted(&member.name))
-        .flat_map(|member| &member.tests)
-        .flat_map(|test| ["--test", test])
-        .collect()
+fn integration_tests(workspace: &Workspace, wanted: fn(&str) -> bool) -> Result<Vec<&str>> {
+    let all = || workspace.members.iter().flat_map(|member| member.tests.iter().map(move |test| (member, test)));
+    if let Some((member, test)) = all().find(|(_, test)| all().filter(|(_, other)| other == test).count() > 1) {
+        bail!(
+            "{} has a test {test}, and so has another crate: cargo tells tests by name, give it another",
+            member.name
+        );
+    }
+    let chosen = all().filter(|(member, _)| wanted(&member.name));
+    Ok(chosen.flat_map(|(_, test)| ["--test", test]).collect())
 }
 
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Member;
+    use std::path::PathBuf;
+
+    fn workspace(members: &[(&str, &[&str])]) -> Workspace {
+        let member = |&(name, tests): &(&str, &[&str])| Member {
+            name: name.to_owned(),
+            knows: Vec::new(),
+            tests: tests.iter().map(|&test| test.to_owned()).collect(),
+            programs: Vec::new(),
+        };
+        Workspace { root: PathBuf::new(), target: PathBuf::new(), members: members.iter().map(member).collect() }
+    }
+
+    #[test]
+    fn each_integration_test_runs_in_one_of_the_two_steps() {
+        let workspace = workspace(&[("wire", &["golden", "hostile"]), ("tests", &["browser"])]);
+        let unit = integration_tests(&workspace, |member| member != "tests").unwrap();
+        assert_eq!(unit, ["--test", "golden", "--test", "hostile"]);
+        let end_to_end = integration_tests(&workspace, |member| member == "tests").unwrap();
+        assert_eq!(end_to_end, ["--test", "browser"]);
+    }
+
+    #[test]
+    fn two_tests_of_one_name_are_told_apart_by_their_authors() {
+        let workspace = workspace(&[("dashboard", &["pages"]), ("tests", &["pages"])]);
+        let error = integration_tests(&workspace, |member| member == "tests").unwrap_err();
+        assert!(error.to_string().starts_with("dashboard has a test pages"), "{error}");
+    }
+
+    #[test]
+    fn what_a_step_needs_runs_before_it() {
+        let steps = Step::value_variants();
+        for (index, step) in steps.iter().enumerate() {
+            assert!(step.needs().iter().all(|need| steps[..index].contains(need)), "{step:?}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha384};
-use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
+use wasm_bindgen_cli_support::Bindgen;
 
 /// Most bytes of `t.js`, brotli.
 pub const LOADER_BUDGET: usize = 3_584;
@@ -80,7 +80,7 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     let (module, std_for_size) = compile(root, &target)?;
     let lean = root.join("tracker-wasm/loader/lean.js");
     let lean = fs::read_to_string(&lean).with_context(|| format!("cannot read {}", lean.display()))?;
-    let bindings = bind(&module, &lean)?;
+    let bindings = bind(&module, &lean, &work)?;
     let bound = work.join("bound.wasm");
     fs::write(&bound, &bindings.module).with_context(|| format!("cannot write {}", bound.display()))?;
     let optimised = work.join("optimised.wasm");
@@ -176,7 +176,7 @@ struct Bindings {
 ///
 /// The core's own functions keep their names and are called without a wrapper, which [`pass_through`] allows; `lean`
 /// has shorter forms of some generated functions.
-fn bind(module: &Path, lean: &str) -> Result<Bindings> {
+fn bind(module: &Path, lean: &str, work: &Path) -> Result<Bindings> {
     let mut bindgen = Bindgen::new();
     bindgen
         .input_path(module)
@@ -185,7 +185,10 @@ fn bind(module: &Path, lean: &str) -> Result<Bindings> {
         .remove_name_section(true)
         .remove_producers_section(true);
     let mut output = bindgen.generate_output().with_context(|| format!("cannot bind {}", module.display()))?;
-    let script = output.start().context("the bindings have no script")?.clone();
+    // Written and read again because only the writer puts the indentation in order, which `shorten` goes by.
+    output.emit(work).with_context(|| format!("cannot write the bindings to {}", work.display()))?;
+    let script = work.join("tracker_wasm_bg.js");
+    let script = fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
     let public = pass_through(&script)?;
     let script = shorten(&script, lean)?;
 
@@ -271,10 +274,16 @@ fn shorten(script: &str, lean: &str) -> Result<String> {
         let shorter = format!("\nfunction {}", &function[..length].replace("DROP_CLOSURE", drop_closure));
         script.replace_range(start..end, &shorter);
     }
-    // With it goes the only use of the registry.
-    let registry = script.find("\nconst CLOSURE_DTORS").context("the bindings have no CLOSURE_DTORS any more")?;
-    let end = script[registry..].find(";\n").context("CLOSURE_DTORS does not end")? + registry + 2;
-    script.replace_range(registry..end, "\n");
+    // What only the longer forms used.
+    for (first, last) in [
+        ("const CLOSURE_DTORS =", ";\n"),
+        ("let cachedTextDecoder =", "cachedTextDecoder.decode();\n"),
+        ("const cachedTextEncoder =", "\n}\n"),
+    ] {
+        let start = script.find(first).with_context(|| format!("the bindings have no `{first}` any more"))?;
+        let end = script[start..].find(last).with_context(|| format!("`{first}` does not end"))? + start + last.len();
+        script.replace_range(start..end, "");
+    }
     Ok(script)
 }
 

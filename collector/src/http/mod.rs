@@ -1,5 +1,6 @@
 //! HTTP: which path is whose, and what all requests share.
 
+mod api;
 pub mod intake;
 
 use crate::intake::limits::Buckets;
@@ -32,6 +33,9 @@ pub(crate) struct State {
 pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Collector) {
         intake::routes(config);
+    }
+    if matches!(role, Role::All | Role::Dashboard) {
+        api::routes(config);
     }
     config.route("/healthz", web::get().to(healthz));
     config.route("/readyz", web::get().to(readyz));

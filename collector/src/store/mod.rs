@@ -4,11 +4,14 @@
 //! run [`ingest`] and [`projection`] on it.
 
 pub(crate) mod cache;
+pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod identities;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
+pub(crate) mod outcomes;
 pub(crate) mod people;
+pub(crate) mod profiles;
 pub(crate) mod projection;
 pub(crate) mod salts;
 pub(crate) mod schema;
@@ -23,6 +26,7 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, RunQueryDsl};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why the store could not do what it was asked.
@@ -95,6 +99,7 @@ impl From<DieselError> for StoreError {
 pub struct Store {
     pool: Pool<ConnectionManager<PgConnection>>,
     url: String,
+    books: Arc<customers::Books>,
 }
 
 /// A connection lent by the pool.
@@ -130,7 +135,7 @@ impl Store {
             .test_on_check_out(true)
             .connection_customizer(Box::new(Customise))
             .build_unchecked(ConnectionManager::new(url));
-        Ok(Store { pool, url: url.to_owned() })
+        Ok(Store { pool, url: url.to_owned(), books: Arc::default() })
     }
 
     /// A connection from the pool.

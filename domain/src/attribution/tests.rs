@@ -171,6 +171,8 @@ fn a_page_is_host_and_path() {
     }
     for url in [
         "",
+        "https://./",
+        "https://../a",
         "shop.example/a",
         "about:blank",
         "file:///etc/hosts",

@@ -100,7 +100,7 @@ fn split<'a>(url: &'a str, schemes: &[&str]) -> Option<Parts<'a>> {
         Some((name, port)) if !port.ends_with(']') => (name, port),
         Some(_) | None => (host.as_str(), ""),
     };
-    let name = name.strip_suffix('.').unwrap_or(name);
+    let name = name.trim_end_matches('.');
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\'' | '`' | '%' | '\\');
     let colons = name.contains(':') && !(name.starts_with('[') && name.ends_with(']'));
     let no_port = port.len() > 5 || !port.bytes().all(|b| b.is_ascii_digit());

@@ -35,7 +35,7 @@ pub struct Order {
     /// The last touch before the first report that was not direct and not older than
     /// [`super::ATTRIBUTION_WINDOW`]; else direct.
     pub touch: Touch,
-    /// The session it was first reported in.
+    /// The session it was first reported in; later reports of those days fill it in where the first had none.
     pub session_id: Option<Uuid>,
     /// The event that gave `ordered_at`.
     pub event_id: Uuid,
@@ -58,12 +58,13 @@ impl Orders {
         self.0.values()
     }
 
-    /// Takes in one report; `session` is the one it was made in.
+    /// Takes in one report. The order joins the latest session if that reaches so far; a session that has an order
+    /// already follows its corrections for as long as it is the latest.
     pub(super) fn report(
         &mut self,
         event: &Event,
         placed: &PlacedOrder,
-        mut session: Option<&mut OpenSession>,
+        mut latest: Option<&mut OpenSession>,
         rules: Rules,
         facts: &mut Facts,
     ) {
@@ -91,7 +92,8 @@ impl Orders {
             order.total = placed.total.or(order.total);
         }
         let of_that_time = event.occurred_at.duration_since(order.ordered_at).abs() <= SAME_ORDER;
-        if let Some(session) = session.as_deref().filter(|_| order.session_id.is_none() && of_that_time) {
+        let here = latest.as_deref().filter(|session| session.reaches(event.occurred_at));
+        if let Some(session) = here.filter(|_| order.session_id.is_none() && of_that_time) {
             order.session_id = Some(session.id());
             order.touch = facts.cause_at(event.occurred_at);
         }
@@ -101,7 +103,7 @@ impl Orders {
         // Every sum loses the order as it was and gains it as it is.
         for (order, sign) in known.iter().map(|order| (order, -1)).chain([(&order, 1)]) {
             facts.account(order, sign, rules.site_currency);
-            if let Some(session) = session.as_deref_mut().filter(|open| order.session_id == Some(open.id())) {
+            if let Some(session) = latest.as_deref_mut().filter(|latest| order.session_id == Some(latest.id())) {
                 let minor = order.total.filter(|total| total.currency == rules.site_currency).map_or(0, |t| t.minor);
                 if order.counted {
                     session.account(sign, i64::from(sign) * minor);

@@ -224,6 +224,15 @@ fn a_correction_after_the_session_changes_the_order_and_the_facts_but_not_the_fi
 }
 
 #[test]
+fn a_correction_reaches_the_latest_session_however_late_it_comes() {
+    let story = Story::new().views(0, 1).orders(1, Trust::Browser, "A1", 30).orders(300, Trust::Trusted, "A1", 25);
+    let sessions = story.sessions();
+    assert_eq!((sessions[0].orders, sessions[0].revenue_minor, sessions[0].ended_at), (1, 2_500, minutes(1)));
+    // A new order that late is none of it.
+    assert_eq!(story.orders(301, Trust::Trusted, "A2", 5).sessions()[0].orders, 1);
+}
+
+#[test]
 fn an_imported_order_that_knows_the_day_alone_finds_its_session_through_the_browsers_report() {
     // The import says midnight, twelve hours before the visit.
     let story = Story::new().orders(-720, Trust::Trusted, "A1", 30).lands(0, 1, "newsletter");

@@ -1,0 +1,87 @@
+//! What became of everything that arrived, as owners read it.
+
+use super::ingest::{DUPLICATE, STORED};
+use super::sql::sql;
+use super::{Store, StoreError, from_timestamp};
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Exact counts since the site was made, and the latest rejected events.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outcomes {
+    pub(crate) stored: i64,
+    pub(crate) duplicate: i64,
+    pub(crate) rejected: BTreeMap<String, i64>,
+    pub(crate) latest_rejected: Vec<Rejected>,
+}
+
+/// One rejected event.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rejected {
+    pub(crate) at: Timestamp,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
+    pub(crate) sample: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct RejectedRow {
+    #[diesel(sql_type = Timestamptz)]
+    at: PgTimestamp,
+    #[diesel(sql_type = Text)]
+    reason: String,
+    #[diesel(sql_type = Text)]
+    detail: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    sample: Option<String>,
+}
+
+impl Store {
+    /// The outcomes of a site with its latest `limit` rejected events.
+    pub(crate) fn outcomes(&self, site_id: i32, limit: i64) -> Result<Outcomes, StoreError> {
+        let mut connection = self.lend()?;
+        let counts: Vec<CountRow> =
+            sql("SELECT outcome, sum(count)::bigint AS count FROM outcomes WHERE site_id = $1 GROUP BY outcome")
+                .bind::<Integer, _>(site_id)
+                .load(&mut *connection)?;
+        let mut outcomes = Outcomes::default();
+        for row in counts {
+            match row.outcome.as_str() {
+                STORED => outcomes.stored = row.count,
+                DUPLICATE => outcomes.duplicate = row.count,
+                _ => {
+                    outcomes.rejected.insert(row.outcome, row.count);
+                }
+            }
+        }
+        let rejected: Vec<RejectedRow> = sql(
+            "SELECT at, reason, detail, sample FROM rejections
+             WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2",
+        )
+        .bind::<Integer, _>(site_id)
+        .bind::<BigInt, _>(limit)
+        .load(&mut *connection)?;
+        outcomes.latest_rejected = rejected
+            .into_iter()
+            .map(|row| Rejected {
+                at: from_timestamp(row.at),
+                reason: row.reason,
+                detail: row.detail,
+                sample: row.sample,
+            })
+            .collect();
+        Ok(outcomes)
+    }
+}
