@@ -75,6 +75,9 @@ struct Serve {
     /// Events per second that one key may send; 0 for no limit.
     #[arg(long, env = "SEGMENTS_KEY_RATE", default_value_t = KEY_RATE.per_second)]
     key_rate: u32,
+    /// Serves /metrics to Prometheus to those who send this token as Bearer.
+    #[arg(long, env = "SEGMENTS_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    metrics_token: Option<String>,
     /// Loads the demo on first start and serves its shop at /demo/.
     #[arg(long)]
     demo: bool,
@@ -225,6 +228,7 @@ impl Opened {
             trusted_proxies: serve.trusted_proxy,
             public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             demo: serve.demo,
+            metrics_token: serve.metrics_token,
         };
         let store = self.store.clone();
         serve::serve(&self.store, settings, move |address| {

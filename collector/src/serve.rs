@@ -46,6 +46,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The demo's pages are served.
     pub demo: bool,
+    /// What `/metrics` asks for; without it there is no such page.
+    pub metrics_token: Option<String>,
 }
 
 /// Database connections of the pool: pages, API, log-in. The writers and the projector have their own.
@@ -105,6 +107,8 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         trusted_proxies: settings.trusted_proxies.clone(),
         public_url: settings.public_url.clone(),
         demo: settings.demo,
+        metrics_token: settings.metrics_token.clone(),
+        projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
     });
     let (role, shared) = (settings.role, state.clone());
     actix_web::rt::System::new().block_on(async move {

@@ -9,7 +9,7 @@ htmx.config.allowEval = false;
 htmx.config.allowScriptTags = false;
 htmx.config.selfRequestsOnly = true;
 htmx.config.historyCacheSize = 0;
-htmx.config.historyEnabled = false;
+htmx.config.refreshOnHistoryMiss = true;
 htmx.config.scrollBehavior = "auto";
 
 const byId = (id) => document.getElementById(id);

@@ -32,7 +32,7 @@ function lineOption(data) {
   const quiet = { color: token("--ink-3"), fontFamily: font, fontSize: 11 };
   const point = (item) => {
     const series = data.series[item.seriesIndex];
-    return `{${item.seriesIndex ? "b" : "a"}|●} ${(series.labels ?? data.labels)[item.dataIndex] ?? ""}  {v|${value(item.value)}}`;
+    return `${item.marker}${(series.labels ?? data.labels)[item.dataIndex] ?? ""}   ${value(item.value)}`;
   };
   return {
     animation: !still.matches,
@@ -50,11 +50,6 @@ function lineOption(data) {
         fontFamily: font,
         fontSize: 12,
         lineHeight: 18,
-        rich: {
-          a: { color: token("--c1") },
-          b: { color: token("--ink-3") },
-          v: { fontWeight: 600, color: token("--ink") },
-        },
       },
       axisPointer: { lineStyle: { color: token("--line-2") } },
       formatter: (items) => items.map(point).join("\n"),
@@ -100,8 +95,7 @@ function lineOption(data) {
 const drawn = new Map();
 
 function draw(plot) {
-  const block = plot.parentElement.querySelector('script[type="application/json"]');
-  const data = JSON.parse(block.textContent);
+  const data = JSON.parse(plot.dataset.line);
   drawn.get(plot)?.dispose();
   plot.replaceChildren();
   const chart = init(plot, null, { renderer: "canvas" });
@@ -121,7 +115,7 @@ function drawAll() {
     drawn.get(plot).dispose();
     drawn.delete(plot);
   }
-  for (const plot of document.querySelectorAll("[data-chart=line]")) if (!drawn.has(plot)) draw(plot);
+  for (const plot of document.querySelectorAll("[data-line]")) if (!drawn.has(plot)) draw(plot);
 }
 
 dark.addEventListener("change", () => [...drawn.keys()].forEach(draw));

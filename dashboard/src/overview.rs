@@ -1,6 +1,6 @@
 //! The overview page.
 
-use crate::chart::{LineChart, Lines, Series, data_block};
+use crate::chart::{LineChart, Lines, Series};
 use crate::format::{self, Delta, Format};
 use crate::shell::{Nav, Shell};
 use crate::words::{self, Sentence};
@@ -148,7 +148,7 @@ fn chart(report: &Overview, measure: Measure, f: &Format) -> Result<ChartView, a
         words::measure_value(&report.site, measure, moved.before),
         words::days_before(&report.period)
     );
-    let data = data_block(&LineChart {
+    let data = LineChart {
         title: &summary,
         labels: labels(&report.days),
         series: vec![
@@ -156,7 +156,8 @@ fn chart(report: &Overview, measure: Measure, f: &Format) -> Result<ChartView, a
             Series { name: "Before".to_owned(), labels: labels(&report.previous_days), values: before.clone() },
         ],
         money: (measure == Measure::Revenue).then(|| report.site.currency.into()),
-    })?;
+    }
+    .json()?;
     Ok(ChartView { measure, name, lines: Lines::draw(&now, &before, 800, 220), data, rows, summary })
 }
 

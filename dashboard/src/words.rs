@@ -170,14 +170,15 @@ pub(crate) fn filter_sentence(filter: &PeopleFilter, channel: Option<&str>) -> O
     if let Some(search) = &filter.search {
         words.push(format!("matching “{search}”"));
     }
-    (!words.is_empty()).then(|| words.join(", "))
+    (!words.is_empty()).then(|| capitalised(&words.join(", ")))
 }
 
 /// A reason's key in words: what it means for the owner.
 pub(crate) fn reason_words(reason: &str) -> String {
-    let mut text = reason.replace('_', " ");
-    if let Some(first) = text.get(0..1).map(str::to_uppercase) {
-        text.replace_range(0..1, &first);
-    }
-    text
+    capitalised(&reason.replace('_', " "))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -12,7 +12,7 @@ use std::fmt;
 
 /// How a visitor was reached.
 ///
-/// Source: the default channel group of Google Analytics 4 as its help documents it ("[GA4] Default channel group",
+/// Source: the default channel group of Google Analytics 4 as its help documents it ("Default channel group" of GA4,
 /// support.google.com/analytics/answer/9756891), tested in that article's order. Ours differs in three points: click
 /// ids decide where the address names no medium; a medium or source called `newsletter`, and mail readers' hosts, are
 /// [`Channel::Email`]; and a mail's medium is looked at before the organic groups, so that a newsletter about a

@@ -7,14 +7,14 @@ const MOST_EVENTS = 200;
 
 /** JSON in which half a surrogate pair, which no database takes, has become a replacement character. */
 export const json = (value) =>
-  JSON.stringify(value).replace(/\\(u[d][89ab-f]..|.)/g, (whole, escape) => (escape[1] ? '\ufffd' : whole));
+  JSON.stringify(value).replace(/\\(ud[89a-f]..|.)/g, (whole, escape) => (escape[1] ? '\ufffd' : whole));
 
 /** One batch; `skew` moves the times inside ids to the server's clock. Quotes inside texts are escaped, so that the
  * pattern finds members only. */
 export const batch = (config, whose, events, skew) =>
   json({ ...config, ...whose, sent: Date.now(), events }).replace(
     /"(id|view)":"(\w{12})/g,
-    (whole, name, time) => `"${name}":"` + (parseInt(time, 16) + skew).toString(16).padStart(12, 0),
+    (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
   );
 
 export default (config, post) => {
@@ -81,7 +81,6 @@ export default (config, post) => {
             sent[2] = due(0);
           } else {
             failures = 0;
-            if (status > 299) config.dropped = (config.dropped | 0) + sent[1].length;
             batches = batches.filter((other) => other != sent);
           }
         });

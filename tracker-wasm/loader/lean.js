@@ -1,23 +1,23 @@
 // Shorter forms of functions that wasm-bindgen generates. `cargo xtask assets` puts each in the place of the generated
-// function of the same name, and fails where there is none any more. What is left out serves old engines, strings of
-// gigabytes and closures that are lost without being dropped; the core has none of them.
+// function of the same name, and fails where there is none any more. What is left out serves old engines, memories and
+// strings of gigabytes, and closures that are lost without being dropped; the core has none of them.
 
 function getDataViewMemory0() {
   return new DataView(wasm.memory.buffer);
 }
 
-function getUint8ArrayMemory0() {
-  return new Uint8Array(wasm.memory.buffer);
+function getArrayU8FromWasm0(ptr, len) {
+  return new Uint8Array(wasm.memory.buffer, ptr, len);
 }
 
-function decodeText(bytes) {
-  return new TextDecoder().decode(bytes);
+function getStringFromWasm0(ptr, len) {
+  return new TextDecoder().decode(getArrayU8FromWasm0(ptr, len));
 }
 
 function passStringToWasm0(text, malloc) {
   const bytes = new TextEncoder().encode(text);
-  const ptr = malloc((WASM_VECTOR_LEN = bytes.length), 1) >>> 0;
-  getUint8ArrayMemory0().set(bytes, ptr);
+  const ptr = malloc((WASM_VECTOR_LEN = bytes.length), 1);
+  getArrayU8FromWasm0(ptr, WASM_VECTOR_LEN).set(bytes);
   return ptr;
 }
 

@@ -35,7 +35,7 @@ const quiet =
 const modeOf = (word) => ({ off: OFF, full: FULL })[word] ?? MEASURE;
 
 quiet(() => {
-  const script = document.currentScript || document.querySelector('script[data-site]');
+  const script = document.currentScript;
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
@@ -88,15 +88,14 @@ quiet(() => {
   // Core or fallback, and what they are told before one of them is there.
   let sink;
   const told = [];
-  const callbacks = [];
+  let arrive;
+  const arrived = new Promise((resolve) => (arrive = resolve));
   const tell = quiet((method, ...args) => (sink ? sink[method](...args) : told.push([method, ...args])));
-  const settle = () =>
-    callbacks.splice(0).forEach((callback) => setTimeout(() => callback(sink && tell('status'))));
   const use = (chosen) => {
     if (sink) return;
     sink = chosen;
     told.forEach((call) => tell(...call));
-    settle();
+    arrive();
   };
   const fall = () => use(fallback(config, post));
   let booted;
@@ -224,10 +223,8 @@ quiet(() => {
       allow(modeOf(wanted));
       if (mode < FULL) forget();
     },
-    ready: (callback) => {
-      callbacks.push(callback);
-      if (sink || !mode) settle();
-    },
+    // What the callback throws is the page's own, and reaches its console as such.
+    ready: (callback) => arrived.then(() => setTimeout(() => callback(sink && tell('status')))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -235,9 +232,8 @@ quiet(() => {
     const before = mode;
     // The browser's own signals outrank the page.
     wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted == before) return;
-    become(wanted);
-    if (!mode) return settle();
+    if (wanted != before) become(wanted);
+    if (!mode) return arrive();
     if (mode > before) page();
     boot();
   };

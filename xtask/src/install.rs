@@ -191,6 +191,9 @@ fn commands_to_type(packages: &[&str]) -> String {
         "  sudo apt-get update && sudo apt-get install --yes --no-install-recommends {}",
         packages.join(" ")
     );
+    if packages.contains(&"postgresql") {
+        let _ = write!(text, "\n  sudo rm {CLUSTER_SETTINGS}");
+    }
     text
 }
 

@@ -156,7 +156,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         };
         match &outcome {
             Outcome::Passed => println!("   passed in {}", seconds(begun.elapsed())),
-            Outcome::Failed(error) => println!("   failed after {}: {error:#}", seconds(begun.elapsed())),
+            // Why is said at the end, where it is not drowned by the steps that follow.
+            Outcome::Failed(_) => println!("   failed after {}", seconds(begun.elapsed())),
             Outcome::NotRun(need) => println!("   not run, because it needs: {}", need.what()),
         }
         results.push((step, outcome, begun.elapsed()));

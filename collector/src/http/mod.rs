@@ -1,6 +1,7 @@
 //! HTTP: which path is whose, and what all requests share.
 
 mod api;
+mod metrics;
 pub mod intake;
 
 use crate::intake::limits::Buckets;
@@ -12,6 +13,7 @@ use crate::store::sites::SiteDirectory;
 use actix_web::{HttpRequest, HttpResponse, web};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// What every handler can reach.
 pub(crate) struct State {
@@ -27,6 +29,10 @@ pub(crate) struct State {
     pub(crate) public_url: Option<String>,
     /// The demo's pages are served.
     pub(crate) demo: bool,
+    /// What `/metrics` asks for; without it there is no such page.
+    pub(crate) metrics_token: Option<String>,
+    /// Events projected by this process.
+    pub(crate) projected: Arc<AtomicU64>,
 }
 
 /// Registers the routes of a role.
@@ -37,6 +43,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Dashboard) {
         api::routes(config);
     }
+    config.route("/metrics", web::get().to(metrics::metrics));
     config.route("/healthz", web::get().to(healthz));
     config.route("/readyz", web::get().to(readyz));
 }

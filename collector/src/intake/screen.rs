@@ -138,12 +138,14 @@ pub(crate) fn uuid_v7(at_us: i64, random: [u8; 16]) -> Uuid {
 pub(crate) fn foreign_key(site: &Site, message_id: Option<&str>, occurred_us: i64) -> EventKey {
     let minted = uuid_v7(occurred_us, crate::secrets::random());
     match message_id {
-        Some(id) => EventKey::Foreign {
-            message_hash: crate::secrets::hash_id(&[&site.site_id.to_be_bytes(), id.as_bytes()]),
-            minted,
-        },
+        Some(id) => EventKey::Foreign { message_hash: message_hash(site.site_id, id), minted },
         None => EventKey::Unnamed { minted },
     }
+}
+
+/// Under what a foreign message id is known again.
+pub(crate) fn message_hash(site_id: i32, message_id: &str) -> Uuid {
+    crate::secrets::hash_id(&[&site_id.to_be_bytes(), message_id.as_bytes()])
 }
 
 /// A text that PostgreSQL can store.

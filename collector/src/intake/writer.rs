@@ -68,6 +68,12 @@ pub(crate) struct Gauge {
     pub(crate) commits: AtomicU64,
 }
 
+impl Gauge {
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
+    }
+}
+
 impl Writer {
     /// Starts the writers; they end when the front is dropped and what was accepted is answered. `stored` is called
     /// after each commit.

@@ -272,7 +272,8 @@ fn a_pid_file_that_names_another_program_is_stale() {
     let cluster = claim.server.home.cluster();
     let running = fs::read_to_string(cluster.join("postmaster.pid")).unwrap();
     // PostgreSQL believes in any process of its own user.
-    let mut stranger = claim.server.home.command(Path::new("/bin/sleep")).arg("600").spawn().unwrap();
+    let mut sleep = claim.server.home.command(Path::new("/bin/sleep"));
+    let mut stranger = sleep.arg("120").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     drop(claim);
     let rest = running.split_once('\n').unwrap().1;
     fs::write(cluster.join("postmaster.pid"), format!("{}\n{rest}", stranger.id())).unwrap();

@@ -6,6 +6,8 @@ use super::sites::Site;
 use diesel::PgConnection;
 use diesel::pg::CopyFormat;
 use diesel::prelude::ExecuteCopyFromDsl;
+use domain::event::Trust;
+use domain::identity::Kind as IdentityKind;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -113,6 +115,18 @@ pub(crate) struct NewEvent {
     pub(crate) snapshot: Option<SnapshotValues>,
     /// Checked JSON text.
     pub(crate) properties: Option<Box<str>>,
+}
+
+impl NewEvent {
+    pub(crate) fn trust(&self) -> Trust {
+        if self.flags & flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser }
+    }
+
+    /// The identities that the event ties to its own: those of its message, and its order.
+    pub(crate) fn ties(&self) -> impl Iterator<Item = (IdentityKind, &Arc<str>)> {
+        let links = self.links.iter().map(|link| (link.kind, &link.value));
+        links.chain(self.order_id.as_ref().map(|order_id| (IdentityKind::Order, order_id)))
+    }
 }
 
 /// The columns of a page snapshot.

@@ -5,6 +5,7 @@
 
 use super::StoreError;
 use super::cache::NumberCache;
+use super::events::NewEvent;
 use super::sql::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
@@ -30,9 +31,6 @@ pub(crate) struct NewLink {
     pub(crate) value: Arc<str>,
     pub(crate) call: Call,
 }
-
-/// An identifier of a site.
-pub(crate) type IdentityKey = (i32, Kind, Arc<str>);
 
 /// Numbers of identities as one writer knows them, and the links it has seen decided.
 pub(crate) struct Identities {
@@ -100,19 +98,30 @@ impl Identities {
         self.numbers.get(key).or_else(|| found.numbers.get(&key).copied())
     }
 
-    /// Finds or gives numbers to those that are not cached.
+    /// Finds or gives numbers to all identities that events name and that are not cached: their own, and those that
+    /// they are tied to.
+    ///
+    /// All in one statement and in one order, so that writers who meet wait for each other in turn and never in a
+    /// circle.
     ///
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn resolve<'a>(
         &self,
         connection: &mut PgConnection,
-        wanted: impl Iterator<Item = (i32, &'a Who, Trust, i64)>,
+        events: impl Iterator<Item = (i32, &'a NewEvent)>,
     ) -> Result<Found, StoreError> {
         let mut found = Found::default();
         let mut known: BTreeMap<(i32, i16, Arc<str>), (bool, i64)> = BTreeMap::new();
         let mut loads: BTreeMap<(i32, Uuid), (Arc<str>, i64)> = BTreeMap::new();
-        for (site_id, who, trust, seen_us) in wanted {
+        for (site_id, event) in events {
+            let (trust, seen_us) = (event.trust(), event.occurred_at_us);
+            for (kind, value) in event.ties() {
+                if self.numbers.get(self.key(site_id, kind, value)).is_none() {
+                    note(&mut known, (site_id, kind.code(), Arc::clone(value)), trust, seen_us);
+                }
+            }
+            let who = &event.who;
             if self.cached(site_id, who, &found).is_some() {
                 continue;
             }
@@ -248,28 +257,56 @@ fn lost(what: &str) -> StoreError {
     StoreError::Refused(format!("{what} is missing right after its insert"))
 }
 
-/// One stored event's claims about who is who.
+/// One stored event that ties identities.
 pub(crate) struct Claims<'a> {
     pub(crate) site_id: i32,
     pub(crate) identity_id: i64,
-    pub(crate) event_id: Uuid,
-    pub(crate) trust: Trust,
-    pub(crate) occurred_at_us: i64,
-    pub(crate) links: &'a [NewLink],
-    pub(crate) order_id: Option<&'a Arc<str>>,
+    pub(crate) event: &'a NewEvent,
 }
 
 impl Identities {
-    /// The key under which it is remembered that these claims have been decided.
-    fn decision_key(&self, claims: &Claims<'_>, kind: Kind, value: &str) -> u128 {
-        let trusted = claims.trust == Trust::Trusted;
-        self.decided.key(&(claims.site_id, claims.identity_id, kind.code(), value, trusted))
+    /// The key under which it is remembered that a tie has been decided.
+    fn decision_key(&self, site_id: i32, identity_id: i64, trust: Trust, kind: Kind, value: &str) -> u128 {
+        self.decided.key(&(site_id, identity_id, kind.code(), value, trust == Trust::Trusted))
+    }
+
+    /// Whether an event ties its identity to something in a way that this writer has not seen decided.
+    fn ties_new(&self, site_id: i32, identity_id: i64, event: &NewEvent) -> bool {
+        let is_new = |kind, value: &str| {
+            self.decided.get(self.decision_key(site_id, identity_id, event.trust(), kind, value)).is_none()
+        };
+        event.ties().any(|(kind, value)| is_new(kind, value))
+    }
+
+    /// Locks the sites in which these events may change who is who, until the transaction ends. To be called before
+    /// anything is written, so that a writer never waits for this lock with rows that another one waits for.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn lock<'a>(
+        &self,
+        connection: &mut PgConnection,
+        events: impl Iterator<Item = (i32, &'a NewEvent)>,
+    ) -> Result<(), StoreError> {
+        let nothing = Found::default();
+        let sites: BTreeSet<i32> = events
+            .filter(|(site_id, event)| match self.cached(*site_id, &event.who, &nothing) {
+                Some(identity_id) => self.ties_new(*site_id, identity_id, event),
+                None => event.ties().next().is_some(),
+            })
+            .map(|(site_id, _)| site_id)
+            .collect();
+        for site_id in sites {
+            // 1: the class of this lock; 2 is the projector's.
+            sql("SELECT pg_advisory_xact_lock(1, $1)").bind::<Integer, _>(site_id).execute(connection)?;
+        }
+        Ok(())
     }
 
     /// Links, merges and order claims of stored events, in their order. Gives back, by site, the profiles whose
     /// identities have changed: their projections are to be made anew.
     ///
-    /// Holds one lock per site until the transaction ends; messages that tie nothing new never come this far.
+    /// The sites have been locked by [`Identities::lock`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -282,22 +319,16 @@ impl Identities {
         let mut relinked: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
         let mut by_site: BTreeMap<i32, Vec<&Claims<'_>>> = BTreeMap::new();
         for claims in claims {
-            let is_new = |kind, value: &str| self.decided.get(self.decision_key(claims, kind, value)).is_none();
-            if claims.links.iter().any(|link| is_new(link.kind, &link.value))
-                || claims.order_id.is_some_and(|order_id| is_new(Kind::Order, order_id))
-            {
+            if self.ties_new(claims.site_id, claims.identity_id, claims.event) {
                 by_site.entry(claims.site_id).or_default().push(claims);
             }
         }
         for (site_id, claims) in by_site {
-            // 1: the class of this lock; see store::locks in ARCHITECTURE.md.
-            sql("SELECT pg_advisory_xact_lock(1, $1)").bind::<Integer, _>(site_id).execute(connection)?;
             let changed = self.link_site(connection, site_id, &claims, found)?;
             relinked.insert(site_id, changed);
             for claims in claims {
-                let linked = claims.links.iter().map(|link| (link.kind, &link.value));
-                for (kind, value) in linked.chain(claims.order_id.map(|order_id| (Kind::Order, order_id))) {
-                    found.decided.push(self.decision_key(claims, kind, value));
+                for (kind, value) in claims.event.ties() {
+                    found.decided.push(self.decision_key(site_id, claims.identity_id, claims.event.trust(), kind, value));
                 }
             }
         }
@@ -309,44 +340,31 @@ impl Identities {
         connection: &mut PgConnection,
         site_id: i32,
         claims: &[&Claims<'_>],
-        found: &mut Found,
+        found: &Found,
     ) -> Result<BTreeSet<i64>, StoreError> {
-        let mut keys: BTreeMap<(i32, i16, Arc<str>), (bool, i64)> = BTreeMap::new();
-        for claims in claims {
-            for link in claims.links {
-                let key = (site_id, link.kind.code(), Arc::clone(&link.value));
-                note(&mut keys, key, claims.trust, claims.occurred_at_us);
-            }
-            if let Some(order_id) = claims.order_id {
-                let key = (site_id, Kind::Order.code(), Arc::clone(order_id));
-                note(&mut keys, key, claims.trust, claims.occurred_at_us);
-            }
-        }
-        self.find_or_found(connection, keys, found)?;
-        let number = |found: &Found, kind: Kind, value: &str| {
-            found.numbers.get(&self.key(site_id, kind, value)).copied().ok_or_else(|| lost("an identity"))
+        let number = |kind: Kind, value: &str| {
+            let key = self.key(site_id, kind, value);
+            let number = self.numbers.get(key).or_else(|| found.numbers.get(&key).copied());
+            number.ok_or_else(|| lost("an identity"))
         };
         let mut touched: BTreeSet<i64> = BTreeSet::new();
         for claims in claims {
             touched.insert(claims.identity_id);
-            for link in claims.links {
-                touched.insert(number(found, link.kind, &link.value)?);
-            }
-            if let Some(order_id) = claims.order_id {
-                touched.insert(number(found, Kind::Order, order_id)?);
+            for (kind, value) in claims.event.ties() {
+                touched.insert(number(kind, value)?);
             }
         }
         let mut graph = Graph::read(connection, site_id, touched.into_iter().collect())?;
         for claims in claims {
-            for link in claims.links {
-                let other = number(found, link.kind, &link.value)?;
-                if claims.trust == Trust::Trusted {
+            for link in &claims.event.links {
+                let other = number(link.kind, &link.value)?;
+                if claims.event.trust() == Trust::Trusted {
                     graph.vouch(other);
                 }
                 graph.tie(claims, other, link)?;
             }
-            if let Some(order_id) = claims.order_id {
-                graph.claim_order(claims, number(found, Kind::Order, order_id)?)?;
+            if let Some(order_id) = &claims.event.order_id {
+                graph.claim_order(claims, number(Kind::Order, order_id)?)?;
             }
         }
         graph.write(connection)
@@ -437,13 +455,13 @@ impl Graph {
             return Ok(());
         }
         let from = self.members.get(&claims.identity_id).ok_or_else(|| lost("an identity"))?;
-        let link = Link { trust: claims.trust, call: link.call, from: kind(from.kind)?, to: link.kind };
+        let link = Link { trust: claims.event.trust(), call: link.call, from: kind(from.kind)?, to: link.kind };
         match decide(&link, &self.summary(a)?, &self.summary(b)?) {
             Decision::Same => {}
             Decision::Refuse(refusal) => {
                 tracing::debug!(site = self.site_id, %refusal, "identities were not joined");
             }
-            Decision::Merge { from, into, reason } => self.merge(from.0, into.0, claims.event_id, reason.key()),
+            Decision::Merge { from, into, reason } => self.merge(from.0, into.0, claims.event.key.event_id(), reason.key()),
         }
         Ok(())
     }
@@ -470,14 +488,14 @@ impl Graph {
         let claimant = self.profile_of(claims.identity_id)?;
         let holder = self.profile_of(order)?;
         let is_unclaimed = holder == order;
-        let trusted = claims.trust == Trust::Trusted;
+        let trusted = claims.event.trust() == Trust::Trusted;
         if trusted {
             self.vouch(order);
         }
         if holder == claimant || !(is_unclaimed || trusted) {
             return Ok(());
         }
-        self.move_to(order, claimant, claims.event_id, "order");
+        self.move_to(order, claimant, claims.event.key.event_id(), "order");
         // The first claim comes with the order's own event, which is about to be projected anyway.
         if !is_unclaimed {
             self.relinked.extend([claimant, holder]);

@@ -111,11 +111,11 @@ impl Ingest {
         }
         let receipts = connection.transaction::<_, StoreError, _>(|connection| {
             let today = day_of(now_us);
+            let everything =
+                || group.iter().flat_map(|batch| batch.events.iter().map(|event| (batch.site.site_id, event)));
+            self.identities.lock(connection, everything())?;
             learnt_terms = self.terms.resolve(connection, self.unknown_terms(group), today)?;
-            let everyone = group.iter().flat_map(|batch| {
-                batch.events.iter().map(|event| (batch.site.site_id, &event.who, trust(event), event.occurred_at_us))
-            });
-            learnt_identities = self.identities.resolve(connection, everyone)?;
+            learnt_identities = self.identities.resolve(connection, everything())?;
             let mut receipts: Vec<Receipt> = group
                 .iter()
                 .map(|batch| Receipt { rejected: batch.rejections.len() as u32, ..Receipt::default() })
@@ -125,16 +125,8 @@ impl Ingest {
             self.write(connection, path, &mut rows, &mut receipts)?;
             let claims: Vec<Claims<'_>> = rows
                 .iter()
-                .filter(|row| !row.event.links.is_empty() || row.event.order_id.is_some())
-                .map(|row| Claims {
-                    site_id: row.site.site_id,
-                    identity_id: row.identity_id,
-                    event_id: row.event.key.event_id(),
-                    trust: trust(row.event),
-                    occurred_at_us: row.event.occurred_at_us,
-                    links: &row.event.links,
-                    order_id: row.event.order_id.as_ref(),
-                })
+                .filter(|row| row.event.ties().next().is_some())
+                .map(|row| Claims { site_id: row.site.site_id, identity_id: row.identity_id, event: row.event })
                 .collect();
             let mut relinked = self.identities.link(connection, &claims, &mut learnt_identities)?;
             note_trusted_orders(connection, &rows, now_us, &mut relinked)?;
@@ -255,10 +247,6 @@ fn step_over(connection: &mut PgConnection, encoded: &[u8]) -> Result<HashSet<(i
     Ok(stored.into_iter().map(|row| (row.site_id, row.identity_id, row.event_id)).collect())
 }
 
-fn trust(event: &NewEvent) -> Trust {
-    if event.flags & events::flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser }
-}
-
 fn day_of(now_us: i64) -> jiff::civil::Date {
     super::instant(now_us).to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
 }
@@ -329,7 +317,7 @@ fn note_trusted_orders(
         .iter()
         .filter(|row| {
             row.event.order_id.is_some()
-                && trust(row.event) == Trust::Trusted
+                && row.event.trust() == Trust::Trusted
                 && row.event.flags & events::flags::IMPORTED == 0
                 && row.event.occurred_at_us > now_us - LIVE_US
                 && !row.site.trusted_orders_seen

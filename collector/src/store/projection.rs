@@ -10,7 +10,7 @@ use super::sql::sql;
 use super::{Store, StoreError};
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
 use domain::event::Event;
 use domain::history::{self, History, Order, Session};
 use domain::identity::Kind as IdentityKind;
@@ -623,17 +623,21 @@ struct ProfileId {
 }
 
 #[derive(QueryableByName)]
-struct Waits {
-    #[diesel(sql_type = Bool)]
-    waits: bool,
+struct BacklogRow {
+    #[diesel(sql_type = BigInt)]
+    waiting: i64,
+    #[diesel(sql_type = Double)]
+    age_s: f64,
 }
 
-/// Whether the journal holds rows of the site that are not projected.
-pub(crate) fn waits(connection: &mut PgConnection, site_id: i32) -> Result<bool, StoreError> {
-    let row: Waits = sql("SELECT EXISTS (SELECT FROM journal WHERE site_id = $1 AND NOT projected) AS waits")
-        .bind::<Integer, _>(site_id)
-        .get_result(connection)?;
-    Ok(row.waits)
+/// Journal rows that wait, and the age of the oldest in seconds.
+pub(crate) fn backlog(connection: &mut PgConnection) -> Result<(i64, f64), StoreError> {
+    let row: BacklogRow = sql(
+        "SELECT count(*) AS waiting, COALESCE(extract(epoch FROM now() - min(at)), 0)::float8 AS age_s
+         FROM journal WHERE NOT projected",
+    )
+    .get_result(connection)?;
+    Ok((row.waiting, row.age_s))
 }
 
 /// People of one rebuild transaction.

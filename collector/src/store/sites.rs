@@ -1,9 +1,12 @@
 //! Sites, their keys, and the directory that intake asks without touching the database.
 
 use super::schema::sites;
+use super::sql::sql;
 use super::{Store, StoreError};
 use crate::secrets;
+use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use domain::history::Rules;
 use domain::money::Currency;
 use jiff::tz::TimeZone;
@@ -180,6 +183,18 @@ pub(crate) fn host_of(address: &str) -> Option<String> {
     plain.then_some(host)
 }
 
+#[derive(QueryableByName)]
+struct MadeAt {
+    #[diesel(sql_type = Timestamptz)]
+    created_at: PgTimestamp,
+}
+
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Bool)]
+    known: bool,
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sites)]
 struct SiteRow {
@@ -281,6 +296,29 @@ impl Store {
             ))
             .execute(&mut self.lend()?)?;
         Ok(())
+    }
+
+    /// When a site was made.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn site_made_at(&self, site_id: i32) -> Result<jiff::Timestamp, StoreError> {
+        let row: MadeAt = sql("SELECT created_at FROM sites WHERE site_id = $1")
+            .bind::<Integer, _>(site_id)
+            .get_result(&mut *self.lend()?)?;
+        Ok(super::from_timestamp(row.created_at))
+    }
+
+    /// Whether a foreign message id has been stored in the last 30 days.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn knows_message(&self, site_id: i32, message_id: &str) -> Result<bool, StoreError> {
+        let row: Known = sql("SELECT EXISTS (SELECT FROM message_ids WHERE site_id = $1 AND message_hash = $2) AS known")
+            .bind::<Integer, _>(site_id)
+            .bind::<SqlUuid, _>(crate::intake::screen::message_hash(site_id, message_id))
+            .get_result(&mut *self.lend()?)?;
+        Ok(row.known)
     }
 
     /// Gives a site a new secret key; the old one is refused from now on (other processes follow within 2 s).

@@ -82,15 +82,8 @@ fn no_page_has_inline_script_or_style() {
                 assert!(!(key == "hx-trigger" && value.contains('[')), "{name}: a filter needs eval: {value}");
             }
             if tag == "script" {
-                match attribute("type") {
-                    Some("application/json") => {
-                        serde_json::from_str::<serde_json::Value>(&text).expect("a data block is JSON");
-                    }
-                    other => {
-                        assert_eq!((other, text.as_str()), (None, ""), "{name}");
-                        assert!(attribute("src").is_some_and(|src| src.starts_with("/assets/")), "{name}");
-                    }
-                }
+                assert_eq!(text, "", "{name}");
+                assert!(attribute("src").is_some_and(|src| src.starts_with("/assets/")), "{name}");
             }
         }
     }
@@ -110,6 +103,17 @@ fn nothing_that_was_sent_becomes_markup_or_an_address() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn no_template_switches_escaping_off() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+    for entry in std::fs::read_dir(folder).expect("the templates") {
+        let path = entry.expect("a template").path();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        assert!(!text.contains("|safe") && !text.contains("| safe"), "{}", path.display());
+        assert_eq!(path.extension(), Some("html".as_ref()), "only .html is escaped: {}", path.display());
     }
 }
 
@@ -169,6 +173,49 @@ fn numbers_lead_to_definitions_that_exist() {
         for anchor in page.split("href=\"/definitions#").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(definitions.contains(&format!("id=\"{anchor}\"")), "{name}: no definition of {anchor}");
         }
+    }
+}
+
+#[test]
+fn every_table_has_its_file() {
+    use domain::report::{OverviewTable, ProfileTable};
+    let files = [
+        ("overview/days", fixtures::overview().csv(OverviewTable::Days)),
+        ("overview/pages", fixtures::overview().csv(OverviewTable::Pages)),
+        ("overview/channels", fixtures::overview().csv(OverviewTable::Channels)),
+        ("live/events", fixtures::live().csv()),
+        ("live/outcomes", fixtures::live().outcomes.csv()),
+        ("live/rejected", fixtures::live().rejected_csv()),
+        ("segments", fixtures::segments().csv()),
+        ("segments/rfm-champions", fixtures::members().csv()),
+        ("people", fixtures::people().csv()),
+        ("people/41/timeline", fixtures::profile().csv(ProfileTable::Timeline)),
+        ("people/41/identities", fixtures::profile().csv(ProfileTable::Identities)),
+    ];
+    let shown: Vec<String> = files.iter().map(|(name, text)| format!("{name}.csv\n{text}")).collect();
+    insta::assert_snapshot!("files", shown.join("\n").replace("\r\n", "\n"));
+    for (name, text) in &files {
+        let path = format!("/s/1/{name}.csv");
+        assert!(pages().iter().any(|(_, page)| page.contains(&path)), "no page leads to {path}");
+        let columns = text.lines().next().map_or(0, |header| header.split(',').count());
+        assert!(columns > 1 && text.lines().count() > 1, "{name}");
+    }
+}
+
+#[test]
+fn nobody_can_put_a_formula_into_a_file() {
+    let formula = "=HYPERLINK(\"http://evil.example\",\"x\")";
+    let mut people = fixtures::people();
+    people.rows[0].name = Some(formula.into());
+    let mut live = fixtures::live();
+    live.latest_rejected[0].sample = Some(formula.into());
+    let mut members = fixtures::members();
+    members.rows[0].name = Some(formula.into());
+    let mut overview = fixtures::overview();
+    overview.pages[0].title = Some(formula.into());
+    let files = [people.csv(), live.rejected_csv(), members.csv(), overview.csv(domain::report::OverviewTable::Pages)];
+    for text in files {
+        assert!(text.contains("\"'=HYPERLINK(\"\"http"), "{text}");
     }
 }
 

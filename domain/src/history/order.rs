@@ -110,7 +110,7 @@ impl Orders {
                 }
             }
         }
-        let moved = known.is_some_and(|known| known.ordered_at != order.ordered_at || known.counted != order.counted);
+        let moved = known.is_some_and(|known| known.ordered_at != order.ordered_at);
         let (at, counted) = (order.ordered_at, order.counted);
         self.0.insert(order.order_id.clone(), order);
         if moved {

@@ -135,7 +135,7 @@ impl OpenSession {
         }
         self.session.touch = attribution::channel(page.campaign.as_deref(), page.referrer.as_deref());
         self.session.entry = Some(page.page);
-        self.campaign = page.campaign.clone().filter(|campaign| named(Some(campaign)).is_some());
+        self.campaign.clone_from(&page.campaign);
         true
     }
 

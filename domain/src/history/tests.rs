@@ -150,10 +150,22 @@ fn what_servers_and_imports_report_neither_starts_nor_extends_a_session() {
 fn the_highest_revision_of_a_views_snapshots_counts() {
     let story = Story::new().views(0, 1).views(1, 2).snapshot(2, 0, 1, 5_000).snapshot(3, 1, 3, 7_000);
     let story = story.snapshot(4, 1, 2, 90_000).snapshot(5, 0, 2, 6_000).snapshot(6, 77, 9, 1_000);
+    // Not even the same revision again changes anything.
+    let story = story.snapshot(7, 0, 2, 80_000);
     let (history, sessions) = story.told();
-    assert_eq!((sessions[0].engaged_ms, sessions[0].clicks, sessions[0].max_scroll_pct), (13_000, 13, 50));
+    assert_eq!((sessions[0].engaged_ms, sessions[0].clicks), (13_000, 13));
     assert_eq!(history.facts().engaged_ms, 13_000);
     assert_eq!((history.facts().events, history.facts().views), (2, 2));
+}
+
+#[test]
+fn a_sessions_depth_is_the_deepest_of_its_pages() {
+    let scrolled = |view, max_scroll_pct| {
+        Detail::Snapshot(Snapshot { view_id: id(view), revision: 1, engaged_ms: 0, max_scroll_pct, clicks: 0 })
+    };
+    let story = Story::new().views(0, 1).views(1, 2);
+    let story = story.event(2, Trust::Browser, scrolled(0, 90)).event(3, Trust::Browser, scrolled(1, 20));
+    assert_eq!(story.sessions()[0].max_scroll_pct, 90);
 }
 
 #[test]
@@ -221,6 +233,19 @@ fn a_correction_after_the_session_changes_the_order_and_the_facts_but_not_the_fi
     assert_eq!(history.facts().revenue_minor, 2_000);
     let order = story.order("A1");
     assert_eq!((order.session_id, order.ordered_at), (Some(id(0)), minutes(61)));
+}
+
+#[test]
+fn a_trusted_report_that_names_no_total_keeps_the_one_known() {
+    let shipped = Track {
+        name: "anything".into(),
+        view_id: None,
+        properties: Map::new(),
+        order: Some(PlacedOrder { order_id: "A1".into(), total: None }),
+    };
+    let story = Story::new().orders(0, Trust::Trusted, "A1", 30).event(9, Trust::Trusted, Detail::Track(shipped));
+    assert_eq!(story.order("A1").total.unwrap().minor, 3_000);
+    assert_eq!((story.order("A1").ordered_at, story.told().0.facts().revenue_minor), (minutes(0), 3_000));
 }
 
 #[test]
@@ -326,6 +351,8 @@ fn traits_and_groups_are_bounded_and_nobody_crowds_out_the_trusted_ones() {
     let story = story.event(500, Trust::Trusted, club.clone()).event(501, Trust::Browser, club);
     let groups = story.told().0.facts().groups.clone();
     assert_eq!(groups.len(), MAX_GROUPS);
+    // The oldest made room.
+    assert!(!groups.contains_key("g0") && groups.contains_key("g1"));
     assert_eq!(groups["club"], GroupMember { at: minutes(501), trust: Trust::Trusted });
 }
 

@@ -124,6 +124,9 @@ fn a_value_that_many_share_stops_at_the_cap() {
     assert_eq!(refused.to_string(), "the person would have 6 identities of kind user_id, limit 5");
     let room = profile(1, &[(Kind::Email, 1), (Kind::UserId, limit - 1)]);
     assert_eq!(decide(&said, &user(2), &room), merge(2, 1, Reason::TrustedLink));
+    // Who has too many of one kind already still gets others.
+    let crowd = profile(1, &[(Kind::Visitor, 5_000), (Kind::UserId, 1)]);
+    assert_eq!(decide(&said, &crowd, &mail(2)), merge(2, 1, Reason::TrustedLink));
     let browsers = profile(1, &[(Kind::Visitor, Kind::Visitor.cap().unwrap()), (Kind::UserId, 1)]);
     let claim = link(Trust::Browser, Kind::Visitor, Kind::UserId);
     assert!(matches!(decide(&claim, &anonymous(2), &browsers), Decision::Refuse(Refusal::TooMany { .. })));

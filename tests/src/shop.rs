@@ -1,0 +1,206 @@
+//! A shop with its tag: a server, its database, a site, and the people who come.
+
+use crate::cluster::Database;
+use crate::server::{Server, segments, succeeds};
+use crate::speech;
+use crate::web::{Reply, Web};
+use crate::{SOON, until};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use wire::{Event, Id, Who};
+
+/// A site's number and keys, as `segments site add --json` prints them.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Keys {
+    /// The site's number.
+    pub site_id: i32,
+    /// The public key.
+    pub write_key: String,
+    /// The server's key.
+    pub secret_key: String,
+    /// What to paste.
+    pub script_tag: String,
+}
+
+/// Makes a site.
+#[track_caller]
+pub fn add_site(database: &Database, name: &str, arguments: &[&str]) -> Keys {
+    let mut line = vec!["site", "add", name, "--json"];
+    line.extend(arguments);
+    let told = succeeds(&segments(database, &line));
+    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
+}
+
+/// What the API says of a site's outcomes.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+pub struct Outcomes {
+    /// Stored events.
+    pub stored: u64,
+    /// Events that were there.
+    pub duplicate: u64,
+    /// Rejected ones by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// The latest of them.
+    pub latest_rejected: Vec<Value>,
+}
+
+/// A server with one site, `shop`, on `shop.example`.
+pub struct Shop {
+    /// The running server; before the database, which goes after it.
+    pub server: Server,
+    /// A client.
+    pub web: Web,
+    /// The site.
+    pub keys: Keys,
+    /// Everything that is stored.
+    pub database: Database,
+}
+
+impl Shop {
+    /// Opens one.
+    pub fn open() -> Shop {
+        Shop::with(&[])
+    }
+
+    /// Opens one whose server has these arguments.
+    pub fn with(arguments: &[&str]) -> Shop {
+        Shop::on(Database::fresh(), arguments)
+    }
+
+    /// Opens one in a database that is there.
+    pub fn on(database: Database, arguments: &[&str]) -> Shop {
+        let keys = add_site(&database, "shop", &["--domain", "shop.example"]);
+        let server = Server::start(&database, arguments);
+        Shop { web: Web::new(&server.origin()), server, keys, database }
+    }
+
+    /// A person with a browser that keeps its id.
+    pub fn visitor(&self, name: &str) -> Visitor<'_> {
+        Visitor { shop: self, id: speech::visitor_id(name), at_ms: speech::now_ms() }
+    }
+
+    /// Sends a batch with the shop's public key.
+    pub fn post(&self, who: Who, events: &[Event<'static>]) -> Reply {
+        self.web.post("/v1/events", &speech::batch(&self.keys.write_key, who, events))
+    }
+
+    /// Sends Segment messages with the secret key.
+    pub fn server_says(&self, messages: &[Value]) -> Reply {
+        self.web.post_json("/v1/batch", &json!({ "writeKey": self.keys.secret_key, "batch": messages }))
+    }
+
+    /// Asks the API for programs.
+    pub fn ask(&self, path: &str) -> Reply {
+        self.web.send("GET", path, &[("authorization", &format!("Bearer {}", self.keys.secret_key))], b"")
+    }
+
+    /// What became of everything that arrived.
+    #[track_caller]
+    pub fn outcomes(&self) -> Outcomes {
+        let reply = self.ask("/api/v1/outcomes");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        serde_json::from_value(reply.json()).expect("outcomes")
+    }
+
+    /// The rejected events by reason.
+    #[track_caller]
+    pub fn rejected(&self) -> BTreeMap<String, u64> {
+        self.outcomes().rejected
+    }
+
+    /// Stored events, counted in the table itself.
+    #[track_caller]
+    pub fn stored(&self) -> i64 {
+        self.database.number("SELECT count(*) FROM events")
+    }
+
+    /// Waits until nothing is left to project.
+    #[track_caller]
+    pub fn is_projected(&self) {
+        until("the journal to be projected", SOON, || {
+            (self.database.number("SELECT count(*) FROM journal WHERE NOT projected") == 0).then_some(())
+        });
+    }
+
+    /// A profile as the API tells it, once everything is projected; `who` is for example `user_id=u1`.
+    #[track_caller]
+    pub fn profile(&self, who: &str) -> Value {
+        self.is_projected();
+        let reply = self.ask(&format!("/api/v1/profiles?{who}"));
+        assert_eq!(reply.status, 200, "{who}: {}", reply.body);
+        reply.json()
+    }
+
+    /// The number of the profile that an identifier belongs to.
+    #[track_caller]
+    pub fn profile_id(&self, who: &str) -> i64 {
+        self.profile(who)["profile_id"].as_i64().expect("a number")
+    }
+
+    /// `segments rebuild` finds nothing to change.
+    #[track_caller]
+    pub fn is_the_same_rebuilt(&self) {
+        self.is_projected();
+        rebuild_changes_nothing(&self.database);
+    }
+}
+
+/// `segments rebuild` finds nothing to change.
+#[track_caller]
+pub fn rebuild_changes_nothing(database: &Database) {
+    let output = segments(database, &["rebuild"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(told.lines().last(), Some("no difference"), "{told}");
+}
+
+/// A person with a browser, who does one thing after the other, a second apart.
+pub struct Visitor<'a> {
+    shop: &'a Shop,
+    /// The id that the browser keeps.
+    pub id: Id,
+    at_ms: i64,
+}
+
+impl Visitor<'_> {
+    /// What follows happened at this moment.
+    pub fn at(mut self, at_ms: i64) -> Self {
+        self.at_ms = at_ms;
+        self
+    }
+
+    /// As the API takes it.
+    pub fn query(&self) -> String {
+        format!("visitor_id={}", speech::written(self.id))
+    }
+
+    /// Views a page of the shop.
+    #[track_caller]
+    pub fn views(self, path: &str) -> Self {
+        let event = speech::page(self.at_ms, &format!("https://shop.example{path}"));
+        self.does(event)
+    }
+
+    /// Calls `segments.track`.
+    #[track_caller]
+    pub fn tracks(self, name: &str, properties: Value) -> Self {
+        let event = speech::track(self.at_ms, name, properties);
+        self.does(event)
+    }
+
+    /// Calls `segments.identify`.
+    #[track_caller]
+    pub fn signs_in(self, user_id: &str) -> Self {
+        let event = speech::identify(self.at_ms, user_id, json!({}));
+        self.does(event)
+    }
+
+    /// Does anything, which must be stored.
+    #[track_caller]
+    pub fn does(mut self, event: Event<'static>) -> Self {
+        let reply = self.shop.post(Who::Visitor(self.id), &[event]);
+        assert_eq!(reply.receipt(), (1, 0, 0), "{}", reply.body);
+        self.at_ms += 1_000;
+        self
+    }
+}

@@ -1,0 +1,120 @@
+//! Requests as programs make them.
+
+use serde_json::Value;
+use std::io::Write;
+use std::time::Duration;
+use ureq::Agent;
+use ureq::http::Request;
+
+/// A client of one server.
+#[derive(Clone, Debug)]
+pub struct Web {
+    agent: Agent,
+    origin: String,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status code; 0 when there was no answer at all.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body, parsed.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.body))
+    }
+
+    /// What an ingest route says of a batch: stored, duplicate, rejected.
+    #[track_caller]
+    pub fn receipt(&self) -> (u64, u64, u64) {
+        assert_eq!(self.status, 200, "{}", self.body);
+        let said = self.json();
+        let count = |name: &str| said[name].as_u64().unwrap_or_else(|| panic!("no {name} in {said}"));
+        (count("stored"), count("duplicate"), count("rejected"))
+    }
+}
+
+impl Web {
+    /// A client with connections of its own.
+    pub fn new(origin: &str) -> Web {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        Web { agent, origin: origin.to_owned() }
+    }
+
+    /// The origin it talks to.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Any request. Where nobody answers, the reply has status 0 and the error as its body.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.origin));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).expect("a request");
+        // A body is sent with every method that a test asks for.
+        let agent = self.agent.configure_request(request).allow_non_standard_methods(true).build();
+        match self.agent.run(agent) {
+            Ok(response) => {
+                let (parts, mut body) = response.into_parts();
+                let headers = parts
+                    .headers
+                    .iter()
+                    .map(|(name, value)| {
+                        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                    })
+                    .collect();
+                match body.read_to_string() {
+                    Ok(body) => Reply { status: parts.status.as_u16(), headers, body },
+                    Err(error) => Reply { status: 0, headers, body: error.to_string() },
+                }
+            }
+            Err(error) => Reply { status: 0, headers: Vec::new(), body: error.to_string() },
+        }
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], b"")
+    }
+
+    /// POST of bytes as browsers send them to another origin.
+    pub fn post(&self, path: &str, body: &[u8]) -> Reply {
+        self.send("POST", path, &[("content-type", "text/plain")], body)
+    }
+
+    /// POST of JSON.
+    pub fn post_json(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
+    }
+}
+
+/// As `gzip` writes it.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip into memory")
+}
+
+/// A value of the `Authorization` header with the key as the user name.
+pub fn basic(key: &str) -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{key}:")))
+}
