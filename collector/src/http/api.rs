@@ -99,8 +99,7 @@ async fn openapi() -> HttpResponse {
 }
 
 async fn outcomes(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let outcomes =
-        with_site(state, &request, |state, site| Ok(state.store.outcomes(site.site_id, REJECTED)?)).await?;
+    let outcomes = with_site(state, &request, |state, site| Ok(state.store.outcomes(site.site_id, REJECTED)?)).await?;
     Ok(HttpResponse::Ok().json(outcomes))
 }
 
@@ -130,7 +129,8 @@ async fn profile(
         let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
         let book = segments::book(&state.store, site, segments::today(site))?;
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
-        told["segments"] = serde_json::to_value(book.segments_of(ProfileId(profile_id))).map_err(|_| ApiError::Fault)?;
+        told["segments"] =
+            serde_json::to_value(book.segments_of(ProfileId(profile_id))).map_err(|_| ApiError::Fault)?;
         Ok(told)
     });
     Ok(HttpResponse::Ok().json(person.await?))

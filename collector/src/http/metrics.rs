@@ -47,7 +47,12 @@ fn page(state: &State, backlog: Option<Backlog>) -> String {
     );
     metric("commits_total", "counter", "Ingest transactions committed.", &[("", count(&gauge.commits))]);
     metric("queued_bytes", "gauge", "Bytes of bodies that wait to be stored.", &[("", gauge.queued_bytes() as f64)]);
-    metric("store_away", "gauge", "1 when the last batch could not be stored.", &[("", f64::from(state.writer.is_away()))]);
+    metric(
+        "store_away",
+        "gauge",
+        "1 when the last batch could not be stored.",
+        &[("", f64::from(state.writer.is_away()))],
+    );
     metric("projected_total", "counter", "Events projected by this process.", &[("", count(&state.projected))]);
     if let Some((rows, age)) = backlog {
         metric("journal_rows", "gauge", "Journal rows that are not projected yet.", &[("", rows as f64)]);

@@ -88,8 +88,7 @@ impl Store {
         key: SegmentKey,
     ) -> Result<Vec<Member>, StoreError> {
         // One row per profile: its name as people know it, and its counted orders before $1.
-        let rows: Vec<MemberRow> = sql(
-            "SELECT p.profile_id, p.last_seen,
+        let rows: Vec<MemberRow> = sql("SELECT p.profile_id, p.last_seen,
                     COALESCE(NULLIF(p.traits->>'name', ''), NULLIF(p.traits->>'email', ''), i.value) AS name,
                     o.orders, o.revenue_minor, o.first_order_at, o.last_order_at
              FROM profiles p
@@ -105,16 +104,14 @@ impl Store {
                 ORDER BY kind DESC, identity_id LIMIT 1
              ) AS i ON true
              WHERE p.site_id = $3 AND p.profile_id = ANY($4)
-             ORDER BY o.revenue_minor DESC, p.profile_id",
-        )
+             ORDER BY o.revenue_minor DESC, p.profile_id")
         .bind::<Text, _>(site.currency.code().to_owned())
         .bind::<Timestamptz, _>(super::timestamp(end_of(site, book.day()).as_microsecond()))
         .bind::<Integer, _>(site.site_id)
         .bind::<Array<BigInt>, _>(profile_ids.iter().map(|id| id.0).collect::<Vec<_>>())
         .load(&mut *self.lend()?)?;
-        let day = |at: Option<PgTimestamp>| {
-            at.map(|at| from_timestamp(at).to_zoned_datetime(site.time_zone.clone()).date())
-        };
+        let day =
+            |at: Option<PgTimestamp>| at.map(|at| from_timestamp(at).to_zoned_datetime(site.time_zone.clone()).date());
         let because = |profile_id| {
             let memberships = book.segments_of(profile_id).into_iter();
             memberships.filter(|membership| membership.key == key).map(|membership| membership.because).next()
@@ -137,8 +134,7 @@ impl Store {
     fn customers(&self, site: &Site) -> Result<Vec<Customer>, StoreError> {
         // One row per profile that has signed up or bought, with its counted orders, oldest first; an amount in
         // another currency than the site's counts as an order of 0.
-        let rows: Vec<CustomerRow> = sql(
-            "SELECT p.profile_id, p.first_seen, p.signed_up,
+        let rows: Vec<CustomerRow> = sql("SELECT p.profile_id, p.first_seen, p.signed_up,
                     COALESCE(array_agg(o.ordered_at ORDER BY o.ordered_at, o.order_id)
                         FILTER (WHERE o.order_id IS NOT NULL), '{}') AS ordered_at,
                     COALESCE(array_agg(CASE WHEN o.currency = $1 THEN COALESCE(o.total_minor, 0) ELSE 0 END
@@ -146,8 +142,7 @@ impl Store {
              FROM profiles p
              LEFT JOIN orders o ON o.site_id = p.site_id AND o.profile_id = p.profile_id AND o.counted
              WHERE p.site_id = $2 AND (p.signed_up OR p.orders > 0)
-             GROUP BY p.profile_id, p.first_seen, p.signed_up",
-        )
+             GROUP BY p.profile_id, p.first_seen, p.signed_up")
         .bind::<Text, _>(site.currency.code().to_owned())
         .bind::<Integer, _>(site.site_id)
         .load(&mut *self.lend()?)?;

@@ -188,11 +188,9 @@ impl Identities {
         keys: &BTreeMap<(i32, i16, Arc<str>), (bool, i64)>,
         found: &mut Found,
     ) -> Result<(), StoreError> {
-        let rows: Vec<IdentityRow> = sql(
-            "SELECT i.site_id, i.kind, i.value, i.identity_id
+        let rows: Vec<IdentityRow> = sql("SELECT i.site_id, i.kind, i.value, i.identity_id
              FROM unnest($1, $2, $3) AS k (site_id, kind, value)
-             JOIN identities i ON i.site_id = k.site_id AND i.kind = k.kind AND i.value = k.value",
-        )
+             JOIN identities i ON i.site_id = k.site_id AND i.kind = k.kind AND i.value = k.value")
         .bind::<Array<Integer>, _>(keys.keys().map(|k| k.0).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(keys.keys().map(|k| k.1).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(keys.keys().map(|k| k.2.to_string()).collect::<Vec<_>>())
@@ -328,7 +326,13 @@ impl Identities {
             relinked.insert(site_id, changed);
             for claims in claims {
                 for (kind, value) in claims.event.ties() {
-                    found.decided.push(self.decision_key(site_id, claims.identity_id, claims.event.trust(), kind, value));
+                    found.decided.push(self.decision_key(
+                        site_id,
+                        claims.identity_id,
+                        claims.event.trust(),
+                        kind,
+                        value,
+                    ));
                 }
             }
         }
@@ -403,11 +407,9 @@ struct Change {
 
 impl Graph {
     fn read(connection: &mut PgConnection, site_id: i32, touched: Vec<i64>) -> Result<Graph, StoreError> {
-        let members: Vec<Member> = sql(
-            "SELECT identity_id, profile_id, kind, trusted FROM identities
+        let members: Vec<Member> = sql("SELECT identity_id, profile_id, kind, trusted FROM identities
              WHERE site_id = $1 AND profile_id IN
-                (SELECT profile_id FROM identities WHERE site_id = $2 AND identity_id = ANY($3))",
-        )
+                (SELECT profile_id FROM identities WHERE site_id = $2 AND identity_id = ANY($3))")
         .bind::<Integer, _>(site_id)
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(touched)
@@ -461,7 +463,9 @@ impl Graph {
             Decision::Refuse(refusal) => {
                 tracing::debug!(site = self.site_id, %refusal, "identities were not joined");
             }
-            Decision::Merge { from, into, reason } => self.merge(from.0, into.0, claims.event.key.event_id(), reason.key()),
+            Decision::Merge { from, into, reason } => {
+                self.merge(from.0, into.0, claims.event.key.event_id(), reason.key())
+            }
         }
         Ok(())
     }
@@ -522,7 +526,8 @@ impl Graph {
         .bind::<Integer, _>(self.site_id)
         .execute(connection)?;
         // An order's first claim merges nobody: no line in the ledger.
-        let ledger = || self.changes.iter().filter(|change| change.reason != "order" || change.from != change.identity_id);
+        let ledger =
+            || self.changes.iter().filter(|change| change.reason != "order" || change.from != change.identity_id);
         if ledger().next().is_some() {
             sql("INSERT INTO identity_ledger (site_id, identity_id, event_id, from_profile_id, to_profile_id, reason)
                  SELECT $1, c.* FROM unnest($2, $3, $4, $5, $6) AS c")

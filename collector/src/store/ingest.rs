@@ -1,11 +1,11 @@
 //! The ingest transaction: what a group of requests brings is stored in one commit, or not at all.
 
+use super::StoreError;
 use super::events::{self, EventKey, NewEvent, Row, Term};
 use super::identities::{Claims, Identities};
 use super::sites::Site;
 use super::sql::sql;
 use super::terms::{TermKey, Terms};
-use super::StoreError;
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
@@ -210,8 +210,7 @@ impl Ingest {
                 Path::Stepping => {
                     let stored = step_over(connection, &self.buffer)?;
                     rows.retain(|row| {
-                        let is_new =
-                            stored.contains(&(row.site.site_id, row.identity_id, row.event.key.event_id()));
+                        let is_new = stored.contains(&(row.site.site_id, row.identity_id, row.event.key.event_id()));
                         if !is_new {
                             receipts[row.request].duplicate += 1;
                         }
@@ -239,11 +238,10 @@ struct EventId {
 
 fn step_over(connection: &mut PgConnection, encoded: &[u8]) -> Result<HashSet<(i32, i64, Uuid)>, StoreError> {
     events::copy_to_stage(connection, encoded)?;
-    let stored: Vec<EventId> = sql(
-        "INSERT INTO events SELECT * FROM events_stage ORDER BY site_id, identity_id, event_id
-         ON CONFLICT DO NOTHING RETURNING site_id, identity_id, event_id",
-    )
-    .load(connection)?;
+    let stored: Vec<EventId> =
+        sql("INSERT INTO events SELECT * FROM events_stage ORDER BY site_id, identity_id, event_id
+         ON CONFLICT DO NOTHING RETURNING site_id, identity_id, event_id")
+        .load(connection)?;
     Ok(stored.into_iter().map(|row| (row.site_id, row.identity_id, row.event_id)).collect())
 }
 
@@ -275,11 +273,9 @@ fn claim_messages(
     if foreign.is_empty() {
         return Ok(());
     }
-    let claimed: Vec<MessageId> = sql(
-        "INSERT INTO message_ids (seen_on, site_id, message_hash, event_id, identity_id)
+    let claimed: Vec<MessageId> = sql("INSERT INTO message_ids (seen_on, site_id, message_hash, event_id, identity_id)
          SELECT $1::text::date, m.* FROM unnest($2, $3, $4, $5) AS m
-         ON CONFLICT (site_id, message_hash) DO NOTHING RETURNING site_id, message_hash",
-    )
+         ON CONFLICT (site_id, message_hash) DO NOTHING RETURNING site_id, message_hash")
     .bind::<Text, _>(today.to_string())
     .bind::<Array<Integer>, _>(foreign.keys().map(|k| k.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(foreign.keys().map(|k| k.1).collect::<Vec<_>>())

@@ -151,8 +151,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Away`].
     pub(crate) fn connect(&self) -> Result<PgConnection, StoreError> {
-        let mut connection =
-            PgConnection::establish(&self.url).map_err(|error| StoreError::Away(error.to_string()))?;
+        let mut connection = PgConnection::establish(&self.url).map_err(|error| StoreError::Away(error.to_string()))?;
         prepare(&mut connection)?;
         Ok(connection)
     }

@@ -66,10 +66,8 @@ impl Store {
                 }
             }
         }
-        let rejected: Vec<RejectedRow> = sql(
-            "SELECT at, reason, detail, sample FROM rejections
-             WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2",
-        )
+        let rejected: Vec<RejectedRow> = sql("SELECT at, reason, detail, sample FROM rejections
+             WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2")
         .bind::<Integer, _>(site_id)
         .bind::<BigInt, _>(limit)
         .load(&mut *connection)?;

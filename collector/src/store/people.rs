@@ -5,12 +5,8 @@ use super::events::{Kind, flags};
 use super::sql::sql;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{
-    Array, BigInt, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
-};
-use domain::event::{
-    Campaign, Detail, Event, IdentityId, Page, PlacedOrder, Snapshot, TermId, Track, Trust,
-};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use domain::event::{Campaign, Detail, Event, IdentityId, Page, PlacedOrder, Snapshot, TermId, Track, Trust};
 use domain::identity::{Kind as IdentityKind, normalise};
 use domain::money::Currency;
 use serde_json::{Map, Value};
@@ -64,11 +60,9 @@ pub(crate) fn events_of(
     if identity_ids.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(sql(
-        "SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
+    Ok(sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
                 campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties
-         FROM events WHERE site_id = $1 AND identity_id = ANY($2)",
-    )
+         FROM events WHERE site_id = $1 AND identity_id = ANY($2)")
     .bind::<Integer, _>(site_id)
     .bind::<Array<BigInt>, _>(identity_ids.to_vec())
     .load(connection)?)
@@ -135,11 +129,10 @@ impl Texts {
         if missing.is_empty() {
             return Ok(());
         }
-        let rows: Vec<TextRow> =
-            sql("SELECT term_id, value FROM terms WHERE site_id = $1 AND term_id = ANY($2)")
-                .bind::<Integer, _>(site_id)
-                .bind::<Array<Integer>, _>(missing.into_iter().collect::<Vec<_>>())
-                .load(connection)?;
+        let rows: Vec<TextRow> = sql("SELECT term_id, value FROM terms WHERE site_id = $1 AND term_id = ANY($2)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<Integer>, _>(missing.into_iter().collect::<Vec<_>>())
+            .load(connection)?;
         self.texts.extend(rows.into_iter().map(|row| ((site_id, row.term_id), Arc::from(row.value))));
         Ok(())
     }
@@ -154,8 +147,8 @@ impl Texts {
         }
         // Not JSON is what a full dictionary writes, `(other)`: a campaign without a name.
         let text = self.texts.get(&(site_id, term_id))?;
-        let campaign: Campaign = serde_json::from_str(text)
-            .unwrap_or_else(|_| Campaign { source: text.to_string(), ..Campaign::default() });
+        let campaign: Campaign =
+            serde_json::from_str(text).unwrap_or_else(|_| Campaign { source: text.to_string(), ..Campaign::default() });
         let campaign = Arc::new(campaign);
         self.campaigns.insert((site_id, term_id), Arc::clone(&campaign));
         Some(campaign)

@@ -82,42 +82,33 @@ struct FactsRow {
 
 impl Store {
     /// The profile that an identifier, normalised, belongs to.
-    pub(crate) fn profile_of(
-        &self,
-        site_id: i32,
-        kind: IdentityKind,
-        value: &str,
-    ) -> Result<Option<i64>, StoreError> {
-        let row: Option<IdentityRow> = sql(
-            "SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
-             WHERE site_id = $1 AND kind = $2 AND value = $3",
-        )
-        .bind::<Integer, _>(site_id)
-        .bind::<SmallInt, _>(kind.code())
-        .bind::<Text, _>(value.to_owned())
-        .get_result(&mut *self.lend()?)
-        .optional()?;
+    pub(crate) fn profile_of(&self, site_id: i32, kind: IdentityKind, value: &str) -> Result<Option<i64>, StoreError> {
+        let row: Option<IdentityRow> =
+            sql("SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
+             WHERE site_id = $1 AND kind = $2 AND value = $3")
+            .bind::<Integer, _>(site_id)
+            .bind::<SmallInt, _>(kind.code())
+            .bind::<Text, _>(value.to_owned())
+            .get_result(&mut *self.lend()?)
+            .optional()?;
         Ok(row.map(|row| row.profile_id))
     }
 
     /// A person of the site with their latest `limit` events; `None` when there is no such profile.
     pub(crate) fn person(&self, site: &Site, profile_id: i64, limit: usize) -> Result<Option<Person>, StoreError> {
         let mut connection = self.lend()?;
-        let rows: Vec<IdentityRow> = sql(
-            "SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
-             WHERE site_id = $1 AND profile_id = $2 ORDER BY first_seen, identity_id",
-        )
-        .bind::<Integer, _>(site.site_id)
-        .bind::<BigInt, _>(profile_id)
-        .load(&mut *connection)?;
+        let rows: Vec<IdentityRow> =
+            sql("SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
+             WHERE site_id = $1 AND profile_id = $2 ORDER BY first_seen, identity_id")
+            .bind::<Integer, _>(site.site_id)
+            .bind::<BigInt, _>(profile_id)
+            .load(&mut *connection)?;
         let is_measured = |row: &IdentityRow| row.kind == IdentityKind::Measured.code();
         if rows.is_empty() || rows.iter().any(is_measured) {
             return Ok(None);
         }
-        let facts: Option<FactsRow> = sql(
-            "SELECT to_jsonb(p) - 'site_id' - 'profile_id' AS facts FROM profiles p
-             WHERE site_id = $1 AND profile_id = $2",
-        )
+        let facts: Option<FactsRow> = sql("SELECT to_jsonb(p) - 'site_id' - 'profile_id' AS facts FROM profiles p
+             WHERE site_id = $1 AND profile_id = $2")
         .bind::<Integer, _>(site.site_id)
         .bind::<BigInt, _>(profile_id)
         .get_result(&mut *connection)
@@ -145,16 +136,15 @@ fn latest_events(
     identity_ids: Vec<i64>,
     limit: usize,
 ) -> Result<Vec<Happening>, StoreError> {
-    let rows: Vec<EventRow> = sql(
-        "SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
+    let rows: Vec<EventRow> =
+        sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
                 campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties
          FROM events WHERE site_id = $1 AND identity_id = ANY($2)
-         ORDER BY occurred_at DESC, event_id DESC LIMIT $3",
-    )
-    .bind::<Integer, _>(site_id)
-    .bind::<Array<BigInt>, _>(identity_ids)
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .load(connection)?;
+         ORDER BY occurred_at DESC, event_id DESC LIMIT $3")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<BigInt>, _>(identity_ids)
+        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+        .load(connection)?;
     let mut texts = Texts::default();
     let shown = rows.iter().flat_map(|row| [row.page_id, row.title_id]).flatten();
     texts.read(connection, site_id, people::needed_texts(&rows).chain(shown))?;

@@ -92,9 +92,9 @@ impl Site {
 
     /// Whether a page of this host (without port) may post with the public key.
     pub(crate) fn has_host(&self, host: &str) -> bool {
-        self.domains.iter().any(|domain| {
-            host == domain || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
-        })
+        self.domains
+            .iter()
+            .any(|domain| host == domain || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')))
     }
 
     /// The script tag to paste; `origin` is the collector's own, for example `https://s.shop.example`.
@@ -314,10 +314,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn knows_message(&self, site_id: i32, message_id: &str) -> Result<bool, StoreError> {
-        let row: Known = sql("SELECT EXISTS (SELECT FROM message_ids WHERE site_id = $1 AND message_hash = $2) AS known")
-            .bind::<Integer, _>(site_id)
-            .bind::<SqlUuid, _>(crate::intake::screen::message_hash(site_id, message_id))
-            .get_result(&mut *self.lend()?)?;
+        let row: Known =
+            sql("SELECT EXISTS (SELECT FROM message_ids WHERE site_id = $1 AND message_hash = $2) AS known")
+                .bind::<Integer, _>(site_id)
+                .bind::<SqlUuid, _>(crate::intake::screen::message_hash(site_id, message_id))
+                .get_result(&mut *self.lend()?)?;
         Ok(row.known)
     }
 

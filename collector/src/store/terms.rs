@@ -81,7 +81,8 @@ impl Terms {
         wanted.sort_unstable_by(|a, b| (a.0, a.1, &*a.2).cmp(&(b.0, b.1, &*b.2)));
         wanted.dedup();
         self.look_up(connection, &wanted, &mut found)?;
-        wanted.retain(|(site_id, kind, value)| !found.contains_key(&self.cache.key(&(*site_id, *kind as i16, &**value))));
+        wanted
+            .retain(|(site_id, kind, value)| !found.contains_key(&self.cache.key(&(*site_id, *kind as i16, &**value))));
         if wanted.is_empty() {
             return Ok(found);
         }
@@ -108,11 +109,9 @@ impl Terms {
     }
 
     fn look_up(&self, connection: &mut PgConnection, keys: &[TermKey], found: &mut Found) -> Result<(), StoreError> {
-        let rows: Vec<TermRow> = sql(
-            "SELECT t.site_id, t.kind, t.value, t.term_id
+        let rows: Vec<TermRow> = sql("SELECT t.site_id, t.kind, t.value, t.term_id
              FROM unnest($1, $2, $3) AS k (site_id, kind, value)
-             JOIN terms t ON t.site_id = k.site_id AND t.kind = k.kind AND t.value = k.value",
-        )
+             JOIN terms t ON t.site_id = k.site_id AND t.kind = k.kind AND t.value = k.value")
         .bind::<Array<Integer>, _>(keys.iter().map(|k| k.0).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(keys.iter().map(|k| k.1 as i16).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(keys.iter().map(|k| k.2.to_string()).collect::<Vec<_>>())

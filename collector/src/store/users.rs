@@ -131,13 +131,11 @@ impl Store {
         let mut connection = self.lend()?;
         let email_hash = secrets::sha256(email.as_bytes()).to_vec();
         let address_hash = secrets::sha256(address.to_string().as_bytes()).to_vec();
-        let failures: Failures = sql(
-            "SELECT GREATEST(
+        let failures: Failures = sql("SELECT GREATEST(
                 (SELECT count(*) FROM login_failures
                  WHERE email_hash = $1 AND failed_at > now() - interval '15 minutes'),
                 (SELECT count(*) FROM login_failures
-                 WHERE address_hash = $2 AND failed_at > now() - interval '15 minutes')) AS n",
-        )
+                 WHERE address_hash = $2 AND failed_at > now() - interval '15 minutes')) AS n")
         .bind::<Binary, _>(email_hash.clone())
         .bind::<Binary, _>(address_hash.clone())
         .get_result(&mut *connection)?;
@@ -177,10 +175,8 @@ impl Store {
 
     /// Who a cookie's token belongs to.
     pub(crate) fn session_user(&self, token: &str) -> Result<Option<User>, StoreError> {
-        let row: Option<SessionRow> = sql(
-            "SELECT u.user_id, u.email, u.administrator, s.csrf_token
-             FROM user_sessions s JOIN users u USING (user_id) WHERE s.token_hash = $1 AND s.expires_at > now()",
-        )
+        let row: Option<SessionRow> = sql("SELECT u.user_id, u.email, u.administrator, s.csrf_token
+             FROM user_sessions s JOIN users u USING (user_id) WHERE s.token_hash = $1 AND s.expires_at > now()")
         .bind::<Binary, _>(secrets::sha256(token.as_bytes()).to_vec())
         .get_result(&mut *self.lend()?)
         .optional()?;

@@ -1,0 +1,128 @@
+//! Every projection anew, compared with what is stored.
+
+use super::{Projector, Step, Touched, lock};
+use crate::store::sites::Site;
+use crate::store::sql::sql;
+use crate::store::{Store, StoreError};
+use diesel::Connection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(QueryableByName)]
+struct JsonRow {
+    #[diesel(sql_type = Jsonb)]
+    row: Value,
+}
+
+/// What a rebuild found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// People folded from their first event.
+    pub people: u64,
+    /// People whose stored projection was another.
+    pub different: u64,
+    /// The first of those, with what differed.
+    pub examples: Vec<String>,
+}
+
+/// Everything that is stored of some people, as comparable values by person.
+fn stored(
+    connection: &mut PgConnection,
+    site_id: i32,
+    profile_ids: &BTreeSet<i64>,
+) -> Result<BTreeMap<i64, Vec<(&'static str, Value)>>, StoreError> {
+    let mut all: BTreeMap<i64, Vec<(&'static str, Value)>> = BTreeMap::new();
+    for (table, statement) in [
+        (
+            "session",
+            "SELECT to_jsonb(s) AS row FROM sessions s WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, session_id",
+        ),
+        (
+            "order",
+            "SELECT to_jsonb(o) AS row FROM orders o WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, order_id",
+        ),
+        ("profile", "SELECT to_jsonb(p) AS row FROM profiles p WHERE site_id = $1 AND profile_id = ANY($2)"),
+        ("history", "SELECT to_jsonb(h) AS row FROM histories h WHERE site_id = $1 AND profile_id = ANY($2)"),
+    ] {
+        let rows: Vec<JsonRow> = sql(statement)
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
+            .load(connection)?;
+        for row in rows {
+            let profile_id = row.row.get("profile_id").and_then(Value::as_i64).unwrap_or_default();
+            all.entry(profile_id).or_default().push((table, row.row));
+        }
+    }
+    Ok(all)
+}
+
+#[derive(QueryableByName)]
+struct ProfileId {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+}
+
+/// People of one rebuild transaction.
+const REBUILT_AT_ONCE: i64 = 500;
+
+/// Folds every person of a site from the first event and compares with what is stored, which is replaced.
+/// `progress` is told how many people are done.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64)) -> Result<Rebuilt, StoreError> {
+    let mut connection = store.connect()?;
+    let mut projector = Projector::default();
+    let mut rebuilt = Rebuilt::default();
+    let mut after = i64::MIN;
+    loop {
+        // People who have identities, and those of whom only a projection is left.
+        let ids: Vec<ProfileId> = sql("SELECT profile_id FROM (
+                SELECT profile_id FROM identities WHERE site_id = $1 AND profile_id > $2
+                UNION SELECT profile_id FROM histories WHERE site_id = $3 AND profile_id > $4
+             ) AS people ORDER BY profile_id LIMIT $5")
+        .bind::<Integer, _>(site.site_id)
+        .bind::<BigInt, _>(after)
+        .bind::<Integer, _>(site.site_id)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(REBUILT_AT_ONCE)
+        .load(&mut connection)?;
+        let profile_ids: BTreeSet<i64> = ids.into_iter().map(|row| row.profile_id).collect();
+        let Some(last) = profile_ids.last() else { return Ok(rebuilt) };
+        after = *last;
+        connection.transaction::<_, StoreError, _>(|connection| {
+            lock(connection, site.site_id, &profile_ids)?;
+            let before = stored(connection, site.site_id, &profile_ids)?;
+            let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
+            projector.site(connection, site, &touched, &mut Step::default())?;
+            let now = stored(connection, site.site_id, &profile_ids)?;
+            for profile_id in &profile_ids {
+                let (before, now) = (before.get(profile_id), now.get(profile_id));
+                if before != now {
+                    rebuilt.different += 1;
+                    if rebuilt.examples.len() < 10 {
+                        rebuilt.examples.push(difference(*profile_id, before, now));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        rebuilt.people += profile_ids.len() as u64;
+        progress(rebuilt.people);
+    }
+}
+
+fn difference(
+    profile_id: i64,
+    before: Option<&Vec<(&'static str, Value)>>,
+    now: Option<&Vec<(&'static str, Value)>>,
+) -> String {
+    let none = Vec::new();
+    let (before, now) = (before.unwrap_or(&none), now.unwrap_or(&none));
+    let gone = before.iter().find(|row| !now.contains(row)).map(|(table, row)| format!("was {table} {row}"));
+    let new = now.iter().find(|row| !before.contains(row)).map(|(table, row)| format!("is {table} {row}"));
+    let parts: Vec<String> = [gone, new].into_iter().flatten().collect();
+    format!("profile {profile_id}: {}", parts.join("; "))
+}
