@@ -44,6 +44,7 @@ fn referrers_name_search_social_video_shopping_mail_or_another_site() {
         ("https://blog.example/post", Channel::Referral, "blog.example"),
         // Not what they look like at first sight.
         ("https://google.evil.example/", Channel::Referral, "google.evil.example"),
+        ("https://google.example/", Channel::Referral, "google.example"),
         ("https://notfacebook.com/", Channel::Referral, "notfacebook.com"),
         ("https://docs.google.com/document", Channel::Referral, "docs.google.com"),
         ("https://facebook.com.evil.example/", Channel::Referral, "facebook.com.evil.example"),
@@ -195,6 +196,7 @@ fn ids_hashes_tokens_and_addresses_in_a_path_have_one_name_each() {
     let expected = [
         ("orders/1234567", "orders/:id"),
         ("orders/12345", "orders/12345"),
+        ("orders/12345678901234567890", "orders/:id"),
         ("p1234567x/2026", "p:idx/2026"),
         ("order-1234567-thanks", "order-:id-thanks"),
         ("u/123e4567-e89b-12d3-a456-426614174000/edit", "u/:id/edit"),

@@ -317,7 +317,7 @@ pub struct Belonging {
     pub key: String,
     /// Its name.
     pub name: String,
-    /// Why this person is in it: a sentence without a full stop at the end.
+    /// Why this person is in it: a sentence or two.
     pub because: String,
 }
 

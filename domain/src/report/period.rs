@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(read("", "yesterday", ""), Err(PeriodError::Day("yesterday".into())));
         assert!(matches!(read("", "2026-02-02", "2026-02-01"), Err(PeriodError::Backwards { .. })));
         assert_eq!(read("", "1900-01-01", "2026-01-01"), Err(PeriodError::TooLong(46_022)));
-        assert!(read("", "-9999-01-01", "-9999-01-05").unwrap().previous().is_err());
+        assert!(read("", "-009999-01-01", "-009999-01-05").unwrap().previous().is_err());
     }
 
     #[test]

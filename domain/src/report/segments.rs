@@ -94,29 +94,31 @@ pub struct ScoreRange {
 pub struct Lifecycle {
     /// Cells in any order; a missing one is empty.
     pub cells: Vec<LifecycleCell>,
-    /// When somebody is active, at risk, churned.
-    pub limits: LifecycleLimits,
+    /// When somebody is active, at risk, churned: one entry per row of the grid.
+    pub limits: Vec<LifecycleLimits>,
 }
 
 /// One cell of the lifecycle grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifecycleCell {
-    /// 0 new sign-ups (no order), 1 one-timers, 2 repeats, 3 loyals (three orders or more).
+    /// The row: 0 new sign-ups (no order), 1 one-timers, 2 repeats, 3 loyals (three orders or more).
+    pub buyers: u8,
+    /// The column: 0 active, 1 at risk, 2 churned.
     pub stage: u8,
-    /// 0 active, 1 at risk, 2 churned.
-    pub state: u8,
     /// The cell as a segment, `lifecycle-repeats-at-risk`.
     pub segment: SegmentRow,
 }
 
-/// The limits of the lifecycle grid.
+/// The limits of one row of the lifecycle grid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LifecycleLimits {
+    /// The row, as in [`LifecycleCell::buyers`].
+    pub buyers: u8,
     /// Active until so many days after the last order (or the sign-up).
     pub active_days: u32,
     /// At risk until so many days after it; churned from then on.
     pub at_risk_days: u32,
-    /// Where the limits come from, a sentence with its full stop: `Half of this shop's repeat orders …`.
+    /// Where the limits come from, a sentence with its full stop.
     pub basis: String,
 }
 
@@ -181,7 +183,7 @@ pub struct Member {
     pub last_order: Option<Date>,
     /// Latest event of any kind.
     pub last_seen: Option<Timestamp>,
-    /// Why this person is here: a sentence without a full stop at the end.
+    /// Why this person is here: a sentence or two.
     pub because: String,
 }
 

@@ -175,6 +175,33 @@ fn sign_ups_are_measured_by_how_long_the_first_order_took() {
 }
 
 #[test]
+fn what_sign_ups_take_says_nothing_of_second_orders() {
+    let late = |id| Customer { first_seen: noon(0), ..buyer(id, &[7]) };
+    let customers: Vec<_> = (0..i64::from(MIN_RETURNS)).map(late).collect();
+    let limits = assign_utc(&customers, 10).limits().map(|limits| limits.basis);
+    assert_eq!(limits, [Basis::Own, Basis::Default, Basis::Default, Basis::Default]);
+}
+
+#[test]
+fn the_first_instant_of_the_next_day_is_not_of_this_one() {
+    let at_midnight = |minor| Purchase { at: end_of(0), minor };
+    let mut bought = buyer(1, &[0]);
+    bought.purchases.push(at_midnight(1));
+    let seen = Customer { first_seen: end_of(0), ..sign_up(2, 0) };
+    let book = assign_utc(&[bought, seen], 0);
+    assert_eq!(book.people().len(), 1);
+    assert_eq!(book.person(ProfileId(1)).unwrap().orders(), 1);
+}
+
+#[test]
+fn an_order_from_before_the_first_visit_moves_the_first_sight_there() {
+    // Imported after the person was first seen, as a past day would otherwise not know its buyer.
+    let imported = Customer { first_seen: noon(50), ..buyer(1, &[3]) };
+    let book = assign_utc(&[imported], 10);
+    assert_eq!(book.person(ProfileId(1)).unwrap().idle_days(), 7);
+}
+
+#[test]
 fn stages_follow_the_limits_day_by_day() {
     let limits = Limits { buyers: Buyers::Repeats, at_risk_days: 30, churned_days: 60, basis: Basis::Own, returns: 99 };
     let stages = [0, 30, 31, 60, 61].map(|days| lifecycle::stage(&limits, days));
