@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
 use crate::intake::limits::Rate;
 use crate::postgres::{self, EmbeddedPostgres};
@@ -163,9 +164,7 @@ struct Rebuild {
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("SEGMENTS_LOG").unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SEGMENTS_LOG").unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
     let mut opened = Opened::open(&cli.database)?;
@@ -230,10 +229,14 @@ impl Opened {
             demo: serve.demo,
             metrics_token: serve.metrics_token,
         };
+        let demo = serve.demo.then(|| demo::prepare(&self.store, self.data.as_deref())).transpose()?;
         let store = self.store.clone();
         serve::serve(&self.store, settings, move |address| {
             let url = format!("http://{address}/");
-            announce(&store, &url);
+            match demo {
+                Some(demo) => demo.load_then_announce(store, url),
+                None => announce(&store, &url),
+            }
         })
     }
 }
@@ -262,7 +265,7 @@ fn site(store: &Store, command: SiteCommand) -> anyhow::Result<()> {
             let tag_consent = TagConsent::from_key(&consent).context("--consent is measure or full")?;
             let (site, secret_key) =
                 store.add_site(&NewSite { name, domains, currency, time_zone: timezone, tag_consent })?;
-            let tag = site.script_tag(public_url.trim_end_matches('/'));
+            let tag = site.script_tag(&public_url);
             if json {
                 let told = serde_json::json!({
                     "site_id": site.site_id,
@@ -316,10 +319,7 @@ fn user(store: &Store, command: UserCommand) -> anyhow::Result<()> {
     } else {
         (crate::secrets::token(""), true)
     };
-    let site_ids = sites
-        .iter()
-        .map(|name| Ok(store.site_named(name)?.site_id))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let site_ids = sites.iter().map(|name| Ok(store.site_named(name)?.site_id)).collect::<anyhow::Result<Vec<_>>>()?;
     store.add_user(&email, &password, sites.is_empty(), &site_ids)?;
     println!("{email} can log in{}", if sites.is_empty() { " and sees all sites" } else { "" });
     if made_up {

@@ -202,11 +202,7 @@ pub(crate) fn import(
     }
 }
 
-fn commit(
-    ingest: &mut Ingest,
-    connection: &mut diesel::PgConnection,
-    batch: SiteBatch,
-) -> anyhow::Result<Receipt> {
+fn commit(ingest: &mut Ingest, connection: &mut diesel::PgConnection, batch: SiteBatch) -> anyhow::Result<Receipt> {
     let group = [batch];
     let mut tries = 0;
     loop {
@@ -220,9 +216,7 @@ fn commit(
 
 /// Makes the months of these events before the first of them is stored.
 fn ensure_months(store: &Store, events: &[NewEvent], made: &mut Option<(Date, Date)>) -> anyhow::Result<()> {
-    let day = |event: &NewEvent| {
-        crate::store::instant(event.occurred_at_us).to_zoned_datetime(TimeZone::UTC).date()
-    };
+    let day = |event: &NewEvent| crate::store::instant(event.occurred_at_us).to_zoned_datetime(TimeZone::UTC).date();
     let Some(from) = events.iter().map(day).min() else { return Ok(()) };
     let to = events.iter().map(day).max().unwrap_or(from);
     let (from, to) = made.map_or((from, to), |(first, last)| (first.min(from), last.max(to)));

@@ -1,6 +1,7 @@
 //! The `segments` server: intake, store, projector, jobs and pages beside PostgreSQL.
 
 pub mod cli;
+pub mod demo;
 pub mod http;
 pub mod import;
 pub mod intake;

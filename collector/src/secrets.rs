@@ -57,9 +57,8 @@ pub(crate) fn check_password(password: &str, hash: Option<&str>) -> bool {
     use std::sync::LazyLock;
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_password("nobody has this password"));
     let parsed = argon2::password_hash::phc::PasswordHash::new(hash.unwrap_or(&NOBODY));
-    let right = parsed.is_ok_and(|parsed| {
-        argon2::Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok()
-    });
+    let right =
+        parsed.is_ok_and(|parsed| argon2::Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
     right && hash.is_some()
 }
 

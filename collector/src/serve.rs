@@ -112,13 +112,12 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     });
     let (role, shared) = (settings.role, state.clone());
     actix_web::rt::System::new().block_on(async move {
-        let server = HttpServer::new(move || {
-            App::new().app_data(shared.clone()).configure(|config| http::routes(config, role))
-        })
-        .workers(std::thread::available_parallelism().map_or(2, usize::from))
-        .shutdown_timeout(DRAIN_SECONDS)
-        .listen(listener)?
-        .run();
+        let server =
+            HttpServer::new(move || App::new().app_data(shared.clone()).configure(|config| http::routes(config, role)))
+                .workers(std::thread::available_parallelism().map_or(2, usize::from))
+                .shutdown_timeout(DRAIN_SECONDS)
+                .listen(listener)?
+                .run();
         ready(address);
         server.await
     })?;

@@ -20,10 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The demo shop's site.
-pub(crate) const SHOP: &str = "Kettle & Crema (demo)";
+pub(crate) const SHOP: &str = super::SHOP_NAME;
 /// The site of the CDNOW orders.
 const CDNOW: &str = "CDNOW orders 1997-98 (demo)";
-const CDNOW_ORDERS: &[u8] = include_bytes!("../../../domain/tests/data/cdnow_sample.csv");
 const CDNOW_LINES: i64 = 6_919;
 const EMAIL: &str = "demo@segments.test";
 /// Where the log-in is kept in the data folder, readable by its owner alone.
@@ -80,9 +79,9 @@ fn login(store: &Store, data: Option<&Path>) -> anyhow::Result<String> {
 fn shop(store: &Store) -> anyhow::Result<Option<Shop>> {
     let new = NewSite {
         name: SHOP.to_owned(),
-        domains: vec!["127.0.0.1".into(), "localhost".into(), "kettle-and-crema.test".into()],
-        currency: Currency::EUR,
-        time_zone: "Europe/Berlin".into(),
+        domains: vec!["127.0.0.1".into(), "localhost".into(), super::DOMAIN.into()],
+        currency: super::CURRENCY.parse()?,
+        time_zone: super::TIME_ZONE.into(),
         tag_consent: TagConsent::Full,
     };
     let (mut site, secret_key) = match store.add_site(&new) {
@@ -91,7 +90,8 @@ fn shop(store: &Store) -> anyhow::Result<Option<Shop>> {
             let site = store.site_named(SHOP)?;
             let made_at = store.site_made_at(site.site_id)?;
             // The year's last message tells that all is there; after a day the ids of messages may be forgotten soon.
-            let last = super::last_message_id(SEED, end_of_year(made_at), PEOPLE);
+            let last = super::messages(SEED, end_of_year(made_at), PEOPLE).last();
+            let last = last.as_ref().and_then(|message| message["messageId"].as_str()).unwrap_or("").to_owned();
             let is_old = made_at.duration_until(crate::store::instant(crate::intake::clock::now_us())).as_hours() >= 24;
             if is_old || store.knows_message(site.site_id, &last)? {
                 return Ok(None);
@@ -148,7 +148,7 @@ impl Prepared {
         if let Some(cdnow) = &self.cdnow {
             eprintln!("demo: loading the CDNOW orders …");
             let rejected = std::env::temp_dir().join("segments-cdnow.rejected.csv");
-            crate::import::import(store, cdnow, CDNOW_ORDERS, None, &rejected, |_, _| {})?;
+            crate::import::import(store, cdnow, super::CDNOW_ORDERS, None, &rejected, |_, _| {})?;
         }
         if let Some(shop) = &self.shop {
             shop.load(store, url)?;

@@ -11,8 +11,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn page(state: web::Data<State>, path: web::Path<String>) -> HttpResponse {
-    let Some(site) = state.sites.named(demo::load::SHOP) else {
-        return HttpResponse::NotFound().body("the demo is not loaded; start with --demo");
+    let Some(site) = state.sites.named(demo::load::SHOP).filter(|_| state.demo) else {
+        return HttpResponse::NotFound().body("there is no demo here; start with --demo");
     };
     match demo::shop::page(&path, &site.write_key) {
         Some((content_type, body)) => HttpResponse::Ok()

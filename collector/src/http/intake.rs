@@ -7,8 +7,8 @@ use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, screen, segment, 
 use crate::store::events::NewEvent;
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use domain::event::Trust;
@@ -196,11 +196,7 @@ async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Pay
     answer(&request, wire_batch(&state, &request, payload).await)
 }
 
-async fn wire_batch(
-    state: &web::Data<State>,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<Answer, Refusal> {
+async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: web::Payload) -> Result<Answer, Refusal> {
     let raw = read(payload).await?;
     let decoded = body::decode(&raw)?;
     let batch = wire::decode(&decoded).map_err(|error| {

@@ -1,8 +1,9 @@
 //! HTTP: which path is whose, and what all requests share.
 
 mod api;
-mod metrics;
+mod demo;
 pub mod intake;
+mod metrics;
 
 use crate::intake::limits::Buckets;
 use crate::intake::measure::Salts;
@@ -43,6 +44,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Dashboard) {
         api::routes(config);
     }
+    config.configure(demo::routes);
     config.route("/metrics", web::get().to(metrics::metrics));
     config.route("/healthz", web::get().to(healthz));
     config.route("/readyz", web::get().to(readyz));

@@ -251,8 +251,7 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
     let message: Message<'_> =
         serde_json::from_str(raw).map_err(|error| Fault::new(Reason::Unreadable, error.to_string()))?;
     // A context of another shape tells nothing; the message itself may be sound.
-    let context: Context<'_> =
-        message.context.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let context: Context<'_> = message.context.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let traits: Traits<'_> = message.traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let stated = message.timestamp.text().or(message.original_timestamp.text());
     let (occurred_at_us, bits) = match stated {
@@ -441,4 +440,3 @@ fn time_us(text: &str) -> Result<i64, jiff::Error> {
         },
     }
 }
-

@@ -1,8 +1,8 @@
 //! Adapter of our own tracker: a wire batch becomes events.
 
+use super::Reason;
 use super::measure::Salts;
 use super::screen::{self, Fault, Sender};
-use super::Reason;
 use crate::store::events::{EventKey, Kind, NewEvent, SnapshotValues, Term, flags};
 use crate::store::identities::{NewLink, Who};
 use crate::store::ingest::Rejection;
@@ -39,7 +39,9 @@ pub(crate) fn read(
 fn record_fault(error: &wire::RecordError) -> Fault {
     match error.fault {
         wire::Fault::UnknownKind => Fault::new(Reason::UnknownKind, "a kind of record that this version does not know"),
-        wire::Fault::Malformed => Fault::new(Reason::Unreadable, "a record is cut off or has a field of the wrong type"),
+        wire::Fault::Malformed => {
+            Fault::new(Reason::Unreadable, "a record is cut off or has a field of the wrong type")
+        }
         wire::Fault::BadText => Fault::new(Reason::BadText, "text is not valid Unicode"),
     }
 }
@@ -244,7 +246,11 @@ pub(super) fn group(group_id: &str, traits: Option<Box<str>>) -> Result<Box<str>
 }
 
 /// Whether a key may be used from a page of this origin.
-pub(crate) fn origin_allowed(site: &crate::store::sites::Site, trust: Trust, origin: Option<&str>) -> Result<(), String> {
+pub(crate) fn origin_allowed(
+    site: &crate::store::sites::Site,
+    trust: Trust,
+    origin: Option<&str>,
+) -> Result<(), String> {
     let Some(origin) = origin.filter(|_| trust == Trust::Browser) else { return Ok(()) };
     match crate::store::sites::host_of(origin) {
         Some(host) if site.has_host(&host) => Ok(()),

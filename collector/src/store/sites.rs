@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use domain::history::Rules;
 use domain::money::Currency;
+pub use domain::report::{BrowserOrders, TagConsent};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -39,44 +40,6 @@ pub struct Site {
     pub trusted_orders_seen: bool,
 }
 
-/// Consent mode that the set-up page writes into the tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TagConsent {
-    /// Nothing on the device, no profile.
-    Measure,
-    /// Visitors are known again and have profiles.
-    Full,
-}
-
-/// Whether orders count that only a browser reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BrowserOrders {
-    /// As long as no trusted source reports orders.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-macro_rules! stored_as_text {
-    ($type:ident { $($variant:ident = $text:literal),+ }) => {
-        impl $type {
-            /// The word that is stored and shown in forms.
-            pub fn key(self) -> &'static str {
-                match self { $($type::$variant => $text),+ }
-            }
-
-            /// Reads [`Self::key`] back.
-            pub fn from_key(key: &str) -> Option<Self> {
-                match key { $($text => Some($type::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-stored_as_text!(TagConsent { Measure = "measure", Full = "full" });
-stored_as_text!(BrowserOrders { Auto = "auto", Always = "always", Never = "never" });
-
 impl Site {
     /// What a person's history needs to know of the site.
     pub(crate) fn rules(&self) -> Rules {
@@ -99,11 +62,7 @@ impl Site {
 
     /// The script tag to paste; `origin` is the collector's own, for example `https://s.shop.example`.
     pub fn script_tag(&self, origin: &str) -> String {
-        let consent = match self.tag_consent {
-            TagConsent::Measure => "",
-            TagConsent::Full => " data-consent=\"full\"",
-        };
-        format!("<script async src=\"{origin}/t.js\" data-site=\"{}\"{consent}></script>", self.write_key)
+        domain::report::script_tag(origin, &self.write_key, self.tag_consent)
     }
 }
 
@@ -403,6 +362,12 @@ impl SiteDirectory {
         }
         self.after_miss()?;
         Ok(self.known(key))
+    }
+
+    /// The site of this name, if it is in memory.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Site>> {
+        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        directory.by_id.values().find(|site| site.name == name).cloned()
     }
 
     /// The site of this number.
