@@ -47,6 +47,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A link to something folded away opens it.
+function unfold() {
+  const target = location.hash.length > 1 && byId(location.hash.slice(1));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+}
+addEventListener("hashchange", unfold);
+
 // Polls stand still while nobody looks and while the live list is paused.
 let paused = false;
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -75,6 +82,7 @@ document.addEventListener("htmx:load", (event) => ready(event.target));
 
 function start() {
   ready(document);
+  unfold();
   const pause = byId("live-pause");
   if (pause) {
     pause.hidden = false;

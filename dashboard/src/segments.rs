@@ -8,13 +8,12 @@ use askama::Template;
 use domain::report::{Lifecycle, Members, Rfm, ScoreRange, SegmentRow, Segments};
 
 /// Names of the lifecycle's rows and columns.
-const STAGES: [(&str, &str); 4] = [
+const BUYERS: [(&str, &str); 4] = [
     ("New sign-ups", "no order yet"),
     ("One-timers", "one order"),
     ("Repeats", "two orders"),
     ("Loyals", "three or more"),
 ];
-const STATES: [&str; 3] = ["Active", "At risk", "Churned"];
 
 #[derive(Template)]
 #[template(path = "segments.html")]
@@ -67,16 +66,28 @@ struct CutRow {
 }
 
 struct LifecycleView<'a> {
-    rows: Vec<StageView>,
+    rows: Vec<RowView>,
+    limits: Vec<LimitView<'a>>,
+}
+
+/// The limits of one row, in words.
+struct LimitView<'a> {
+    name: &'static str,
     active: String,
     at_risk: String,
     basis: &'a str,
 }
 
-struct StageView {
+struct RowView {
     name: &'static str,
     hint: &'static str,
     cells: Vec<CellView>,
+}
+
+impl CellView {
+    fn empty(key: String) -> CellView {
+        CellView { heat: 0, key, name: String::new(), size: "0".to_owned(), title: String::new() }
+    }
 }
 
 /// A step of the ramp, 0 to 4, by a cell's size against the largest one. The root spreads small cells, which would all
@@ -107,13 +118,7 @@ fn rfm_view(report: &Segments, rfm: &Rfm) -> RfmView {
             cells: (1..=5)
                 .map(|frequency| {
                     rfm.cells.iter().find(|cell| (cell.recency, cell.frequency) == (recency, frequency)).map_or_else(
-                        || CellView {
-                            heat: 0,
-                            key: format!("rfm-r{recency}f{frequency}"),
-                            name: String::new(),
-                            size: "0".to_owned(),
-                            title: String::new(),
-                        },
+                        || CellView::empty(format!("rfm-r{recency}f{frequency}")),
                         |found| cell(&found.segment, &found.group, largest),
                     )
                 })
@@ -165,47 +170,30 @@ fn cuts(report: &Segments, rfm: &Rfm) -> Vec<CutRow> {
 }
 
 fn lifecycle_view<'a>(report: &Segments, grid: &'a Lifecycle) -> LifecycleView<'a> {
-    const STAGE_KEYS: [&str; 4] = ["new-sign-ups", "one-timers", "repeats", "loyals"];
-    const STATE_KEYS: [&str; 3] = ["active", "at-risk", "churned"];
+    const BUYERS_KEYS: [&str; 4] = ["new-sign-ups", "one-timers", "repeats", "loyals"];
+    const STAGE_KEYS: [&str; 3] = ["active", "at-risk", "churned"];
     let largest = grid.cells.iter().map(|cell| cell.segment.size).max().unwrap_or(0);
-    let rows = STAGES
-        .iter()
-        .zip(0_u8..)
-        .map(|((name, hint), stage)| StageView {
-            name,
-            hint,
-            cells: STATES
-                .iter()
-                .zip(0_u8..)
-                .map(|(_, state)| {
-                    grid.cells.iter().find(|cell| (cell.stage, cell.state) == (stage, state)).map_or_else(
-                        || CellView {
-                            heat: 0,
-                            key: format!(
-                                "lifecycle-{}-{}",
-                                STAGE_KEYS[usize::from(stage)],
-                                STATE_KEYS[usize::from(state)]
-                            ),
-                            name: String::new(),
-                            size: "0".to_owned(),
-                            title: String::new(),
-                        },
-                        |found| {
-                            let share = format::share(found.segment.size, report.people);
-                            cell(&found.segment, &share, largest)
-                        },
-                    )
-                })
-                .collect(),
-        })
-        .collect();
+    let view = |buyers: u8, buyers_key: &str, stage: u8, stage_key: &str| {
+        grid.cells.iter().find(|cell| (cell.buyers, cell.stage) == (buyers, stage)).map_or_else(
+            || CellView::empty(format!("lifecycle-{buyers_key}-{stage_key}")),
+            |found| cell(&found.segment, &format::share(found.segment.size, report.people), largest),
+        )
+    };
+    let rows = BUYERS.iter().zip(BUYERS_KEYS).zip(0_u8..).map(|(((name, hint), buyers_key), buyers)| RowView {
+        name,
+        hint,
+        cells: STAGE_KEYS.iter().zip(0_u8..).map(|(key, stage)| view(buyers, buyers_key, stage, key)).collect(),
+    });
     let days = |days: u32| format::counted(&u64::from(days), "day", "days");
-    LifecycleView {
-        rows,
-        active: days(grid.limits.active_days),
-        at_risk: days(grid.limits.at_risk_days),
-        basis: &grid.limits.basis,
-    }
+    let limits = grid.limits.iter().filter_map(|limits| {
+        Some(LimitView {
+            name: BUYERS.get(usize::from(limits.buyers))?.0,
+            active: days(limits.active_days),
+            at_risk: days(limits.at_risk_days),
+            basis: &limits.basis,
+        })
+    });
+    LifecycleView { rows: rows.collect(), limits: limits.collect() }
 }
 
 /// All segments on one day.

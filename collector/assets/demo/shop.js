@@ -38,7 +38,14 @@
   const cart = () => read(localStorage, CART, []);
   const cents = (lines) => lines.reduce((sum, line) => sum + Math.round(line.price * 100) * line.quantity, 0);
   const money = (minor) => '$' + (minor / 100).toFixed(2);
-  const order = (lines) => ({ total: cents(lines) / 100, currency: CURRENCY, products: lines });
+  const shipping = (lines) => (lines.length > 0 && cents(lines) < 4000 ? 490 : 0);
+  const total = (lines) => cents(lines) + shipping(lines);
+  const order = (lines) => ({
+    total: total(lines) / 100,
+    currency: CURRENCY,
+    ...(shipping(lines) && { shipping: shipping(lines) / 100 }),
+    products: lines,
+  });
   const say = (form, text) => { form.querySelector('output').textContent = text; };
 
   // No server keeps customers here, so that the same address has to give the same id on every device.
@@ -66,7 +73,7 @@
   const show = () => {
     const lines = cart();
     document.getElementById('cart-count').textContent = lines.reduce((n, line) => n + line.quantity, 0);
-    for (const total of document.querySelectorAll('[data-total]')) total.textContent = money(cents(lines));
+    for (const sum of document.querySelectorAll('[data-total]')) sum.textContent = money(total(lines));
     const list = document.getElementById('cart-lines');
     if (!list) return;
     list.replaceChildren(...lines.map((line) => {
@@ -85,6 +92,11 @@
       }
       return row;
     }));
+    if (shipping(lines)) {
+      const row = document.createElement('li');
+      row.append(element('span', 'Shipping'), element('b', money(shipping(lines))));
+      list.append(row);
+    }
     const full = document.getElementById('cart-full');
     if (full) {
       full.hidden = lines.length === 0;

@@ -34,8 +34,8 @@ pub const CDNOW_ORDERS: &[u8] = include_bytes!("../../../domain/tests/data/cdnow
 
 /// The year that ends at `end`, of about `people` visitors, as messages in order of time.
 ///
-/// The same arguments give the same messages, and a person's message ids depend on the seed alone: what is sent again
-/// is recognised. 3,000 people make some 80,000 messages.
+/// The same arguments give the same messages under the same ids: what is sent again is recognised, as long as the seed
+/// and the end are the site's own. More people only add to the story. 3,000 people make some 75,000 messages.
 pub fn messages(seed: u64, end: jiff::Timestamp, people: usize) -> impl Iterator<Item = Value> {
     let year = Year::ending(end);
     let people = u32::try_from(people).unwrap_or(u32::MAX);

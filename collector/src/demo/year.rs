@@ -236,7 +236,7 @@ impl Person {
         let first_plan = match (buyer, channel) {
             (true, _) if self.random.chance(0.3) => Plan::Buy,
             (_, Channel::Organic | Channel::Newsletter) if self.random.chance(0.6) => Plan::Read,
-            _ if self.random.chance(0.16) => Plan::FillCart,
+            _ if self.random.chance(0.24) => Plan::FillCart,
             _ => Plan::Browse,
         };
         let mut ahead = BinaryHeap::new();
@@ -274,7 +274,7 @@ impl Person {
             if buyer && plan == Plan::Buy && wait > 6.0 && self.random.chance(0.75) {
                 let between = at + ((next - at) as f64 * (0.2 + 0.6 * self.random.unit())) as i64;
                 let between = self.year.at_an_hour(between, &mut self.random);
-                let look = if self.random.chance(0.22) { Plan::FillCart } else { Plan::Browse };
+                let look = if self.random.chance(0.34) { Plan::FillCart } else { Plan::Browse };
                 ahead.push(Reverse((between.max(at + HOUR), Ahead::Visit(look, self.returns_by(between)))));
             }
             at = next;
@@ -523,7 +523,7 @@ impl Visit<'_> {
                 self.browses(0.4);
                 let basket = Arc::new(self.person.basket(channel));
                 self.fills(&basket);
-                if self.person.random.chance(0.35) {
+                if self.person.random.chance(0.5) {
                     self.checks_out(&basket);
                 }
             }

@@ -90,7 +90,8 @@ impl EmbeddedPostgres {
         self.server.url()
     }
 
-    /// The folder with the programs of this server's version, for example `pg_dump` and `psql` where installed.
+    /// The path of one of the programs that belong to this server's version, for example `pg_dump`; clients are not
+    /// installed everywhere.
     pub fn program(&self, name: &str) -> PathBuf {
         self.server.binaries.program(name)
     }
@@ -209,8 +210,8 @@ pub enum PostgresError {
     /// The data was made by another major version than the installed one.
     #[error(
         "{} was made by PostgreSQL {made_by}, this machine has {found} in {}; install PostgreSQL {made_by} or name its \
-         bin folder in SEGMENTS_PG_BIN; to move to {found}, export with `segments backup` under {made_by} and \
-         `segments restore` into a new data folder, or use pg_upgrade", cluster.display(), folder.display()
+         bin folder in SEGMENTS_PG_BIN; to move to {found}, use pg_upgrade, or pg_dump under {made_by} and psql into a \
+         new data folder", cluster.display(), folder.display()
     )]
     OtherVersion {
         /// PostgreSQL's data directory.
@@ -278,8 +279,8 @@ pub enum PostgresError {
         /// The log file.
         log: PathBuf,
     },
-    /// The server neither takes connections nor ends, or somebody keeps the start lock.
-    #[error("{what} for {waited_s} s, limit {waited_s} s; look into {}, and try again", log.display())]
+    /// The server neither takes connections nor ends, or somebody keeps the start lock, for as long as we wait.
+    #[error("{what} for {waited_s} s; look into {}, and try again", log.display())]
     Timeout {
         /// What was waited for.
         what: &'static str,

@@ -267,7 +267,9 @@ impl Server {
                     .map_err(PostgresError::io("read", &log_path))?;
                 return Ok(Attempt::Ended(complaint(&said, &status.to_string())));
             }
-            if self.pid_file().is_some_and(|file| file.pid == pid && file.ready) || cancelled.load(Ordering::Acquire) {
+            // Even when cancelled, not before the server can be found: whoever cancels may want to stop it.
+            let wanted = |file: PidFile| file.pid == pid && (file.ready || cancelled.load(Ordering::Acquire));
+            if self.pid_file().is_some_and(wanted) {
                 return Ok(Attempt::Running(pid));
             }
             if let Err(error) = wait.a_moment(self) {

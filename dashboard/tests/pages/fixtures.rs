@@ -373,9 +373,9 @@ pub(crate) fn segments() -> Segments {
         })
         .collect();
     let range = |score, low, high| ScoreRange { score, low, high };
-    let life = |stage, state, key: &str, name: &str, size| LifecycleCell {
+    let life = |buyers, stage, key: &str, name: &str, size| LifecycleCell {
+        buyers,
         stage,
-        state,
         segment: segment(key, name, "By orders and the time since the last one.", size, size as i64 * 5_000),
     };
     Segments {
@@ -420,11 +420,14 @@ pub(crate) fn segments() -> Segments {
                 life(3, 1, "lifecycle-loyals-at-risk", "Loyals, at risk", 386),
                 life(3, 2, "lifecycle-loyals-churned", "Loyals, churned", 305),
             ],
-            limits: LifecycleLimits {
-                active_days: 61,
-                at_risk_days: 140,
-                basis: "80 % of this site’s 14,201 gaps between two orders are no longer than 61 days, 95 % no longer than 140.".into(),
-            },
+            limits: [(0, 9, 48), (1, 61, 180), (2, 48, 140), (3, 34, 92)]
+                .map(|(buyers, active_days, at_risk_days)| LifecycleLimits {
+                    buyers,
+                    active_days,
+                    at_risk_days,
+                    basis: "From 1,204 returns of this site’s own.".into(),
+                })
+                .into(),
         }),
     }
 }
