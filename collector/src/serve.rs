@@ -80,6 +80,9 @@ pub(crate) fn today() -> jiff::civil::Date {
 /// # Errors
 /// What keeps it from starting.
 pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    if settings.role != Role::Worker {
+        http::assets::check().map_err(anyhow::Error::msg)?;
+    }
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
     let address = listener.local_addr()?;

@@ -41,14 +41,15 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        // A test that failed has killed its server, and that leaves its PostgreSQL behind.
+        stop_postgres(&self.0);
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             eprintln!("{} stays behind: {error}", self.0.display());
         }
     }
 }
 
-/// Removes the folders of processes that are gone. A PostgreSQL that still runs in one is adopted, and stopped as its
-/// last claim is dropped.
+/// Removes the folders of processes that are gone, and stops the PostgreSQL that runs in one.
 fn sweep() {
     let Ok(entries) = std::fs::read_dir(PLACE) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -59,11 +60,19 @@ fn sweep() {
         if Path::new(&format!("/proc/{pid}")).exists() {
             continue;
         }
-        if path.join("postgres/cluster/postmaster.pid").exists() {
-            drop(EmbeddedPostgres::claim(&path));
-        }
+        stop_postgres(&path);
         // Another test process may be sweeping the same.
         let _ = std::fs::remove_dir_all(&path);
+    }
+}
+
+/// Stops the PostgreSQL of a data folder, if one was left behind there: it is adopted, and dropping its last claim stops
+/// it.
+pub fn stop_postgres(data: &Path) {
+    if crate::server::postmaster(data).is_some()
+        && let Err(error) = EmbeddedPostgres::claim(data)
+    {
+        eprintln!("the PostgreSQL in {} stays behind: {error}", data.display());
     }
 }
 

@@ -74,6 +74,15 @@ impl Shop {
         Shop { web: Web::new(&server.origin()), server, keys, database }
     }
 
+    /// Another site of the same server, on `<name>.example`. A server that runs learns of it within a moment.
+    #[track_caller]
+    pub fn neighbour(&self, name: &str) -> Keys {
+        let keys = add_site(&self.database, name, &["--domain", &format!("{name}.example")]);
+        let settings = format!("/v1/projects/{}/settings", keys.write_key);
+        until("the server to know the new site", SOON, || (self.web.get(&settings).status == 200).then_some(()));
+        keys
+    }
+
     /// A person with a browser that keeps its id.
     pub fn visitor(&self, name: &str) -> Visitor<'_> {
         Visitor { shop: self, id: speech::visitor_id(name), at_ms: speech::now_ms() }

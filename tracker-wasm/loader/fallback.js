@@ -1,7 +1,9 @@
-// What the core does, as far as a page without WebAssembly needs it: the same calls, the JSON form of the wire, a
-// small snapshot, and retries as long as the page lives. Nothing is stored on the device.
+// What the core does, as far as a page needs it before the core is there, or where WebAssembly never will be: the same
+// calls, the JSON form of the wire, a small snapshot, and retries as long as the page lives. Nothing is stored on the
+// device.
 
 const IDLE_MS = 30000;
+const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
 
@@ -9,22 +11,17 @@ const MOST_EVENTS = 200;
 export const json = (value) =>
   JSON.stringify(value).replace(/\\(ud[89a-f]..|.)/g, (whole, escape) => (escape[1] ? '\ufffd' : whole));
 
-/** One batch; `skew` moves the times inside ids to the server's clock. Quotes inside texts are escaped, so that the
- * pattern finds members only. */
-export const batch = (config, whose, events, skew) =>
-  json({ ...config, ...whose, sent: Date.now(), events }).replace(
-    /"(id|view)":"(\w{12})/g,
-    (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
-  );
-
 export default (config, post) => {
+  let identity;
   let whose;
   // `[whose, events, on its way]`: what is not acknowledged.
   let batches = [];
   let timer;
   let failures = 0;
+  // What to add to the times inside ids, because this browser's clock is wrong.
   let skew = 0;
   let view, engaged_ms, max_scroll_pct, clicks, revision, reported, last, active;
+  let heir;
 
   const count = (now) => {
     if (active) engaged_ms += Math.min(now - last, IDLE_MS);
@@ -33,11 +30,16 @@ export default (config, post) => {
   const due = (wait) => {
     timer = timer || setTimeout(self.flush, wait);
   };
+  const done = (sent) => {
+    batches = batches.filter((batch) => batch != sent);
+  };
 
   const self = {
-    who(mode, id, storage, next) {
-      whose = next;
-      if (!mode) batches = [];
+    who(...args) {
+      identity = args;
+      whose = args[3];
+      if (!args[0]) batches = [];
+      heir?.who(...args);
     },
     view(id, now) {
       view = id;
@@ -71,22 +73,44 @@ export default (config, post) => {
       batches.forEach((sent) => {
         if (sent[2]) return;
         sent[2] = 1;
-        post(batch(config, sent[0], sent[1], skew), (status, wait, server) => {
+        // The core can do more for them, unless it knows another visitor by now.
+        if (heir && sent[0] == whose) {
+          sent[1].forEach((event) => heir.event(event, event.at));
+          return done(sent);
+        }
+        // Quotes inside texts are escaped, so that the pattern finds members only.
+        const body = json({ ...config, ...sent[0], sent: Date.now(), events: sent[1] }).replace(
+          /"(id|view)":"(\w{12})/g,
+          (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
+        );
+        post(body, (status, wait, server) => {
           if (!status || status == 429 || status > 499) {
             sent[2] = 0;
-            due(Math.max(wait * 1000, (2000 << Math.min(failures++, 7)) * (1 - Math.random() / 2)));
+            // From two seconds to four minutes, doubling, and over again; less up to half of it by chance.
+            due(wait * 1000 + (2000 << failures++ % 8) * (1 - Math.random() / 2));
           } else if (server && !skew) {
-            // The ids were refused for their time: once more, under the server's.
-            skew = server - Date.now();
+            // The ids were refused for their time: once more, under the server's. Whole hours, so that the core,
+            // should it come now and find out for itself, moves references by the same.
+            skew = Math.round((server - Date.now()) / HOUR_MS) * HOUR_MS;
             sent[2] = due(0);
           } else {
             failures = 0;
-            batches = batches.filter((other) => other != sent);
+            done(sent);
           }
         });
       });
     },
     status: () => ({ engine: 'js' }),
+    // The core goes on from here, with the same view and the same visitor.
+    cede(core) {
+      const now = Date.now();
+      count(now);
+      core.who(...identity);
+      core.view(view, now, engaged_ms, max_scroll_pct, clicks, revision);
+      core.signal(3, now, active);
+      heir = core;
+      return core;
+    },
   };
   // A page that goes away does not stop a fetch with keepalive, and that one hears the answer if the page stays.
   self.leave = self.flush;

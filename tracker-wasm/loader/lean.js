@@ -11,11 +11,11 @@ function getArrayU8FromWasm0(ptr, len) {
 }
 
 function getStringFromWasm0(ptr, len) {
-  return new TextDecoder().decode(getArrayU8FromWasm0(ptr, len));
+  return cachedTextDecoder.decode(getArrayU8FromWasm0(ptr, len));
 }
 
 function passStringToWasm0(text, malloc) {
-  const bytes = new TextEncoder().encode(text);
+  const bytes = cachedTextEncoder.encode(text);
   const ptr = malloc((WASM_VECTOR_LEN = bytes.length), 1);
   getArrayU8FromWasm0(ptr, WASM_VECTOR_LEN).set(bytes);
   return ptr;

@@ -1,12 +1,12 @@
 // The script behind the tag. It decides whose events may be told, sees what happens on the page, sends the first page
-// view, and hands the rest to the core: the WebAssembly module, or where that cannot run, `fallback.js`. Both take the
-// same calls, so the loader only has to remember them until one of the two is there.
+// view, and hands the rest to the core: the WebAssembly module. `fallback.js` takes the same calls until the core is
+// there, and for good where it cannot run.
 //
 // Nothing in here may throw into the page, write to its console or make it wait: whatever runs later runs through
 // `quiet`, and nothing of the page's layout is read outside idle time.
 
 import * as glue from 'glue';
-import fallback, { batch, json } from './fallback.js';
+import fallback, { json } from './fallback.js';
 import mint from './id.js';
 import scrub from './scrub.js';
 
@@ -20,6 +20,9 @@ const ACTIVE = 3;
 const OFF = 0;
 const MEASURE = 1;
 const FULL = 2;
+// Between the values of an event on their way to the core.
+const SEPARATOR = '\x1f';
+
 const VISITOR = 'segments.visitor';
 // Kept by the core.
 const QUEUE = 'segments.queue';
@@ -45,7 +48,7 @@ quiet(() => {
   const { width, height } = screen;
   const gpc = !!navigator.globalPrivacyControl;
   const dnt = navigator.doNotTrack == 1;
-  // The header of the wire's JSON form; the core takes its texts by their place.
+  // The header of the wire's JSON form.
   const config = {
     v: 1,
     key: site,
@@ -85,19 +88,12 @@ quiet(() => {
     quiet(answered)(status, wait, server);
   };
 
-  // Core or fallback, and what they are told before one of them is there.
-  let sink;
-  const told = [];
+  const standIn = fallback(config, post);
+  // Fallback or core.
+  let sink = standIn;
+  const tell = quiet((method, ...args) => sink[method](...args));
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
-  const tell = quiet((method, ...args) => (sink ? sink[method](...args) : told.push([method, ...args])));
-  const use = (chosen) => {
-    if (sink) return;
-    sink = chosen;
-    told.forEach((call) => tell(...call));
-    arrive();
-  };
-  const fall = () => use(fallback(config, post));
   let booted;
   const boot = () => {
     if (booted) return;
@@ -111,29 +107,25 @@ quiet(() => {
         glue.imports,
       )
         .then(({ instance }) => {
-          if (sink) return;
           const core = glue.bind(instance.exports);
           core.start(
-            config,
+            [site, config.language, config.time_zone].join(SEPARATOR),
             gpc | (dnt << 1),
             width,
             height,
             (body) => post(body, core.answer),
             (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
           );
-          use(core);
+          sink = standIn.cede({ ...core, event: (event, at) => core.event(Object.values(event).join(SEPARATOR), at) });
         })
-        .catch(fall);
-      // Long enough for a slow line; the visitor's events do not wait for ever.
-      setTimeout(fall, 15e3);
+        .then(arrive, arrive);
     } catch {
-      fall();
+      arrive();
     }
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
-  let whose;
   const sum = () => tell('snapshot', mint(), Date.now());
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
@@ -148,8 +140,7 @@ quiet(() => {
         if (/^[\da-f]{32}$/.test(known)) id = known;
         else storage[VISITOR] = id;
       })();
-    whose = mode == FULL ? { visitor: id } : { load: id };
-    tell('who', mode, id, storage, whose);
+    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
@@ -159,7 +150,6 @@ quiet(() => {
   let view;
   let url;
   let referrer = scrub(document.referrer + '');
-  let first;
   const look = (id) => tell('view', (view = id), Date.now());
   const page = () => {
     sum();
@@ -167,21 +157,10 @@ quiet(() => {
     const at = Date.now();
     url = scrub(location.href);
     // The order of the members is the order in which the core takes them.
-    const event = { kind: 'page', id: view, at, view: '', url, title: (document.title + '').slice(0, 500), referrer };
+    const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
     measureSoon();
-    if (first == null) {
-      // The first one does not wait for the core; it is only handed over where it was not taken.
-      first = event;
-      post(batch(config, whose, [event], 0), (status, wait, server) => {
-        if (status == 200 && !server) first = 0;
-        else setTimeout(handOver, wait * 1000);
-      });
-    } else tell('event', event, at);
-  };
-  const handOver = () => {
-    if (first && mode) tell('event', first, first.at);
-    first = 0;
+    tell('event', event, at);
   };
 
   // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
@@ -207,24 +186,24 @@ quiet(() => {
 
   const segments = {
     page: () => mode && page(),
-    track: (name, properties) => record(MEASURE, 'track', { name: word(name), properties: text(properties) }),
+    track: (name, properties) => record(MEASURE, 'track', { properties: text(properties), name: word(name) }),
     identify: (id, traits) =>
       Object(id) === id
         ? segments.identify('', id)
-        : record(FULL, 'identify', { user_id: word(id), traits: text(traits) }),
-    group: (id, traits) => record(FULL, 'group', { group_id: word(id), traits: text(traits) }),
-    alias: (id, previous) => record(FULL, 'alias', { user_id: word(id), previous_id: word(previous) }),
+        : record(FULL, 'identify', { traits: text(traits), user_id: word(id) }),
+    group: (id, traits) => record(FULL, 'group', { traits: text(traits), group_id: word(id) }),
+    alias: (id, previous) => record(FULL, 'alias', { previous_id: word(previous), user_id: word(id) }),
     reset: () => {
       if (mode == FULL) forget();
       if (mode) become(mode);
     },
+    // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
     consent: (wanted) => {
-      if (Object(wanted) === wanted) wanted = wanted.analytics ? 'full' : wanted.measure === false && 'off';
-      allow(modeOf(wanted));
+      allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
       if (mode < FULL) forget();
     },
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => arrived.then(() => setTimeout(() => callback(sink && tell('status')))),
+    ready: (callback) => arrived.then(() => setTimeout(() => callback?.(tell('status')))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -235,6 +214,8 @@ quiet(() => {
     if (wanted != before) become(wanted);
     if (!mode) return arrive();
     if (mode > before) page();
+    // The first page view waits for nothing.
+    standIn.flush();
     boot();
   };
 
@@ -264,13 +245,10 @@ quiet(() => {
   const attend = () => signal(ACTIVE, document.hasFocus());
   const leave = () => {
     if (!mode) return;
-    // Who leaves before the core is there is told of by the fallback, for good: the core, should it still come, finds
-    // its place taken, so nothing is counted twice.
-    fall();
-    handOver();
     signal(ACTIVE, 0);
     sum();
-    tell('leave');
+    standIn.flush();
+    sink.leave();
   };
 
   // In the capture phase, which a page does not stop.
@@ -283,7 +261,10 @@ quiet(() => {
     on('focus blur pageshow', attend);
     on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
     on('pagehide', leave);
-    on('online', () => tell('flush'));
+    on('online', () => {
+      standIn.flush();
+      sink.flush();
+    });
     on('popstate', moved);
     attend();
     for (const name of ['pushState', 'replaceState']) {

@@ -1,12 +1,12 @@
 //! What JavaScript calls, and what the core asks of the browser: time, timers, storage, and one function to post.
 //!
-//! The loader hands over plain arrays, and the numbers in them mean what `loader/main.js` says. Taking them apart
-//! with js-sys is kilobytes smaller than deserialising them; what goes out goes through serde-wasm-bindgen.
+//! What comes in is numbers and texts, which is kilobytes smaller than deserialising objects; the numbers mean what
+//! `loader/main.js` says. What goes out as an object goes through serde-wasm-bindgen.
 
 use std::cell::RefCell;
 
 use gloo::timers::callback::Timeout;
-use js_sys::{Array, Date, Function, Object, Uint8Array};
+use js_sys::{Date, Function, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::Storage;
@@ -19,6 +19,8 @@ use crate::queue::{Answer, Queue};
 const TRACKER_VERSION: u16 = 1;
 /// Events within this many ms share a post.
 const GATHER_MS: u32 = 300;
+/// Between the parts of a text: the control character that is meant for it.
+const SEPARATOR: u8 = 0x1f;
 /// Where undelivered events are kept. The loader removes it, as all that begins with `segments.`, when consent ends.
 const STORED: &str = "segments.queue";
 
@@ -27,7 +29,8 @@ thread_local! {
 }
 
 struct Core {
-    config: Array,
+    /// Write key, language, time zone.
+    config: String,
     signals: Signals,
     screen_width: u16,
     screen_height: u16,
@@ -57,13 +60,13 @@ fn with_core<T>(f: impl FnOnce(&mut Core) -> T) -> Option<T> {
     CORE.try_with(|core| core.try_borrow_mut().ok()?.as_mut().map(f)).ok()?
 }
 
-/// Starts the core. `config` is the header of the wire's JSON form, up to its time zone, of which the texts are taken;
-/// `signals` has bit 0 for GPC and bit 1 for DNT; `post` sends a batch by fetch and gives the answer to [`answer`];
-/// `beacon` sends one by `sendBeacon`.
+/// Starts the core. `config` is write key, language and time zone, joined by [`SEPARATOR`]; `signals` has bit 0 for
+/// GPC and bit 1 for DNT; `post` sends a batch by fetch and gives the answer to [`answer`]; `beacon` sends one by
+/// `sendBeacon`.
 #[wasm_bindgen]
-pub fn start(config: &Object, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
+pub fn start(config: JsValue, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
     let core = Core {
-        config: Object::values(config),
+        config: config.as_string().unwrap_or_default(),
         signals: Signals { gpc: signals & 1 != 0, dnt: signals & 2 != 0 },
         screen_width: width as u16,
         screen_height: height as u16,
@@ -86,7 +89,7 @@ pub fn start(config: &Object, signals: u32, width: u32, height: u32, post: Funct
 pub fn who(kind: u32, id: JsValue, storage: Storage) {
     with_core(|core| {
         core.storage = None;
-        core.who = parse_id(&id).and_then(|id| match kind {
+        core.who = id.as_string().and_then(|id| parse_id(&id)).and_then(|id| match kind {
             2 => Some(Who::Visitor(id)),
             1 => Some(Who::Load(id)),
             _ => None,
@@ -102,12 +105,14 @@ pub fn who(kind: u32, id: JsValue, storage: Storage) {
     });
 }
 
-/// The page view that input now belongs to, empty for none.
+/// The page view that input now belongs to, empty for none. The last four are what the fallback has gathered of it
+/// before the core came, with the revision it has told; else missing, which is 0.
 #[wasm_bindgen]
-pub fn view(id: JsValue, now: f64) {
+pub fn view(id: JsValue, now: f64, engaged_ms: f64, max_scroll_pct: u32, clicks: u32, revision: u32) {
     with_core(|core| {
-        core.view = parse_id(&id);
+        core.view = id.as_string().and_then(|id| parse_id(&id));
         core.engagement.begin_view(now);
+        core.engagement.resume(engaged_ms, max_scroll_pct as u8, clicks, revision);
     });
 }
 
@@ -122,23 +127,34 @@ pub fn signal(what: u32, now: f64, value: f64) {
     });
 }
 
-/// An event as the wire's JSON form has it, in the order kind, id, time, view and then the fields; `at` is that time.
+/// An event: the values of the loader's object, joined by [`SEPARATOR`], `at` its time. Kind, id, time and view come
+/// first; of the fields, the one that people write is last, so that a separator in it does no harm.
+///
+/// One text, because what costs time at this border is how often it is crossed.
 #[wasm_bindgen]
-pub fn event(record: &Object, at: f64) {
+pub fn event(values: JsValue, at: f64) {
     with_core(|core| {
-        let values = Object::values(record);
-        let text = |place| values.get(place).as_string().unwrap_or_default();
-        let Some(id) = parse_id(&values.get(1)) else { return };
-        let (first, second) = (text(4).into(), text(5).into());
-        let body = match text(0).as_bytes() {
-            b"page" => Body::Page { url: first, title: second, referrer: text(6).into() },
-            b"track" => Body::Track { name: first, properties: second },
-            b"identify" => Body::Identify { user_id: first, traits: second },
-            b"group" => Body::Group { group_id: first, traits: second },
-            b"alias" => Body::Alias { user_id: first, previous_id: second },
+        let Some(values) = values.as_string() else { return };
+        let mut rest = values.as_str();
+        let (kind, id, _, view) = (cut(&mut rest), cut(&mut rest), cut(&mut rest), cut(&mut rest));
+        let first = cut(&mut rest);
+        let body = match kind.as_bytes() {
+            b"page" => Body::Page { url: first.into(), referrer: cut(&mut rest).into(), title: rest.into() },
+            b"snapshot" => Body::Snapshot {
+                revision: parse_count(first),
+                engaged_ms: parse_count(cut(&mut rest)),
+                max_scroll_pct: parse_count(cut(&mut rest)).min(100) as u8,
+                clicks: parse_count(rest),
+            },
+            b"track" => Body::Track { properties: first.into(), name: rest.into() },
+            b"identify" => Body::Identify { traits: first.into(), user_id: rest.into() },
+            b"group" => Body::Group { traits: first.into(), group_id: rest.into() },
+            b"alias" => Body::Alias { previous_id: first.into(), user_id: rest.into() },
             _ => return,
         };
-        core.push(Event { id, at_ms: at as i64, view: parse_id(&values.get(3)), body });
+        if let Some(id) = parse_id(id) {
+            core.push(Event { id, at_ms: at as i64, view: parse_id(view), body });
+        }
     });
 }
 
@@ -146,7 +162,7 @@ pub fn event(record: &Object, at: f64) {
 #[wasm_bindgen]
 pub fn snapshot(id: JsValue, at: f64) {
     with_core(|core| {
-        let (Some(id), Some(view)) = (parse_id(&id), core.view) else { return };
+        let (Some(id), Some(view)) = (id.as_string().and_then(|id| parse_id(&id)), core.view) else { return };
         let Some((revision, summary)) = core.engagement.take_changes(at) else { return };
         let body = Body::Snapshot {
             revision,
@@ -233,9 +249,10 @@ impl Core {
     }
 
     fn body(&self, who: Who, records: &[u8]) -> Uint8Array {
-        let text = |at| self.config.get(at).as_string().unwrap_or_default();
+        let mut rest = self.config.as_str();
+        let mut text = || cut(&mut rest).into();
         let header = Batch {
-            write_key: text(1).into(),
+            write_key: text(),
             sent_at_ms: Date::now() as i64,
             who,
             signals: self.signals,
@@ -244,8 +261,8 @@ impl Core {
             device: Device {
                 screen_width: self.screen_width,
                 screen_height: self.screen_height,
-                language: text(7).into(),
-                time_zone: text(8).into(),
+                language: text(),
+                time_zone: text(),
             },
             records: Vec::new(),
         };
@@ -282,8 +299,7 @@ impl Core {
 }
 
 /// A uuid as 32 hexadecimal digits.
-fn parse_id(value: &JsValue) -> Option<Id> {
-    let text = value.as_string()?;
+fn parse_id(text: &str) -> Option<Id> {
     let mut digits = text.bytes();
     let mut id = Id::default();
     for byte in &mut id {
@@ -291,6 +307,19 @@ fn parse_id(value: &JsValue) -> Option<Id> {
         *byte = high << 4 | low;
     }
     digits.next().is_none().then_some(id)
+}
+
+/// Takes what stands before the next separator off the front.
+fn cut<'a>(rest: &mut &'a str) -> &'a str {
+    let end = rest.bytes().position(|byte| byte == SEPARATOR).unwrap_or(rest.len());
+    let part = rest.get(..end).unwrap_or_default();
+    *rest = rest.get(end + 1..).unwrap_or_default();
+    part
+}
+
+/// A count as JavaScript writes it.
+fn parse_count(text: &str) -> u32 {
+    text.bytes().fold(0, |count: u32, digit| count.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -35,6 +35,15 @@ impl Engagement {
         *self = Self { active: self.active, counted_until: now, last_input: now, ..Self::default() };
     }
 
+    /// Goes on from what was gathered of this view elsewhere, the last of it told as `revision`.
+    pub fn resume(&mut self, engaged_ms: f64, max_scroll_pct: u8, clicks: u32, revision: u32) {
+        // NaN where JavaScript has left the argument out.
+        self.engaged_ms = engaged_ms.max(0.0);
+        self.max_scroll_pct = max_scroll_pct.min(100);
+        self.clicks = clicks;
+        self.revision = revision;
+    }
+
     /// The visitor moved, typed, scrolled or touched.
     pub fn input(&mut self, now: f64) {
         self.count_until(now);
@@ -157,6 +166,17 @@ mod tests {
         assert_eq!(view.take_changes(5_000.0), None);
         assert_eq!(engaged(&mut view, 6_000.0), 1_000);
         assert_eq!(view.revision, 1);
+    }
+
+    #[test]
+    fn a_view_goes_on_from_what_was_gathered_elsewhere() {
+        let mut view = active_view();
+        view.resume(2_500.0, 60, 3, 2);
+        view.click(2_000.0);
+        let expected = Summary { engaged_ms: 3_500, max_scroll_pct: 60, clicks: 4 };
+        assert_eq!(view.take_changes(2_000.0), Some((3, expected)));
+        view.resume(f64::NAN, 200, 0, 0);
+        assert_eq!((view.engaged_ms, view.max_scroll_pct), (0.0, 100));
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub const MAX_BATCH_BYTES: usize = 48 * 1024;
 /// Oldest event worth storing or sending, in ms: the collector takes none whose id is older than eight days.
 pub const MAX_AGE_MS: i64 = 7 * DAY_MS;
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const HOUR_MS: i64 = 60 * 60 * 1000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 /// The first byte of a stored queue; another one is of another release, and not read.
 const STORED_VERSION: u8 = 1;
 const LONGEST_WAIT_MS: f64 = 300_000.0;
@@ -209,7 +210,8 @@ impl Queue {
 
     /// The collector refused ids for their time: those get the server's time and are sent once more.
     fn mint_anew(&mut self, sent: usize, server_ms: i64, now_ms: i64) {
-        let skew_ms = server_ms.saturating_sub(now_ms);
+        // Whole hours, as the fallback does, so that the two move references to the same view by the same.
+        let skew_ms = server_ms.saturating_sub(now_ms).saturating_add(HOUR_MS / 2).div_euclid(HOUR_MS) * HOUR_MS;
         let in_range = |id: Id| {
             let age = server_ms.saturating_sub(wire::id_time_ms(&id));
             (-DAY_MS..=8 * DAY_MS).contains(&age)
@@ -248,6 +250,9 @@ impl Queue {
 
     fn keep_limits(&mut self) {
         let mut bytes: usize = self.entries.iter().map(|entry| entry.record.len()).sum();
+        if self.entries.len() <= MAX_EVENTS && bytes <= MAX_BYTES {
+            return;
+        }
         let mut over = 0;
         // What is on its way is left alone: its answer will say how many of the first entries it was.
         for entry in self.entries.iter().skip(self.in_flight) {

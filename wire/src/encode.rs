@@ -81,7 +81,8 @@ pub fn encode_header(out: &mut Vec<u8>, batch: &Batch<'_>) {
 
 /// Appends one record.
 pub fn encode_event(out: &mut Vec<u8>, event: &Event<'_>) {
-    let mut record = Vec::new();
+    // Nearly always enough: growing would copy the record several times over in every visitor's browser.
+    let mut record = Vec::with_capacity(64 + texts_len(&event.body));
     let kind = match event.body {
         Body::Page { .. } => kind::PAGE,
         Body::Snapshot { .. } => kind::SNAPSHOT,
@@ -124,6 +125,18 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event<'_>) {
     prefixed(out, &record);
 }
 
+/// How many bytes of text are in a body.
+fn texts_len(body: &Body<'_>) -> usize {
+    match body {
+        Body::Page { url, title, referrer } => url.len() + title.len() + referrer.len(),
+        Body::Snapshot { .. } => 0,
+        Body::Track { name: first, properties: second }
+        | Body::Identify { user_id: first, traits: second }
+        | Body::Group { group_id: first, traits: second }
+        | Body::Alias { user_id: first, previous_id: second } => first.len() + second.len(),
+    }
+}
+
 /// Signed to unsigned so that small values of either sign stay short: 0, -1, 1, -2 → 0, 1, 2, 3.
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
@@ -152,9 +165,10 @@ fn text(out: &mut Vec<u8>, tag: u64, value: &str) {
 }
 
 fn number(out: &mut Vec<u8>, tag: u64, value: u64) {
-    let mut payload = Vec::new();
-    varint(&mut payload, value);
-    bytes(out, tag, &payload);
+    varint(out, tag);
+    // Seven bits a byte, and zero takes one too.
+    varint(out, u64::from(value.max(1).ilog2() / 7 + 1));
+    varint(out, value);
 }
 
 /// A text that a reader takes as empty when it is absent.

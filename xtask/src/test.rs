@@ -49,14 +49,14 @@ impl Step {
             Step::Format => "formatting",
             Step::Rules => "borders between crates, and licences",
             Step::Assets => "assets and size budgets",
-            Step::Lints => "lints (a first time compiles all dependencies)",
-            Step::Unit => "unit and HTTP tests (a first time compiles all dependencies)",
+            Step::Lints => "lints",
+            Step::Unit => "unit and HTTP tests",
             Step::Docs => "documentation",
             Step::EndToEnd => "end to end: server, PostgreSQL, browser",
         }
     }
 
-    /// Steps that cannot say anything once this one has failed.
+    /// Steps that must have passed for this one to say anything.
     fn needs(self) -> &'static [Step] {
         match self {
             Step::Install | Step::Format | Step::Rules => &[],
@@ -72,48 +72,40 @@ impl Step {
             Step::Install => install::for_tests(workspace),
             Step::Format => process::run(cargo(root).args(["fmt", "--all", "--", "--check", "--files-with-diff"]))
                 .context("files that `cargo fmt` would change are listed above"),
-            Step::Rules => {
-                let borders = rules::check(workspace);
-                // Both are told at once.
-                match (borders, licences::check(workspace)) {
-                    (Err(borders), Err(licences)) => bail!("{borders:#}\n{licences:#}"),
-                    (borders, licences) => borders.and(licences),
-                }
-            }
+            Step::Rules => both(rules::check(workspace), licences::check(workspace)),
             Step::Assets => assets::report(&assets::build(workspace)?),
             Step::Lints => {
-                let lint = ["clippy", "--locked", "--all-targets", "--workspace", "--", "-D", "warnings"];
-                process::run(cargo(root).args(lint))?;
-                let target = ["--target", "wasm32-unknown-unknown"];
-                process::run(
-                    cargo(root)
-                        .args(["clippy", "--locked", "--package", "tracker-wasm"])
-                        .args(target)
-                        .args(["--", "-D", "warnings"]),
-                )
+                println!("a first time compiles all dependencies");
+                let strict = ["--", "-D", "warnings"];
+                let all = ["clippy", "--locked", "--keep-going", "--all-targets", "--workspace"];
+                let browser = ["clippy", "--locked", "--package", "tracker-wasm", "--target", "wasm32-unknown-unknown"];
+                let for_us = process::run(cargo(root).args(all).args(strict));
+                both(for_us, process::run(cargo(root).args(browser).args(strict)))
             }
             Step::Unit => {
+                println!("a first time compiles all dependencies");
                 let mut tests = cargo(root);
                 tests.args(["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
                 tests.args(integration_tests(workspace, |member| member != "tests")?);
-                process::run(&mut tests)?;
-                process::run(cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast", "--doc"]))
+                let examples = ["test", "--locked", "--workspace", "--no-fail-fast", "--doc"];
+                both(process::run(&mut tests), process::run(cargo(root).args(examples)))
             }
             Step::Docs => process::run(
                 cargo(root)
                     .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
+                    // Docs of programs link to private things, and clap prints theirs as plain text.
+                    .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links -A rustdoc::bare_urls"),
             ),
             Step::EndToEnd => {
                 println!("building the server that is tested");
                 process::run(cargo(root).args(["build", "--locked", "--workspace", "--bins"]))?;
-                let mut tests = cargo(root);
-                tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
                 let chosen = integration_tests(workspace, |member| member == "tests")?;
                 if chosen.is_empty() {
                     bail!("the tests crate has no test");
                 }
-                tests.args(chosen).env("SEGMENTS_BIN", workspace.target.join("debug/segments"));
+                let mut tests = cargo(root);
+                tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]).args(chosen);
+                tests.env("SEGMENTS_BIN", workspace.target.join("debug/segments"));
                 if full {
                     tests.env("SEGMENTS_FULL", "1");
                 }
@@ -183,6 +175,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("{missed} of {} steps did not pass", results.len());
     }
     Ok(())
+}
+
+/// Tells of two failures, so that nobody repairs one only to meet the other.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    match (one, other) {
+        (Err(one), Err(other)) => bail!("{one:#}\n{other:#}"),
+        (one, other) => one.and(other),
+    }
 }
 
 /// `--test NAME` for each integration test of the members that `wanted` accepts.

@@ -277,8 +277,8 @@ fn shorten(script: &str, lean: &str) -> Result<String> {
     // What only the longer forms used.
     for (first, last) in [
         ("const CLOSURE_DTORS =", ";\n"),
-        ("let cachedTextDecoder =", "cachedTextDecoder.decode();\n"),
-        ("const cachedTextEncoder =", "\n}\n"),
+        ("cachedTextDecoder.decode();", "\n"),
+        ("if (!('encodeInto' in cachedTextEncoder))", "\n}\n"),
     ] {
         let start = script.find(first).with_context(|| format!("the bindings have no `{first}` any more"))?;
         let end = script[start..].find(last).with_context(|| format!("`{first}` does not end"))? + start + last.len();

@@ -1,9 +1,12 @@
 //! HTTP: which path is whose, and what all requests share.
 
 mod api;
+pub(crate) mod assets;
+mod auth;
 mod demo;
 pub mod intake;
 mod metrics;
+mod pages;
 
 use crate::intake::limits::Buckets;
 use crate::intake::measure::Salts;
@@ -40,9 +43,13 @@ pub(crate) struct State {
 pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Collector) {
         intake::routes(config);
+        assets::tracker_routes(config);
     }
     if matches!(role, Role::All | Role::Dashboard) {
         api::routes(config);
+        assets::page_routes(config);
+        auth::routes(config);
+        pages::routes(config);
     }
     config.configure(demo::routes);
     config.route("/metrics", web::get().to(metrics::metrics));

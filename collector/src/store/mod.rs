@@ -13,6 +13,7 @@ pub(crate) mod outcomes;
 pub(crate) mod people;
 pub(crate) mod profiles;
 pub(crate) mod projection;
+pub(crate) mod reports;
 pub(crate) mod salts;
 pub(crate) mod schema;
 pub(crate) mod sites;

@@ -73,7 +73,8 @@ struct SumRow {
 /// Sums of several currencies.
 fn sums(rows: Vec<SumRow>) -> Result<Vec<domain::money::Money>, StoreError> {
     let sum = |row: SumRow| {
-        let currency = row.currency.parse().map_err(|_| StoreError::Refused(format!("{} is no currency", row.currency)))?;
+        let currency =
+            row.currency.parse().map_err(|_| StoreError::Refused(format!("{} is no currency", row.currency)))?;
         Ok(domain::money::Money { minor: row.minor, currency })
     };
     rows.into_iter().map(sum).collect()

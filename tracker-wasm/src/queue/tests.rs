@@ -210,7 +210,7 @@ fn what_is_stored_may_be_anything() {
 fn ids_of_a_wrong_clock_are_minted_anew_once() {
     let year = 365 * DAY_MS;
     let server = NOW + year;
-    let clock = Answer { clock_ms: Some(server), ..OK };
+    let clock = Answer { clock_ms: Some(server + 1_234), ..OK };
     let mut queue = queue_of(LOAD, &[1]);
     queue.push(LOAD, record_with(id(server, 2), 3));
     queue.next_batch();

@@ -48,8 +48,7 @@ impl<'a> Teller<'a> {
         rows: &[EventRow],
         profile_of: &HashMap<i64, i64>,
     ) -> Result<Teller<'a>, StoreError> {
-        let own: HashMap<Uuid, i32> =
-            rows.iter().filter_map(|row| Some((row.event_id, row.page_id?))).collect();
+        let own: HashMap<Uuid, i32> = rows.iter().filter_map(|row| Some((row.event_id, row.page_id?))).collect();
         let elsewhere: Vec<(i64, Uuid)> = rows
             .iter()
             .filter(|row| row.page_id.is_none())
@@ -147,20 +146,14 @@ pub(super) fn trust(row: &EventRow) -> Trust {
     if row.flags & flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser }
 }
 
-fn known_orders(
-    connection: &mut PgConnection,
-    site: &Site,
-    placed: &[(i64, String)],
-) -> Result<Orders, StoreError> {
+fn known_orders(connection: &mut PgConnection, site: &Site, placed: &[(i64, String)]) -> Result<Orders, StoreError> {
     if placed.is_empty() {
         return Ok(Orders::new());
     }
     // One row per order of these people that is in the projections.
-    let rows: Vec<OrderRow> = sql(
-        "SELECT o.profile_id, o.order_id, o.counted
+    let rows: Vec<OrderRow> = sql("SELECT o.profile_id, o.order_id, o.counted
          FROM unnest($1, $2) AS k (profile_id, order_id)
-         JOIN orders o ON o.site_id = $3 AND o.profile_id = k.profile_id AND o.order_id = k.order_id",
-    )
+         JOIN orders o ON o.site_id = $3 AND o.profile_id = k.profile_id AND o.order_id = k.order_id")
     .bind::<Array<BigInt>, _>(placed.iter().map(|key| key.0).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(placed.iter().map(|key| key.1.clone()).collect::<Vec<_>>())
     .bind::<Integer, _>(site.site_id)

@@ -143,11 +143,7 @@ fn horizon(connection: &mut PgConnection) -> Result<u64, StoreError> {
 }
 
 /// The events since a cursor, and the next cursor.
-fn since(
-    connection: &mut PgConnection,
-    site: &Site,
-    cursor: u64,
-) -> Result<(Vec<(i64, Uuid)>, u64), StoreError> {
+fn since(connection: &mut PgConnection, site: &Site, cursor: u64) -> Result<(Vec<(i64, Uuid)>, u64), StoreError> {
     let horizon = horizon(connection)?;
     if cursor > horizon {
         // Another database than the one it was given for: a restored backup.
@@ -164,10 +160,8 @@ fn since(
     if count(POLLED) > events as u64 {
         return Ok((keys(&rows), horizon));
     }
-    let is_behind: CountRow = sql(
-        "SELECT count(*) AS n FROM journal WHERE site_id = $1 AND tx >= $2::text::xid8
-         AND tx <= $3::text::xid8 AND at < now() - make_interval(secs => $4)",
-    )
+    let is_behind: CountRow = sql("SELECT count(*) AS n FROM journal WHERE site_id = $1 AND tx >= $2::text::xid8
+         AND tx <= $3::text::xid8 AND at < now() - make_interval(secs => $4)")
     .bind::<Integer, _>(site.site_id)
     .bind::<Text, _>(cursor.to_string())
     .bind::<Text, _>(rows.last().map_or(0, |row| row.tx).to_string())
@@ -233,8 +227,8 @@ fn tell(connection: &mut PgConnection, site: &Site, keys: &[(i64, Uuid)]) -> Res
             // The projector has not come to it yet: what it will find, unless the order turns out to be another's.
             let counts = trust == domain::event::Trust::Trusted || counts_unconfirmed;
             let name = names.get(&row.identity_id);
-            let is_measured = row.flags & flags::MEASURED != 0
-                || name.is_some_and(|name| name.kind == IdentityKind::Measured.code());
+            let is_measured =
+                row.flags & flags::MEASURED != 0 || name.is_some_and(|name| name.kind == IdentityKind::Measured.code());
             LiveEvent {
                 event_id: row.event_id,
                 at: from_timestamp(row.occurred_at),
@@ -251,11 +245,7 @@ fn tell(connection: &mut PgConnection, site: &Site, keys: &[(i64, Uuid)]) -> Res
         .collect())
 }
 
-fn names(
-    connection: &mut PgConnection,
-    site: &Site,
-    rows: &[EventRow],
-) -> Result<HashMap<i64, NameRow>, StoreError> {
+fn names(connection: &mut PgConnection, site: &Site, rows: &[EventRow]) -> Result<HashMap<i64, NameRow>, StoreError> {
     let identity_ids: HashSet<i64> = rows.iter().map(|row| row.identity_id).collect();
     let rows: Vec<NameRow> = sql(include_str!("live_names.sql"))
         .bind::<Integer, _>(site.site_id)
@@ -283,15 +273,13 @@ fn channels(
 fn visitors_now(connection: &mut PgConnection, site: &Site) -> Result<u64, StoreError> {
     // One number: profiles with an event of the last five minutes, and the same of measured visitors, who live for a
     // day at most and have visits alone.
-    let row: CountRow = sql(
-        "SELECT (SELECT count(*) FROM profiles
+    let row: CountRow = sql("SELECT (SELECT count(*) FROM profiles
                  WHERE site_id = $1 AND last_seen > now() - interval '5 minutes' AND last_seen <= now())
               + (SELECT count(DISTINCT s.profile_id) FROM sessions s
                  WHERE s.site_id = $2 AND s.started_at > now() - interval '1 day'
                    AND s.ended_at > now() - interval '5 minutes' AND s.ended_at <= now()
                    AND NOT EXISTS (SELECT FROM profiles p
-                                   WHERE p.site_id = s.site_id AND p.profile_id = s.profile_id)) AS n",
-    )
+                                   WHERE p.site_id = s.site_id AND p.profile_id = s.profile_id)) AS n")
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(site.site_id)
     .get_result(connection)?;
@@ -302,10 +290,8 @@ fn outcomes(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Resul
     // The counters are kept by UTC day.
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let since = today.to_zoned_datetime(TimeZone::UTC).map_or(now, |midnight| midnight.timestamp());
-    let rows: Vec<OutcomeRow> = sql(
-        "SELECT outcome, sum(count)::bigint AS count FROM outcomes
-         WHERE site_id = $1 AND day = $2::text::date GROUP BY outcome ORDER BY 2 DESC, 1",
-    )
+    let rows: Vec<OutcomeRow> = sql("SELECT outcome, sum(count)::bigint AS count FROM outcomes
+         WHERE site_id = $1 AND day = $2::text::date GROUP BY outcome ORDER BY 2 DESC, 1")
     .bind::<Integer, _>(site.site_id)
     .bind::<Text, _>(today.to_string())
     .load(connection)?;
@@ -321,10 +307,8 @@ fn outcomes(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Resul
 }
 
 fn latest_rejected(connection: &mut PgConnection, site: &Site) -> Result<Vec<Rejection>, StoreError> {
-    let rows: Vec<RejectedRow> = sql(
-        "SELECT at, reason, detail, sample FROM rejections
-         WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2",
-    )
+    let rows: Vec<RejectedRow> = sql("SELECT at, reason, detail, sample FROM rejections
+         WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2")
     .bind::<Integer, _>(site.site_id)
     .bind::<BigInt, _>(REJECTED)
     .load(connection)?;

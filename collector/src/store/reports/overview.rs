@@ -142,8 +142,7 @@ struct Measured {
 
 impl Measured {
     fn new(site: &Site) -> Measured {
-        let none =
-            Totals { visitors: 0, sessions: 0, orders: 0, revenue: Money { minor: 0, currency: site.currency } };
+        let none = Totals { visitors: 0, sessions: 0, orders: 0, revenue: Money { minor: 0, currency: site.currency } };
         Measured { none, whole: none, by_day: HashMap::new() }
     }
 
@@ -283,11 +282,9 @@ fn top_pages(
 
 fn measured_visitors(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Result<u64, StoreError> {
     // One number: visitors of the period who have no profile.
-    let row: CountRow = sql(
-        "SELECT count(DISTINCT s.profile_id) AS n FROM sessions s
+    let row: CountRow = sql("SELECT count(DISTINCT s.profile_id) AS n FROM sessions s
          WHERE s.site_id = $1 AND s.started_at >= $2 AND s.started_at < $3
-           AND NOT EXISTS (SELECT FROM profiles p WHERE p.site_id = s.site_id AND p.profile_id = s.profile_id)",
-    )
+           AND NOT EXISTS (SELECT FROM profiles p WHERE p.site_id = s.site_id AND p.profile_id = s.profile_id)")
     .bind::<Integer, _>(site.site_id)
     .bind::<Timestamptz, _>(moment(windows.current.start))
     .bind::<Timestamptz, _>(moment(windows.current.end))
@@ -297,22 +294,19 @@ fn measured_visitors(connection: &mut PgConnection, site: &Site, windows: &Windo
 
 fn aside(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Result<OrdersAside, StoreError> {
     // One row per other currency: the sum of the period's counted orders in it, largest first.
-    let sums: Vec<SumRow> = sql(
-        "SELECT currency, LEAST(GREATEST(sum(total_minor), -9e18), 9e18)::bigint AS minor FROM orders
+    let sums: Vec<SumRow> =
+        sql("SELECT currency, LEAST(GREATEST(sum(total_minor), -9e18), 9e18)::bigint AS minor FROM orders
          WHERE site_id = $1 AND ordered_at >= $2 AND ordered_at < $3
            AND counted AND currency <> $4 AND total_minor IS NOT NULL
-         GROUP BY currency ORDER BY count(*) DESC, currency",
-    )
-    .bind::<Integer, _>(site.site_id)
-    .bind::<Timestamptz, _>(moment(windows.current.start))
-    .bind::<Timestamptz, _>(moment(windows.current.end))
-    .bind::<Text, _>(site.currency.code().to_owned())
-    .load(connection)?;
-    let counts: AsideRow = sql(
-        "SELECT count(*) FILTER (WHERE NOT counted) AS unconfirmed,
+         GROUP BY currency ORDER BY count(*) DESC, currency")
+        .bind::<Integer, _>(site.site_id)
+        .bind::<Timestamptz, _>(moment(windows.current.start))
+        .bind::<Timestamptz, _>(moment(windows.current.end))
+        .bind::<Text, _>(site.currency.code().to_owned())
+        .load(connection)?;
+    let counts: AsideRow = sql("SELECT count(*) FILTER (WHERE NOT counted) AS unconfirmed,
                 count(*) FILTER (WHERE counted AND total_minor IS NULL) AS without_amount
-         FROM orders WHERE site_id = $1 AND ordered_at >= $2 AND ordered_at < $3",
-    )
+         FROM orders WHERE site_id = $1 AND ordered_at >= $2 AND ordered_at < $3")
     .bind::<Integer, _>(site.site_id)
     .bind::<Timestamptz, _>(moment(windows.current.start))
     .bind::<Timestamptz, _>(moment(windows.current.end))
@@ -327,12 +321,10 @@ fn aside(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Resul
 /// The earliest moment that is cheap to find: the first visit, the first order, or when whoever was not seen for the
 /// longest time was first seen. There is one as soon as there is an event.
 fn first_event_at(connection: &mut PgConnection, site: &Site) -> Result<Option<Timestamp>, StoreError> {
-    let row: FirstRow = sql(
-        "SELECT LEAST(
+    let row: FirstRow = sql("SELECT LEAST(
             (SELECT min(started_at) FROM sessions WHERE site_id = $1),
             (SELECT min(ordered_at) FROM orders WHERE site_id = $2),
-            (SELECT first_seen FROM profiles WHERE site_id = $3 ORDER BY last_seen LIMIT 1)) AS first_event_at",
-    )
+            (SELECT first_seen FROM profiles WHERE site_id = $3 ORDER BY last_seen LIMIT 1)) AS first_event_at")
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(site.site_id)

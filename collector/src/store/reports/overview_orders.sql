@@ -2,7 +2,7 @@
 -- without a day is the whole period. Revenue adds up the site's currency alone; what anybody can send must not make
 -- the sum too large for a number, so it ends at 9e18.
 SELECT o.period, o.day, count(*) AS orders,
-       COALESCE(LEAST(GREATEST(sum(o.minor), -9e18), 9e18), 0)::bigint AS revenue_minor
+       LEAST(GREATEST(COALESCE(sum(o.minor), 0), -9e18), 9e18)::bigint AS revenue_minor
 FROM (
     SELECT p.period, CASE WHEN o.currency = $1 THEN o.total_minor END AS minor,
            to_char(o.ordered_at AT TIME ZONE $2, 'YYYY-MM-DD') AS day

@@ -1,0 +1,19 @@
+//! The loader's own tests, which are JavaScript: scrubbing against its corpus, ids, text.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_loader_passes_its_tests_under_node() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("loader/loader.test.mjs");
+    let output = Command::new("node")
+        .arg("--test")
+        .arg(&tests)
+        // Set by a node that runs this test itself, and then makes the inner one report to nobody.
+        .env_remove("NODE_TEST_CONTEXT")
+        .output()
+        .expect("cannot run node; install Node.js 20 or newer");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains("pass 4"), "expected four tests to run:\n{report}");
+}
