@@ -5,7 +5,8 @@ use crate::{SOON, until};
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::emulation::MediaFeature;
 use chromiumoxide::cdp::browser_protocol::log::{self, EventEntryAdded};
-use chromiumoxide::cdp::js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown};
+use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCalled, EventExceptionThrown};
+use chromiumoxide::error::CdpError;
 use futures_util::StreamExt;
 use serde_json::Value;
 use std::future::Future;
@@ -144,19 +145,26 @@ impl Tab<'_> {
     /// The value of an expression; promises are waited for.
     #[track_caller]
     pub fn value(&self, expression: &str) -> Value {
-        use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
+        self.evaluates(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    fn evaluates(&self, expression: &str) -> Result<Value, CdpError> {
         let parameters =
             EvaluateParams::builder().expression(expression).await_promise(true).return_by_value(true).build();
         let parameters = parameters.expect("an expression");
-        let result = self.chromium.wait(expression, self.page.evaluate_expression(parameters));
-        let result = result.unwrap_or_else(|error| panic!("{expression}: {error}"));
-        result.value().cloned().unwrap_or(Value::Null)
+        let result = self.chromium.wait(expression, self.page.evaluate_expression(parameters))?;
+        Ok(result.value().cloned().unwrap_or(Value::Null))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true; while one page gives way to the next, nothing is.
     #[track_caller]
     pub fn sees(&self, expression: &str) -> &Self {
-        until(expression, SOON, || (self.value(&format!("Boolean({expression})")) == true).then_some(()));
+        let truth = format!("Boolean({expression})");
+        until(expression, SOON, || match self.evaluates(&truth) {
+            Ok(value) => (value == true).then_some(()),
+            Err(CdpError::Chrome(error)) if error.message.contains("context") => None,
+            Err(error) => panic!("{expression}: {error}"),
+        });
         self
     }
 
@@ -165,8 +173,7 @@ impl Tab<'_> {
     pub fn clicks(&self, selector: &str) -> &Self {
         self.sees(&format!("document.querySelector({selector:?})"));
         self.chromium.wait(selector, async {
-            let element =
-                self.page.find_element(selector).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+            let element = self.page.find_element(selector).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
             element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
         });
         self
@@ -177,8 +184,7 @@ impl Tab<'_> {
     pub fn types(&self, selector: &str, text: &str) -> &Self {
         self.clicks(selector);
         self.chromium.wait(selector, async {
-            let element =
-                self.page.find_element(selector).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+            let element = self.page.find_element(selector).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
             element.type_str(text).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
         });
         self

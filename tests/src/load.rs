@@ -189,7 +189,9 @@ impl Acknowledged {
         let own = database.rows("SELECT event_id FROM events WHERE flags & 1 = 0");
         let own: Vec<Id> = own
             .iter()
-            .map(|row| *row["event_id"].as_str().and_then(|id| id.parse::<uuid::Uuid>().ok()).expect("an id").as_bytes())
+            .map(|row| {
+                *row["event_id"].as_str().and_then(|id| id.parse::<uuid::Uuid>().ok()).expect("an id").as_bytes()
+            })
             .collect();
         let numbers = database.rows("SELECT (properties ->> 'n')::bigint AS n FROM events WHERE flags & 1 = 1");
         let numbers: Vec<i64> = numbers.iter().map(|row| row["n"].as_i64().expect("a number")).collect();

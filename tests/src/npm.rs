@@ -37,11 +37,8 @@ pub fn file(path: &str) -> String {
 /// When it fails.
 #[track_caller]
 pub fn run(program: &str, environment: &[(&str, &str)]) -> Value {
-    let output = Command::new("node")
-        .arg(folder().join(program))
-        .envs(environment.iter().copied())
-        .output()
-        .expect("node runs");
+    let output =
+        Command::new("node").arg(folder().join(program)).envs(environment.iter().copied()).output().expect("node runs");
     let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program}: {told}{said}");
     serde_json::from_str(&told).unwrap_or_else(|error| panic!("{program}: {error}: {told}{said}"))

@@ -80,7 +80,7 @@ impl Sender {
     ) -> Sender {
         let skew = sent_at_us.map_or(0, |sent| now_us.saturating_sub(sent));
         let clock_us = if skew.saturating_abs() > CLOCK_TOLERANCE_US { skew } else { 0 };
-        Sender { site, trust, now_us, clock_us, agent: agent.and_then(|agent| term(agent)) }
+        Sender { site, trust, now_us, clock_us, agent: agent.and_then(term) }
     }
 
     /// When it happened by our clock, and the flags that go with it. `id_us` is the time in the event's own id.

@@ -60,7 +60,10 @@ const FRESH: Duration = Duration::from_secs(3);
 
 /// The books of the last moments, by site and day.
 #[derive(Default)]
-pub(crate) struct Books(Mutex<HashMap<(i32, Date), (Instant, Arc<SegmentBook>)>>);
+pub(crate) struct Books(Mutex<HashMap<(i32, Date), MadeBook>>);
+
+/// A book and when it was made.
+type MadeBook = (Instant, Arc<SegmentBook>);
 
 impl Store {
     /// Who is in which segment at the end of a day of the site; at most [`FRESH`] old.

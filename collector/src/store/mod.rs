@@ -16,11 +16,11 @@ pub(crate) mod projection;
 pub(crate) mod reports;
 pub(crate) mod salts;
 pub(crate) mod schema;
-pub(crate) mod sites;
+pub mod sites;
 pub(crate) mod sql;
 pub(crate) mod terms;
 pub(crate) mod upkeep;
-pub(crate) mod users;
+pub mod users;
 
 use diesel::pg::PgConnection;
 use diesel::pg::data_types::PgTimestamp;

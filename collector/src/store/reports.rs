@@ -15,7 +15,7 @@ mod timeline;
 pub(crate) use live::LiveRange;
 pub(crate) use overview::overview;
 pub(crate) use profile::Found;
-pub(crate) use settings::{FirstRun, Settings, SettingsError};
+pub(crate) use settings::{FirstRun, Settings, SettingsError, sentence};
 
 use super::sql::sql;
 use super::{Store, StoreError};

@@ -190,13 +190,13 @@ impl TryFrom<SiteRow> for Site {
 }
 
 impl Store {
-    /// All sites, by name.
+    /// All sites, oldest first.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn sites(&self) -> Result<Vec<Site>, StoreError> {
         let rows: Vec<SiteRow> =
-            sites::table.select(SiteRow::as_select()).order(sites::name).load(&mut self.lend()?)?;
+            sites::table.select(SiteRow::as_select()).order(sites::site_id).load(&mut self.lend()?)?;
         rows.into_iter().map(Site::try_from).collect()
     }
 
@@ -368,19 +368,6 @@ impl SiteDirectory {
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Site>> {
         let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         directory.by_id.values().find(|site| site.name == name).cloned()
-    }
-
-    /// The site of this number.
-    ///
-    /// # Errors
-    /// See [`SiteDirectory::by_key`].
-    pub(crate) fn by_id(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
-        let known = || self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).by_id.get(&site_id).cloned();
-        if let Some(site) = known() {
-            return Ok(Some(site));
-        }
-        self.after_miss()?;
-        Ok(known())
     }
 
     /// Something was asked for that is not there: reads again, unless that was done a moment ago.

@@ -196,7 +196,7 @@ impl Store {
         Ok(())
     }
 
-    /// The sites that a user may see, by name.
+    /// The sites that a user may see, oldest first.
     pub(crate) fn sites_of(&self, user: &User) -> Result<Vec<Site>, StoreError> {
         let mut sites = self.sites()?;
         if !user.administrator {

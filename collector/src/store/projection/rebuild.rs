@@ -18,22 +18,25 @@ struct JsonRow {
 
 /// What a rebuild found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rebuilt {
+pub(crate) struct Rebuilt {
     /// People folded from their first event.
-    pub people: u64,
+    pub(crate) people: u64,
     /// People whose stored projection was another.
-    pub different: u64,
+    pub(crate) different: u64,
     /// The first of those, with what differed.
-    pub examples: Vec<String>,
+    pub(crate) examples: Vec<String>,
 }
+
+/// A person's rows, each with what it is.
+type StoredRows = Vec<(&'static str, Value)>;
 
 /// Everything that is stored of some people, as comparable values by person.
 fn stored(
     connection: &mut PgConnection,
     site_id: i32,
     profile_ids: &BTreeSet<i64>,
-) -> Result<BTreeMap<i64, Vec<(&'static str, Value)>>, StoreError> {
-    let mut all: BTreeMap<i64, Vec<(&'static str, Value)>> = BTreeMap::new();
+) -> Result<BTreeMap<i64, StoredRows>, StoreError> {
+    let mut all: BTreeMap<i64, StoredRows> = BTreeMap::new();
     for (table, statement) in [
         (
             "session",
@@ -114,11 +117,7 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
     }
 }
 
-fn difference(
-    profile_id: i64,
-    before: Option<&Vec<(&'static str, Value)>>,
-    now: Option<&Vec<(&'static str, Value)>>,
-) -> String {
+fn difference(profile_id: i64, before: Option<&StoredRows>, now: Option<&StoredRows>) -> String {
     let none = Vec::new();
     let (before, now) = (before.unwrap_or(&none), now.unwrap_or(&none));
     let gone = before.iter().find(|row| !now.contains(row)).map(|(table, row)| format!("was {table} {row}"));

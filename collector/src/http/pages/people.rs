@@ -1,0 +1,163 @@
+//! Lists of people, and one person.
+
+use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sensible};
+use crate::http::State;
+use crate::segments;
+use crate::store::Store;
+use crate::store::reports::{Found, channel_name, sentence};
+use crate::store::sites::Site;
+use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::report::{Did, Paging, People, PeopleFilter, Period, Profile, ProfileTable};
+use futures_util::Stream;
+use std::collections::HashMap;
+
+/// People of a file that are read at a time.
+const CHUNK: usize = 2_000;
+/// Entries of a timeline on one page.
+const ENTRIES: u32 = 25;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/s/{site:\\d{1,9}}/people").route(web::get().to(people)));
+    config.service(web::resource("/s/{site:\\d{1,9}}/people.csv").route(web::get().to(people_file)));
+    config.service(web::resource("/s/{site:\\d{1,9}}/people/{id:\\d{1,18}}").route(web::get().to(profile)));
+    let tables = "/s/{site:\\d{1,9}}/people/{id:\\d{1,18}}/{table}.csv";
+    config.service(web::resource(tables).route(web::get().to(profile_file)));
+}
+
+fn filter(page: &Inside, query: &HashMap<String, String>) -> Result<PeopleFilter, PageError> {
+    let given = |name: &str| query.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let bad = |error: domain::report::PeriodError| PageError::BadRequest(sentence(&error.to_string()));
+    let did = match given("did") {
+        None => None,
+        Some(key) => {
+            let unknown = || PageError::BadRequest("`did` is visited, arrived or ordered.".to_owned());
+            let did = Did::from_key(key).ok_or_else(unknown)?;
+            let period = Period::read(given("period"), given("from"), given("to"), page.today()?).map_err(bad)?;
+            sensible(period.from)?;
+            sensible(period.to)?;
+            period.windows(page.now, &page.site()?.time_zone).map_err(bad)?;
+            Some((did, period))
+        }
+    };
+    Ok(PeopleFilter {
+        search: given("q").map(str::to_owned),
+        // Both say something of what was done: without it they say nothing.
+        channel: given("channel").filter(|_| did.is_some()).map(|key| key.replace('\0', "")),
+        viewed: given("viewed").filter(|_| matches!(did, Some((Did::Visited, _)))).map(str::to_owned),
+        did,
+    })
+}
+
+async fn people(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
+    let query = query(&request);
+    inside(&state, &request, Some(*site), move |page| {
+        let filter = filter(page, &query)?;
+        let channel = filter.channel.as_deref().map(channel_name);
+        let report = page.store.people(page.site()?, filter, (page_number(&query), PER_PAGE), page.now)?;
+        let html = dashboard::people(&page.shell(), &report, channel.as_deref(), page.now)?;
+        Ok(Reply::Page(StatusCode::OK, html))
+    })
+    .await
+}
+
+async fn people_file(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
+    let query = query(&request);
+    inside(&state, &request, Some(*site), move |page| {
+        let filter = filter(page, &query)?;
+        let profile_ids = page.store.people_ids(page.site()?, &filter, page.now)?;
+        let (store, site) = (page.store.clone(), page.site()?.clone());
+        Ok(Reply::PeopleFile(Box::new(PeopleFile { store, site, filter, profile_ids, sent: None })))
+    })
+    .await
+}
+
+/// A list of people that is read while it is sent: only their numbers are held.
+pub(in crate::http) struct PeopleFile {
+    store: Store,
+    site: Site,
+    filter: PeopleFilter,
+    profile_ids: Vec<i64>,
+    /// How many are sent; `None` before the header is.
+    sent: Option<usize>,
+}
+
+impl PeopleFile {
+    /// The file's parts. When the store goes away the file ends with an error: a cut one must not look whole.
+    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
+        futures_util::stream::unfold(Some(self), |file| async move {
+            let mut file = file?;
+            let sent = file.sent.unwrap_or(0);
+            if file.sent.is_some() && sent >= file.profile_ids.len() {
+                return None;
+            }
+            let read = web::block(move || {
+                let text = file.next();
+                (file, text)
+            })
+            .await;
+            match read {
+                Ok((file, Ok(text))) => Some((Ok(Bytes::from(text)), Some(file))),
+                Ok((_, Err(error))) => {
+                    tracing::warn!(%error, "a file of people was cut off");
+                    Some((Err(actix_web::error::ErrorServiceUnavailable("cut off")), None))
+                }
+                Err(stopping) => Some((Err(stopping.into()), None)),
+            }
+        })
+    }
+
+    fn next(&mut self) -> Result<String, crate::store::StoreError> {
+        let sent = self.sent.unwrap_or(0);
+        let end = (sent + CHUNK).min(self.profile_ids.len());
+        let rows = self.store.people_rows(&self.site, &self.profile_ids[sent..end])?;
+        let paging = Paging { page: 1, per_page: CHUNK as u32, total: self.profile_ids.len() as u64 };
+        let part = People { site: segments::report_site(&self.site), filter: self.filter.clone(), rows, paging };
+        let text = part.csv();
+        let is_first = self.sent.replace(end).is_none();
+        // Every part begins with the header; the file has one.
+        let headless = || text.split_once("\r\n").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        Ok(if is_first { text } else { headless() })
+    }
+}
+
+/// The person, or where to look instead.
+fn report(page: &Inside, profile_id: i64, part: (u32, u32)) -> Result<Result<Box<Profile>, Reply>, PageError> {
+    let site = page.site()?;
+    let book = segments::book(&page.store, site, page.today()?)?;
+    match page.store.profile(site, profile_id, part, &book, page.now)? {
+        Found::Profile(profile) => Ok(Ok(profile)),
+        Found::MovedTo(now) => Ok(Err(Reply::To(format!("/s/{}/people/{now}", site.site_id)))),
+        Found::Nobody => Err(PageError::NotFound),
+    }
+}
+
+async fn profile(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, i64)>) -> HttpResponse {
+    let (site_id, profile_id) = path.into_inner();
+    let part = (page_number(&query(&request)), ENTRIES);
+    inside(&state, &request, Some(site_id), move |page| match report(page, profile_id, part)? {
+        Ok(profile) => Ok(Reply::Page(StatusCode::OK, dashboard::profile(&page.shell(), &profile)?)),
+        Err(elsewhere) => Ok(elsewhere),
+    })
+    .await
+}
+
+async fn profile_file(
+    state: web::Data<State>,
+    request: HttpRequest,
+    path: web::Path<(i32, i64, String)>,
+) -> HttpResponse {
+    let (site_id, profile_id, table) = path.into_inner();
+    inside(&state, &request, Some(site_id), move |page| {
+        let table = ProfileTable::from_key(&table).ok_or(PageError::NotFound)?;
+        match report(page, profile_id, (1, u32::MAX))? {
+            Ok(profile) => {
+                Ok(Reply::Csv { file: format!("{}-{profile_id}.csv", table.key()), text: profile.csv(table) })
+            }
+            // A file has one address.
+            Err(_) => Err(PageError::NotFound),
+        }
+    })
+    .await
+}

@@ -1,0 +1,262 @@
+//! What becomes of a person: sessions, identities, orders and facts, event by event and rebuilt.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+use tests::Shop;
+use tests::speech::{self, identify, now_ms, page, page_from, snapshot, track, visitor_id};
+use wire::{Event, Who};
+
+const MINUTE: i64 = 60_000;
+
+fn sessions(shop: &Shop) -> Vec<Value> {
+    shop.is_projected();
+    shop.database.rows("SELECT views, engaged_ms, channel, orders, revenue_minor FROM sessions ORDER BY started_at")
+}
+
+#[test]
+fn signing_in_keeps_the_anonymous_visit() {
+    let shop = Shop::open();
+    shop.visitor("mia").views("/shoes").views("/shoes/red");
+    assert_eq!(shop.profile(&shop.visitor("mia").query())["facts"]["signed_up"], false);
+    shop.visitor("mia").at(now_ms() + MINUTE).signs_in("u1");
+    let profile = shop.profile("user_id=u1");
+    assert_eq!((&profile["facts"]["views"], &profile["facts"]["sessions"]), (&json!(2), &json!(1)));
+    assert_eq!(profile["facts"]["signed_up"], true);
+    let kinds: Vec<&str> =
+        profile["identities"].as_array().unwrap().iter().filter_map(|i| i["kind"].as_str()).collect();
+    assert_eq!(kinds, ["visitor", "user_id"]);
+    let timeline: Vec<&str> = profile["events"].as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
+    assert_eq!(timeline, ["identify", "page", "page"], "the newest first");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_browser_never_joins_two_known_people_and_a_trusted_source_may() {
+    let shop = Shop::open();
+    shop.visitor("phone").views("/a").signs_in("u1");
+    shop.visitor("laptop").views("/b").signs_in("u2");
+    let (first, second) = (shop.profile_id("user_id=u1"), shop.profile_id("user_id=u2"));
+    assert_ne!(first, second);
+    // The same browser signs in as somebody else: two people share a device.
+    shop.visitor("phone").at(now_ms() + MINUTE).signs_in("u2");
+    assert_eq!((shop.profile_id("user_id=u1"), shop.profile_id("user_id=u2")), (first, second));
+    let alias = json!({ "type": "alias", "userId": "u2", "previousId": "u1", "messageId": "a1" });
+    let from_browser = json!({ "writeKey": shop.keys.write_key, "batch": [alias] });
+    assert_eq!(shop.web.post_json("/v1/batch", &from_browser).receipt(), (1, 0, 0));
+    assert_ne!(shop.profile_id("user_id=u1"), shop.profile_id("user_id=u2"), "nor may it say so by alias");
+    let alias = json!({ "type": "alias", "userId": "u2", "previousId": "u1", "messageId": "a2" });
+    assert_eq!(shop.server_says(&[alias]).receipt(), (1, 0, 0));
+    assert_eq!(shop.profile_id("user_id=u1"), shop.profile_id("user_id=u2"), "the shop knows");
+    assert_eq!(shop.profile("user_id=u2")["facts"]["views"], 2);
+    let moved = shop.database.number("SELECT count(*) FROM identity_ledger WHERE undone_at IS NULL");
+    assert!(moved >= 2, "the ledger has what it takes to undo this: {moved}");
+    assert_eq!(shop.database.number("SELECT count(*) FROM profiles"), 1, "nothing is left of the other");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn placeholders_join_nobody() {
+    let shop = Shop::open();
+    for (visitor, user_id) in [("a", "null"), ("b", "undefined"), ("c", "0"), ("d", "anonymous"), ("e", "null")] {
+        shop.visitor(visitor).views("/").signs_in(user_id);
+    }
+    shop.is_projected();
+    assert_eq!(shop.database.number("SELECT count(*) FROM profiles"), 5);
+    assert_eq!(shop.database.number("SELECT count(*) FROM profiles WHERE signed_up"), 0);
+}
+
+#[test]
+fn sessions_end_after_30_idle_minutes_and_with_a_new_campaign() {
+    let shop = Shop::open();
+    let start = now_ms() - 300 * MINUTE;
+    let mia = Who::Visitor(visitor_id("mia"));
+    let view = |minute: i64, query: &str| page(start + minute * MINUTE, &format!("https://shop.example/{query}"));
+    let first = page_from(start, "https://shop.example/", "https://www.google.com/");
+    let events = [
+        first.clone(),
+        snapshot(start + MINUTE, first.id, 1, 20_000),
+        snapshot(start + 2 * MINUTE, first.id, 2, 45_000),
+        view(29, "a"),
+        view(58, "b"),
+        view(89, "c"),
+        view(90, "?utm_source=letter&utm_medium=email&utm_campaign=autumn"),
+        track(start + 91 * MINUTE, "Order Completed", json!({ "order_id": "o1", "total": "19.90", "currency": "EUR" })),
+    ];
+    assert_eq!(shop.post(mia, &events).receipt(), (8, 0, 0));
+    let sessions = sessions(&shop);
+    let told: Vec<(i64, i64, &str, i64)> = sessions
+        .iter()
+        .map(|s| {
+            let number = |name: &str| s[name].as_i64().unwrap();
+            (number("views"), number("engaged_ms"), s["channel"].as_str().unwrap(), number("revenue_minor"))
+        })
+        .collect();
+    assert_eq!(told.len(), 3, "{sessions:#?}");
+    assert_eq!((told[0].0, told[0].1), (3, 45_000), "the highest revision of a snapshot counts: {sessions:#?}");
+    assert_eq!((told[1].0, told[1].1), (1, 0));
+    assert_eq!((told[2].0, told[2].2, told[2].3), (1, "email", 1_990), "{sessions:#?}");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn late_events_are_folded_where_they_belong() {
+    let shop = Shop::open();
+    let start = now_ms() - 200 * MINUTE;
+    let mia = Who::Visitor(visitor_id("mia"));
+    let view = |minute: i64| page(start + minute * MINUTE, &format!("https://shop.example/{minute}"));
+    // Two visits an hour apart; then what the browser kept offline fills the gap.
+    assert_eq!(shop.post(mia, &[view(60)]).receipt(), (1, 0, 0));
+    assert_eq!(sessions(&shop).len(), 1);
+    assert_eq!(shop.post(mia, &[view(0)]).receipt(), (1, 0, 0));
+    assert_eq!(sessions(&shop).len(), 2);
+    assert_eq!(shop.post(mia, &[view(40), view(20)]).receipt(), (2, 0, 0));
+    let joined = sessions(&shop);
+    assert_eq!((joined.len(), joined[0]["views"].as_i64()), (1, Some(4)), "{joined:#?}");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn an_order_is_counted_once_whoever_reports_it() {
+    let shop = Shop::open();
+    let now = now_ms();
+    let order = |total: &str| json!({ "order_id": "o1", "total": total, "currency": "EUR" });
+    shop.visitor("mia").at(now - MINUTE).views("/").signs_in("u1").tracks("Order Completed", order("20.00"));
+    let facts = |shop: &Shop| {
+        let profile = shop.profile("user_id=u1");
+        (profile["facts"]["orders"].as_i64().unwrap(), profile["facts"]["revenue_minor"].as_i64().unwrap())
+    };
+    assert_eq!(facts(&shop), (1, 2_000), "a shop without a server counts what its pages report");
+    shop.visitor("mia").at(now - 1_000).tracks("Order Completed", order("20.00"));
+    assert_eq!(facts(&shop), (1, 2_000), "the thank-you page was loaded again");
+    let confirmed = json!({
+        "type": "track", "event": "Order Completed", "userId": "u1", "messageId": "o1", "properties": order("18.50"),
+    });
+    assert_eq!(shop.server_says(&[confirmed]).receipt(), (1, 0, 0));
+    assert_eq!(facts(&shop), (1, 1_850), "the shop's own word replaces it");
+    // From now on the pages' orders are unconfirmed until the server reports them.
+    shop.visitor("mia").at(now).tracks("Order Completed", json!({ "order_id": "o2", "total": 5, "currency": "EUR" }));
+    assert_eq!(facts(&shop), (1, 1_850));
+    // Another browser claims the same order: it is not that visitor's.
+    shop.visitor("eve").views("/").tracks("Order Completed", order("20.00"));
+    assert_eq!(facts(&shop), (1, 1_850));
+    let eve = shop.profile(&shop.visitor("eve").query());
+    assert_eq!(eve["facts"]["orders"], 0);
+    assert_eq!(shop.database.number("SELECT count(*) FROM orders WHERE order_id = 'o1'"), 1);
+    shop.is_the_same_rebuilt();
+}
+
+/// One thing that happens in a made-up story. Few people, names and orders, so that they meet.
+#[derive(Clone, Debug)]
+enum Scene {
+    View { visitor: u8, minute: i64, campaign: Option<u8> },
+    SignIn { visitor: u8, minute: i64, user: u8 },
+    Order { visitor: u8, minute: i64, order: u8, cents: u16 },
+    ServerOrder { user: u8, minute: i64, order: u8, cents: u16 },
+    ServerKnows { user: u8, minute: i64, email: u8 },
+    Alias { minute: i64, from: u8, to: u8 },
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    // Minutes in any order: half of all events are late.
+    let minute = 0..2_000_i64;
+    prop_oneof![
+        6 => (0..6_u8, minute.clone(), proptest::option::of(0..3_u8))
+            .prop_map(|(visitor, minute, campaign)| Scene::View { visitor, minute, campaign }),
+        2 => (0..6_u8, minute.clone(), 0..5_u8).prop_map(|(visitor, minute, user)| Scene::SignIn { visitor, minute, user }),
+        2 => (0..6_u8, minute.clone(), 0..8_u8, any::<u16>())
+            .prop_map(|(visitor, minute, order, cents)| Scene::Order { visitor, minute, order, cents }),
+        1 => (0..5_u8, minute.clone(), 0..8_u8, any::<u16>())
+            .prop_map(|(user, minute, order, cents)| Scene::ServerOrder { user, minute, order, cents }),
+        2 => (0..5_u8, minute.clone(), 0..3_u8).prop_map(|(user, minute, email)| Scene::ServerKnows { user, minute, email }),
+        1 => (minute, 0..5_u8, 0..5_u8).prop_map(|(minute, from, to)| Scene::Alias { minute, from, to }),
+    ]
+}
+
+/// Plays a scene; gives how many events it was.
+fn play(shop: &Shop, start: i64, n: usize, scene: &Scene) {
+    let browser = |visitor: u8, event: Event<'static>| {
+        let reply = shop.post(Who::Visitor(visitor_id(&format!("v{visitor}"))), &[event]);
+        assert_eq!(reply.receipt(), (1, 0, 0), "{scene:?}");
+    };
+    let server = |minute: i64, mut message: Value| {
+        let at = jiff::Timestamp::from_millisecond(start + minute * MINUTE).expect("a moment");
+        message["timestamp"] = json!(at.to_string());
+        message["messageId"] = json!(format!("m{n}"));
+        assert_eq!(shop.server_says(&[message]).receipt(), (1, 0, 0), "{scene:?}");
+    };
+    let at = |minute: i64| start + minute * MINUTE;
+    let order = |order: u8, cents: u16| json!({ "order_id": format!("o{order}"), "total": f64::from(cents) / 100.0, "currency": "EUR" });
+    match *scene {
+        Scene::View { visitor, minute, campaign } => {
+            let query = campaign.map(|c| format!("?utm_source=letter&utm_campaign=c{c}")).unwrap_or_default();
+            browser(visitor, page(at(minute), &format!("https://shop.example/{}{query}", minute % 7)));
+        }
+        Scene::SignIn { visitor, minute, user } => {
+            browser(visitor, identify(at(minute), &format!("u{user}"), json!({ "plan": minute % 3 })));
+        }
+        Scene::Order { visitor, minute, order: id, cents } => {
+            browser(visitor, track(at(minute), "Order Completed", order(id, cents)));
+        }
+        Scene::ServerOrder { user, minute, order: id, cents } => {
+            let properties = order(id, cents);
+            let user = format!("u{user}");
+            server(
+                minute,
+                json!({ "type": "track", "event": "Order Completed", "userId": user, "properties": properties }),
+            );
+        }
+        Scene::ServerKnows { user, minute, email } => {
+            let traits = json!({ "email": format!("e{email}@mail.example"), "plan": minute % 5 });
+            server(minute, json!({ "type": "identify", "userId": format!("u{user}"), "traits": traits }));
+        }
+        Scene::Alias { minute, from, to } => {
+            server(minute, json!({ "type": "alias", "userId": format!("u{to}"), "previousId": format!("u{from}") }));
+        }
+    }
+}
+
+#[test]
+fn any_story_in_any_order_projects_to_what_a_rebuild_gives() {
+    let stories = if tests::is_full() { 20 } else { 3 };
+    for seed in 0..stories {
+        let config = Config { failure_persistence: None, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
+        let story = proptest::collection::vec(scene(), 60..160).new_tree(&mut runner).expect("a story").current();
+        let shop = Shop::open();
+        let start = now_ms() - 2_100 * MINUTE;
+        for (n, scene) in story.iter().enumerate() {
+            play(&shop, start, n, scene);
+        }
+        let stored = shop.stored();
+        assert_eq!(stored as usize, story.len(), "seed {seed}");
+        shop.is_the_same_rebuilt();
+        // An order is one person's, and revenue is its total once.
+        let doubled = "SELECT count(*) FROM (SELECT order_id FROM orders GROUP BY order_id HAVING count(*) > 1) AS o";
+        assert_eq!(shop.database.number(doubled), 0, "seed {seed}");
+        let sums = "SELECT (SELECT coalesce(sum(revenue_minor), 0) FROM profiles)::bigint
+                         - (SELECT coalesce(sum(total_minor), 0) FROM orders WHERE counted)::bigint";
+        assert_eq!(shop.database.number(sums), 0, "seed {seed}");
+        let events = "SELECT coalesce(sum(events), 0)::bigint FROM profiles";
+        eprintln!("seed {seed}: {stored} events, {} in facts", shop.database.number(events));
+    }
+}
+
+#[test]
+fn the_newest_release_reads_what_was_spoken_before() {
+    // The golden bytes of every shipped version are in the wire crate; here one of them goes the whole way.
+    let shop = Shop::open();
+    let golden = include_str!("../../wire/tests/golden/batch.json");
+    let mut batch: Value = serde_json::from_str(&golden.replace("\\ud800", "%ff")).expect("JSON");
+    let now = now_ms();
+    batch["key"] = json!(shop.keys.write_key);
+    batch["sent"] = json!(now);
+    for (n, event) in batch["events"].as_array_mut().unwrap().iter_mut().enumerate() {
+        event["id"] = json!(speech::written(speech::mint(now + n as i64)));
+        event["at"] = json!(now + n as i64);
+    }
+    let reply = shop.web.post("/v1/events", batch.to_string().as_bytes());
+    // Measured: a page, an order, a snapshot and the last page; who somebody is may not be told, telepathy is unknown.
+    assert_eq!(reply.receipt(), (4, 0, 4), "{} {:?}", reply.body, shop.outcomes().latest_rejected);
+}
