@@ -96,7 +96,7 @@ fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConn
         Some(connection) => connection,
         None => connection.insert(store.connect()?),
     };
-    let step = projector.step(store, connection)?;
+    let step = projector.step(connection)?;
     // A row may hold no event, only a changed identity.
     Ok((step.events + step.rows) as u64)
 }

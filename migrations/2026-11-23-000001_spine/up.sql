@@ -276,7 +276,7 @@ CREATE TABLE sessions (
     views integer NOT NULL,
     events integer NOT NULL,
     engaged_ms bigint NOT NULL,
-    clicks integer NOT NULL,
+    clicks bigint NOT NULL,
     channel text NOT NULL,
     source text NOT NULL,
     medium text NOT NULL,

@@ -13,6 +13,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// What one page view can have at most; more is made up.
+const ENGAGED_MS: u32 = 86_400_000;
+/// See [`ENGAGED_MS`].
+const CLICKS: u32 = 100_000;
+
 /// The events of a batch, and what was wrong with the others.
 pub(crate) fn read(
     batch: &wire::Batch<'_>,
@@ -117,11 +122,11 @@ impl Reader<'_> {
                 if new.view_id.is_none() {
                     return Err(Fault::new(Reason::Unreadable, "a snapshot names no page view"));
                 }
-                let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+                let number = |value: u32, most: u32| i32::try_from(value.min(most)).unwrap_or(i32::MAX);
                 new.snapshot = Some(SnapshotValues {
-                    revision: number(*revision),
-                    engaged_ms: number(*engaged_ms),
-                    clicks: number(*clicks),
+                    revision: number(*revision, u32::MAX),
+                    engaged_ms: number(*engaged_ms, ENGAGED_MS),
+                    clicks: number(*clicks, CLICKS),
                     max_scroll_pct: i16::from(*max_scroll_pct).min(100),
                 });
             }

@@ -10,9 +10,9 @@ mod rows;
 pub(crate) use rebuild::rebuild;
 
 use super::people::{self, EventRow, Texts};
-use super::sites::Site;
+use super::sites::{Site, read_sites};
 use super::sql::sql;
-use super::{Store, StoreError};
+use super::StoreError;
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
@@ -97,6 +97,9 @@ struct Projection {
 #[derive(Default)]
 pub(crate) struct Projector {
     texts: Texts,
+    /// The last step was refused: the next one sets each person apart, so that one whom PostgreSQL or the fold cannot
+    /// take does not hold up everybody else.
+    careful: bool,
 }
 
 impl Projector {
@@ -104,8 +107,13 @@ impl Projector {
     ///
     /// # Errors
     /// [`StoreError`]; nothing is projected then.
-    pub(crate) fn step(&mut self, store: &Store, connection: &mut PgConnection) -> Result<Step, StoreError> {
-        let sites: HashMap<i32, Site> = store.sites()?.into_iter().map(|site| (site.site_id, site)).collect();
+    pub(crate) fn step(&mut self, connection: &mut PgConnection) -> Result<Step, StoreError> {
+        let step = self.attempt(connection);
+        self.careful = matches!(step, Err(StoreError::Refused(_)));
+        step
+    }
+
+    fn attempt(&mut self, connection: &mut PgConnection) -> Result<Step, StoreError> {
         connection.transaction(|connection| {
             let rows: Vec<JournalRow> =
                 sql("SELECT tx::text AS tx, site_id, identity_ids, event_ids, relinked_profiles FROM journal
@@ -113,6 +121,12 @@ impl Projector {
                 .bind::<Integer, _>(CLAIMED_ROWS)
                 .load(connection)?;
             let mut step = Step { rows: rows.len(), ..Step::default() };
+            if rows.is_empty() {
+                return Ok(step);
+            }
+            // Only now: a change of a site's rules that came before its journal row must be seen with it.
+            let sites: HashMap<i32, Site> =
+                read_sites(connection)?.into_iter().map(|site| (site.site_id, site)).collect();
             let mut touched: BTreeMap<i32, Touched> = BTreeMap::new();
             for row in &rows {
                 let touched = touched.entry(row.site_id).or_default();
@@ -125,13 +139,11 @@ impl Projector {
                 let Some(site) = sites.get(site_id) else { continue };
                 self.site(connection, site, touched, &mut step)?;
             }
-            if !rows.is_empty() {
-                sql("UPDATE journal AS j SET projected = true FROM unnest($1, $2) AS d (tx, site_id)
-                     WHERE j.tx = d.tx::xid8 AND j.site_id = d.site_id")
-                .bind::<Array<Text>, _>(rows.iter().map(|row| row.tx.clone()).collect::<Vec<_>>())
-                .bind::<Array<Integer>, _>(rows.iter().map(|row| row.site_id).collect::<Vec<_>>())
-                .execute(connection)?;
-            }
+            sql("UPDATE journal AS j SET projected = true FROM unnest($1, $2) AS d (tx, site_id)
+                 WHERE j.tx = d.tx::xid8 AND j.site_id = d.site_id")
+            .bind::<Array<Text>, _>(rows.iter().map(|row| row.tx.clone()).collect::<Vec<_>>())
+            .bind::<Array<Integer>, _>(rows.iter().map(|row| row.site_id).collect::<Vec<_>>())
+            .execute(connection)?;
             Ok(step)
         })
     }
@@ -147,12 +159,37 @@ impl Projector {
         let mut profile_ids: BTreeSet<i64> = touched.relinked.clone();
         profile_ids.extend(profiles_of(connection, site.site_id, &identity_ids)?.into_values());
         lock(connection, site.site_id, &profile_ids)?;
-        let mut people = read_people(connection, site.site_id, &profile_ids)?;
+        if !self.careful {
+            return self.project(connection, site, touched, &profile_ids, step);
+        }
+        for profile_id in profile_ids {
+            let alone = BTreeSet::from([profile_id]);
+            let done = connection.transaction(|connection| self.project(connection, site, touched, &alone, step));
+            match done {
+                Err(StoreError::Refused(message)) => {
+                    tracing::error!(site = site.site_id, profile = profile_id, message, "a person is not projected");
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Projects people who are locked.
+    fn project(
+        &mut self,
+        connection: &mut PgConnection,
+        site: &Site,
+        touched: &Touched,
+        profile_ids: &BTreeSet<i64>,
+        step: &mut Step,
+    ) -> Result<(), StoreError> {
+        let mut people = read_people(connection, site.site_id, profile_ids)?;
         let profile_of: HashMap<i64, i64> = people
             .iter()
             .flat_map(|(profile_id, person)| person.identity_ids.iter().map(|id| (*id, *profile_id)))
             .collect();
-        let mut histories = read_histories(connection, site.site_id, &profile_ids)?;
+        let mut histories = read_histories(connection, site.site_id, profile_ids)?;
         let mut fresh: HashMap<i64, Vec<EventRow>> = HashMap::new();
         let rows = people::events_by_key(connection, site.site_id, &touched.keys)?;
         for row in rows {
@@ -247,7 +284,11 @@ impl Projector {
         let owns_order = |order_id: &str| person.orders.contains(order_id);
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
-            events.push(people::read(row, site.site_id, site.currency, &mut self.texts, &owns_order)?);
+            match people::read(row, site.site_id, site.currency, &mut self.texts, &owns_order) {
+                Ok(event) => events.push(event),
+                // Nothing that intake writes; a person is better known without it than not at all.
+                Err(error) => tracing::error!(%error, site = site.site_id, "a stored event cannot be read"),
+            }
         }
         events.sort_unstable_by_key(|event| (event.occurred_at, event.event_id));
         // The same event through two journal rows of one step is one event.

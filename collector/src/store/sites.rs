@@ -189,15 +189,19 @@ impl TryFrom<SiteRow> for Site {
     }
 }
 
+/// All sites, oldest first, as the connection's transaction sees them.
+pub(crate) fn read_sites(connection: &mut PgConnection) -> Result<Vec<Site>, StoreError> {
+    let rows: Vec<SiteRow> = sites::table.select(SiteRow::as_select()).order(sites::site_id).load(connection)?;
+    rows.into_iter().map(Site::try_from).collect()
+}
+
 impl Store {
     /// All sites, oldest first.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn sites(&self) -> Result<Vec<Site>, StoreError> {
-        let rows: Vec<SiteRow> =
-            sites::table.select(SiteRow::as_select()).order(sites::site_id).load(&mut self.lend()?)?;
-        rows.into_iter().map(Site::try_from).collect()
+        read_sites(&mut *self.lend()?)
     }
 
     /// The site of this name.

@@ -20,7 +20,8 @@ impl Store {
             // without a cursor that looks back ten minutes.
             "DELETE FROM journal_cursors WHERE seen_at < now() - interval '1 hour'",
             "DELETE FROM journal WHERE projected AND at < now() - interval '10 minutes'
-                AND tx < COALESCE((SELECT min(tx) FROM journal_cursors), pg_snapshot_xmin(pg_current_snapshot()))",
+                AND tx < COALESCE((SELECT tx FROM journal_cursors ORDER BY tx LIMIT 1),
+                    pg_snapshot_xmin(pg_current_snapshot()))",
             "DELETE FROM rejections WHERE at < now() - interval '14 days'",
             "DELETE FROM message_ids WHERE seen_on < current_date - 30",
             "DELETE FROM user_sessions WHERE expires_at < now()",

@@ -36,33 +36,35 @@ const CONNECTIONS: usize = 64;
 const VISITORS: usize = 2_000;
 const COPY_ROWS: usize = 5_000;
 const INSERTERS: usize = 16;
-/// From 1970 to 2000, where PostgreSQL counts from.
-const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
-diesel::table! {
-    /// As the migrations make it.
-    events (site_id, identity_id, event_id) {
-        identity_id -> BigInt,
-        occurred_at -> Timestamptz,
-        site_id -> Integer,
-        kind -> SmallInt,
-        flags -> SmallInt,
-        event_id -> Uuid,
-        view_id -> Nullable<Uuid>,
-        name_id -> Nullable<Integer>,
-        page_id -> Nullable<Integer>,
-        title_id -> Nullable<Integer>,
-        referrer_id -> Nullable<Integer>,
-        campaign_id -> Nullable<Integer>,
-        agent_id -> Nullable<Integer>,
-        device_id -> Nullable<Integer>,
-        revision -> Nullable<Integer>,
-        engaged_ms -> Nullable<Integer>,
-        clicks -> Nullable<Integer>,
-        max_scroll_pct -> Nullable<SmallInt>,
-        properties -> Nullable<Jsonb>,
+#[allow(missing_docs, reason = "the macro's own items cannot be documented")]
+mod table {
+    diesel::table! {
+        /// As the migrations make it.
+        events (site_id, identity_id, event_id) {
+            identity_id -> BigInt,
+            occurred_at -> Timestamptz,
+            site_id -> Integer,
+            kind -> SmallInt,
+            flags -> SmallInt,
+            event_id -> Uuid,
+            view_id -> Nullable<Uuid>,
+            name_id -> Nullable<Integer>,
+            page_id -> Nullable<Integer>,
+            title_id -> Nullable<Integer>,
+            referrer_id -> Nullable<Integer>,
+            campaign_id -> Nullable<Integer>,
+            agent_id -> Nullable<Integer>,
+            device_id -> Nullable<Integer>,
+            revision -> Nullable<Integer>,
+            engaged_ms -> Nullable<Integer>,
+            clicks -> Nullable<Integer>,
+            max_scroll_pct -> Nullable<SmallInt>,
+            properties -> Nullable<Jsonb>,
+        }
     }
 }
+use table::events;
 
 /// A stored event.
 #[derive(Clone, Queryable, Insertable)]
@@ -362,7 +364,6 @@ impl Bench {
             encode(&chunk, &mut buffer)?;
             diesel::copy_from(events::table)
                 .from_raw_data(events::table, |copy| -> QueryResult<()> {
-                    use std::io::Write;
                     copy.write_all(&buffer).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
                 })
                 .with_format(CopyFormat::Binary)

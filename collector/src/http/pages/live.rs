@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 /// Events of the page when it is opened: as many as it keeps.
-const SHOWN: i64 = 100;
+const SHOWN: i64 = 50;
 /// Events of a file.
 const IN_FILE: i64 = 1_000;
 
