@@ -206,7 +206,7 @@ fn commit(ingest: &mut Ingest, connection: &mut diesel::PgConnection, batch: Sit
     let group = [batch];
     let mut tries = 0;
     loop {
-        match ingest.store(connection, &group, clock::now_us()) {
+        match ingest.store(connection, &group, clock::now_us(), || ()) {
             Ok(receipts) => return Ok(receipts.first().copied().unwrap_or_default()),
             Err(crate::store::StoreError::Contended(_)) if tries < 5 => tries += 1,
             Err(error) => return Err(error).context("the import stopped; run it again to go on"),

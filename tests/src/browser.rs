@@ -3,7 +3,7 @@
 use crate::cluster::Folder;
 use crate::{SOON, until};
 use chromiumoxide::browser::{Browser, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::emulation::MediaFeature;
+use chromiumoxide::cdp::browser_protocol::emulation::{MediaFeature, SetDeviceMetricsOverrideParams};
 use chromiumoxide::cdp::browser_protocol::log::{self, EventEntryAdded};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCalled, EventExceptionThrown};
 use chromiumoxide::error::CdpError;
@@ -197,6 +197,14 @@ impl Tab<'_> {
         self.chromium
             .wait("the colour scheme", self.page.emulate_media_features(vec![feature]))
             .expect("the colour scheme is set");
+        self
+    }
+
+    /// Is as wide as a phone or a screen of so many CSS pixels.
+    #[track_caller]
+    pub fn is_wide(&self, pixels: i64) -> &Self {
+        let metrics = SetDeviceMetricsOverrideParams::new(pixels, 800, 1.0, pixels < 600);
+        self.chromium.wait("the width", self.page.execute(metrics)).expect("the width is set");
         self
     }
 

@@ -1,12 +1,14 @@
 //! A shop with its tag: a server, its database, a site, and the people who come.
 
 use crate::cluster::Database;
-use crate::server::{Server, segments, succeeds};
+use crate::server::{Server, command, segments, succeeds};
 use crate::speech;
 use crate::web::{Reply, Web};
 use crate::{SOON, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::Stdio;
 use wire::{Event, Id, Who};
 
 /// A site's number and keys, as `segments site add --json` prints them.
@@ -29,6 +31,20 @@ pub fn add_site(database: &Database, name: &str, arguments: &[&str]) -> Keys {
     line.extend(arguments);
     let told = succeeds(&segments(database, &line));
     serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
+}
+
+/// Makes a log-in that sees all sites.
+#[track_caller]
+pub fn add_user(database: &Database, email: &str, password: &str) {
+    let mut add = command()
+        .args(["user", "add", email, "--password-stdin"])
+        .env("DATABASE_URL", database.url())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("segments runs");
+    writeln!(add.stdin.take().expect("standard input"), "{password}").expect("a password is read");
+    assert!(add.wait().expect("its end").success(), "no user {email}");
 }
 
 /// What the API says of a site's outcomes.

@@ -2,10 +2,8 @@
 
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::Stdio;
 use tests::load::Load;
-use tests::server::{command, succeeds};
+use tests::server::succeeds;
 use tests::speech::{batch, identify, now_ms, page, track, visitor_id};
 use tests::{Database, SOON, Server, Web, rounds, segments, shop, until};
 use wire::Who;
@@ -104,14 +102,7 @@ fn live(part: &str) -> (BTreeSet<String>, String) {
 fn the_live_pages_of_both_servers_show_every_event() {
     let database = Database::fresh();
     let keys = shop::add_site(&database, "shop", &["--domain", "shop.example"]);
-    let mut add = command()
-        .args(["user", "add", EMAIL, "--password-stdin"])
-        .env("DATABASE_URL", database.url())
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("segments runs");
-    writeln!(add.stdin.take().expect("standard input"), "{PASSWORD}").expect("a password");
-    assert!(add.wait().expect("its end").success());
+    shop::add_user(&database, EMAIL, PASSWORD);
     let servers = [Server::start(&database, &[]), Server::start(&database, &[])];
     let webs: Vec<Web> = servers.iter().map(|server| Web::new(&server.origin())).collect();
     let owners: Vec<Owner> = servers.iter().map(Owner::logs_in).collect();

@@ -23,7 +23,7 @@ const CLOCK_TOLERANCE_US: i64 = 30_000_000;
 const DAY_US: i64 = 86_400_000_000;
 
 /// Why one event is not stored.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) reason: Reason,
     pub(crate) detail: String,

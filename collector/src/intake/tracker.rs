@@ -26,7 +26,11 @@ pub(crate) fn read(
     address: IpAddr,
 ) -> (Vec<NewEvent>, Vec<Rejection>) {
     let device = device(&batch.device);
-    let reader = Reader { batch, sender, salts, address, device };
+    let visitor = match batch.who {
+        wire::Who::Visitor(visitor) => visitor_id(visitor).map(Some),
+        wire::Who::Load(_) => Ok(None),
+    };
+    let reader = Reader { batch, sender, salts, address, device, visitor };
     let mut events = Vec::with_capacity(batch.records.len());
     let mut rejections = Vec::new();
     for record in &batch.records {
@@ -65,6 +69,14 @@ struct Reader<'a> {
     salts: &'a Salts,
     address: IpAddr,
     device: Option<Arc<str>>,
+    /// The batch's visitor, or what is wrong with its id; `None` for a page load without consent.
+    visitor: Result<Option<Arc<str>>, Fault>,
+}
+
+fn visitor_id(id: wire::Id) -> Result<Arc<str>, Fault> {
+    normalise(IdentityKind::Visitor, &Uuid::from_bytes(id).to_string())
+        .map(Into::into)
+        .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string()))
 }
 
 impl Reader<'_> {
@@ -75,14 +87,12 @@ impl Reader<'_> {
         let (occurred_at_us, mut bits) = self.sender.moment(event.at_ms.saturating_mul(1_000), Some(id_us))?;
         let signals = self.batch.signals;
         bits |= if signals.gpc { flags::GPC } else { 0 } | if signals.dnt { flags::DNT } else { 0 };
-        let who = match self.batch.who {
-            wire::Who::Visitor(visitor) => {
-                let value = Uuid::from_bytes(visitor).to_string();
-                let value = normalise(IdentityKind::Visitor, &value)
-                    .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string()))?;
-                Who::Known { kind: IdentityKind::Visitor, value: value.into() }
+        let who = match (self.batch.who, &self.visitor) {
+            (wire::Who::Visitor(_), Ok(Some(value))) => {
+                Who::Known { kind: IdentityKind::Visitor, value: Arc::clone(value) }
             }
-            wire::Who::Load(load) => {
+            (_, Err(fault)) => return Err(fault.clone()),
+            (wire::Who::Load(load) | wire::Who::Visitor(load), Ok(_)) => {
                 bits |= flags::MEASURED;
                 let load_id = Uuid::from_bytes(load);
                 let agent = self.sender.agent.as_deref().unwrap_or("");

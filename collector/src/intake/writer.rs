@@ -5,13 +5,14 @@ use crate::store::ingest::{Ingest, Receipt, Rejection, SiteBatch};
 use crate::store::{Store, StoreError};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use diesel::PgConnection;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Writers of one process. Two overlap one's encoding with the other's wait for the disk; more only share the locks.
+/// Writers of one process. While one waits for the disk, the other fills the next transaction with what has come in
+/// meanwhile; more would only share the same rows among smaller transactions.
 const WRITERS: usize = 2;
 /// Requests that may wait.
 const QUEUED_REQUESTS: usize = 4_096;
@@ -83,6 +84,7 @@ impl Writer {
     ) -> std::io::Result<(Writer, Vec<JoinHandle<()>>)> {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUED_REQUESTS);
         let gauge = Arc::new(Gauge::default());
+        let pen = Arc::new(Mutex::new(()));
         let mut threads = Vec::new();
         for n in 0..WRITERS {
             let thread = WriterThread {
@@ -90,6 +92,7 @@ impl Writer {
                 queue: queue.clone(),
                 gauge: Arc::clone(&gauge),
                 stored: Arc::clone(&stored),
+                pen: Arc::clone(&pen),
                 connection: None,
                 tried_at: None,
                 ingest: Ingest::new(),
@@ -135,6 +138,8 @@ struct WriterThread {
     queue: Receiver<Job>,
     gauge: Arc<Gauge>,
     stored: Arc<dyn Fn() + Send + Sync>,
+    /// Held from the first request of a group until all but the commit is done.
+    pen: Arc<Mutex<()>>,
     connection: Option<PgConnection>,
     tried_at: Option<Instant>,
     ingest: Ingest,
@@ -142,7 +147,10 @@ struct WriterThread {
 
 impl WriterThread {
     fn run(mut self) {
-        while let Ok(first) = self.queue.recv() {
+        let pen = Arc::clone(&self.pen);
+        loop {
+            let mut holds = Some(pen.lock().unwrap_or_else(PoisonError::into_inner));
+            let Ok(first) = self.queue.recv() else { return };
             let mut events = first.batch.events.len();
             let mut jobs = vec![first];
             while events < GROUP_EVENTS {
@@ -158,7 +166,8 @@ impl WriterThread {
                 answers.push(job.answer);
                 bytes += job.bytes;
             }
-            let settled = self.settle(batches);
+            let settled = self.settle(batches, &mut || drop(holds.take()));
+            drop(holds);
             self.gauge.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let away = settled.iter().any(|result| matches!(result, Err(Unavailable::Away | Unavailable::Full)));
             self.gauge.away.store(away, Ordering::Relaxed);
@@ -176,8 +185,8 @@ impl WriterThread {
 
     /// Stores batches together; when PostgreSQL refuses the whole, halves it until the one event is found that it
     /// refuses, and rejects that one.
-    fn settle(&mut self, batches: Vec<SiteBatch>) -> Vec<Result<Receipt, Unavailable>> {
-        match self.store(&batches) {
+    fn settle(&mut self, batches: Vec<SiteBatch>, written: &mut dyn FnMut()) -> Vec<Result<Receipt, Unavailable>> {
+        match self.store(&batches, written) {
             Ok(receipts) => receipts.into_iter().map(Ok).collect(),
             Err(StoreError::Refused(message)) => self.settle_parts(batches, &message),
             Err(error) => {
@@ -195,21 +204,22 @@ impl WriterThread {
     fn settle_parts(&mut self, mut batches: Vec<SiteBatch>, message: &str) -> Vec<Result<Receipt, Unavailable>> {
         if batches.len() > 1 {
             let second = batches.split_off(batches.len() / 2);
-            let mut results = self.settle(batches);
-            results.extend(self.settle(second));
+            let mut results = self.settle(batches, &mut || ());
+            results.extend(self.settle(second, &mut || ()));
             return results;
         }
         let Some(mut batch) = batches.pop() else { return Vec::new() };
         if batch.events.len() > 1 {
             let events = batch.events.split_off(batch.events.len() / 2);
             let second = SiteBatch { site: Arc::clone(&batch.site), events, rejections: Vec::new() };
-            let sum = self.settle(vec![batch, second]).into_iter().try_fold(Receipt::default(), |sum, part| {
-                part.map(|part| Receipt {
-                    stored: sum.stored + part.stored,
-                    duplicate: sum.duplicate + part.duplicate,
-                    rejected: sum.rejected + part.rejected,
-                })
-            });
+            let sum =
+                self.settle(vec![batch, second], &mut || ()).into_iter().try_fold(Receipt::default(), |sum, part| {
+                    part.map(|part| Receipt {
+                        stored: sum.stored + part.stored,
+                        duplicate: sum.duplicate + part.duplicate,
+                        rejected: sum.rejected + part.rejected,
+                    })
+                });
             return vec![sum];
         }
         let Some(event) = batch.events.pop() else {
@@ -223,14 +233,14 @@ impl WriterThread {
             detail: "PostgreSQL refuses this event".into(),
             sample: event.properties.map(|json| super::screen::sample(&json)),
         });
-        self.settle(vec![batch])
+        self.settle(vec![batch], &mut || ())
     }
 
-    fn store(&mut self, batches: &[SiteBatch]) -> Result<Vec<Receipt>, StoreError> {
+    fn store(&mut self, batches: &[SiteBatch], written: &mut dyn FnMut()) -> Result<Vec<Receipt>, StoreError> {
         let mut tries = 0;
         loop {
             let mut connection = self.connection()?;
-            let result = self.ingest.store(&mut connection, batches, super::clock::now_us());
+            let result = self.ingest.store(&mut connection, batches, super::clock::now_us(), &mut *written);
             tries += 1;
             match result {
                 Ok(receipts) => {

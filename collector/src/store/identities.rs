@@ -288,9 +288,10 @@ impl Identities {
     ) -> Result<(), StoreError> {
         let nothing = Found::default();
         let sites: BTreeSet<i32> = events
+            .filter(|(_, event)| event.ties().next().is_some())
             .filter(|(site_id, event)| match self.cached(*site_id, &event.who, &nothing) {
                 Some(identity_id) => self.ties_new(*site_id, identity_id, event),
-                None => event.ties().next().is_some(),
+                None => true,
             })
             .map(|(site_id, _)| site_id)
             .collect();

@@ -77,7 +77,8 @@ impl Ingest {
 
     /// Stores a group of requests in one transaction that is committed when this returns.
     ///
-    /// `now_us` is the wall clock, in µs since 1970.
+    /// `now_us` is the wall clock, in µs since 1970. `written` is called when all that is left is the commit, which
+    /// waits for the disk.
     ///
     /// # Errors
     /// [`StoreError`]: nothing of the group is stored, or, when the connection broke during the commit, it may be.
@@ -86,9 +87,10 @@ impl Ingest {
         connection: &mut PgConnection,
         group: &[SiteBatch],
         now_us: i64,
+        mut written: impl FnMut(),
     ) -> Result<Vec<Receipt>, StoreError> {
-        match self.attempt(connection, group, now_us, Path::Straight) {
-            Err(StoreError::AlreadyThere) => self.attempt(connection, group, now_us, Path::Stepping),
+        match self.attempt(connection, group, now_us, Path::Straight, &mut written) {
+            Err(StoreError::AlreadyThere) => self.attempt(connection, group, now_us, Path::Stepping, &mut written),
             result => result,
         }
     }
@@ -99,6 +101,7 @@ impl Ingest {
         group: &[SiteBatch],
         now_us: i64,
         path: Path,
+        written: &mut dyn FnMut(),
     ) -> Result<Vec<Receipt>, StoreError> {
         let mut learnt_terms = HashMap::new();
         let mut learnt_identities = super::identities::Found::default();
@@ -114,13 +117,14 @@ impl Ingest {
             let everything =
                 || group.iter().flat_map(|batch| batch.events.iter().map(|event| (batch.site.site_id, event)));
             self.identities.lock(connection, everything())?;
-            learnt_terms = self.terms.resolve(connection, self.unknown_terms(group), today)?;
+            let (known_terms, unknown_terms) = self.look_up_terms(group);
+            learnt_terms = self.terms.resolve(connection, unknown_terms, today)?;
             learnt_identities = self.identities.resolve(connection, everything())?;
             let mut receipts: Vec<Receipt> = group
                 .iter()
                 .map(|batch| Receipt { rejected: batch.rejections.len() as u32, ..Receipt::default() })
                 .collect();
-            let mut rows = self.rows(group, &learnt_terms, &learnt_identities, &mut receipts)?;
+            let mut rows = self.rows(group, &known_terms, &learnt_terms, &learnt_identities, &mut receipts)?;
             claim_messages(connection, &mut rows, &mut receipts, today)?;
             self.write(connection, path, &mut rows, &mut receipts)?;
             let claims: Vec<Claims<'_>> = rows
@@ -133,6 +137,7 @@ impl Ingest {
             write_journal(connection, &rows, &relinked)?;
             count_outcomes(connection, self.slot, group, &receipts, today)?;
             sampled = write_samples(connection, &self.samples, group, now_us)?;
+            written();
             Ok(receipts)
         })?;
         self.terms.remember(learnt_terms);
@@ -141,35 +146,42 @@ impl Ingest {
         Ok(receipts)
     }
 
-    fn unknown_terms(&self, group: &[SiteBatch]) -> Vec<TermKey> {
-        let mut wanted = Vec::new();
+    /// The numbers of the events' texts as far as they are known, event by event, and the texts that are not.
+    fn look_up_terms(&self, group: &[SiteBatch]) -> (Vec<[Option<i32>; 7]>, Vec<TermKey>) {
+        let mut known = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let mut unknown = Vec::new();
         for batch in group {
             for event in &batch.events {
-                for (kind, text) in Term::ALL.into_iter().zip(&event.terms) {
-                    if let Some(text) = text
-                        && self.terms.cached(batch.site.site_id, kind, text).1.is_none()
-                    {
-                        wanted.push((batch.site.site_id, kind, Arc::clone(text)));
+                let mut numbers = [None; 7];
+                for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
+                    let Some(text) = text else { continue };
+                    *number = self.terms.cached(batch.site.site_id, kind, text).1;
+                    if number.is_none() {
+                        unknown.push((batch.site.site_id, kind, Arc::clone(text)));
                     }
                 }
+                known.push(numbers);
             }
         }
-        wanted
+        (known, unknown)
     }
 
     /// Numbered rows in the order of the events' primary key; a second one of the same key is a duplicate.
     fn rows<'a>(
         &self,
         group: &'a [SiteBatch],
+        known_terms: &[[Option<i32>; 7]],
         terms: &HashMap<u128, i32>,
         identities: &super::identities::Found,
         receipts: &mut [Receipt],
     ) -> Result<Vec<Row<'a>>, StoreError> {
         let mut rows = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
         let mut seen = HashSet::with_capacity(rows.capacity());
+        let mut known_terms = known_terms.iter();
         for (request, batch) in group.iter().enumerate() {
             let site_id = batch.site.site_id;
             for event in &batch.events {
+                let mut numbers = known_terms.next().copied().unwrap_or_default();
                 let identity_id = self
                     .identities
                     .cached(site_id, &event.who, identities)
@@ -182,11 +194,9 @@ impl Ingest {
                     receipts[request].duplicate += 1;
                     continue;
                 }
-                let mut numbers = [None; 7];
                 for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
-                    if let Some(text) = text {
-                        let (key, cached) = self.terms.cached(site_id, kind, text);
-                        *number = cached.or_else(|| terms.get(&key).copied());
+                    if let (None, Some(text)) = (&number, text) {
+                        *number = terms.get(&self.terms.cached(site_id, kind, text).0).copied();
                     }
                 }
                 rows.push(Row { site: &batch.site, identity_id, event, terms: numbers, request });

@@ -9,10 +9,10 @@ mod rows;
 
 pub(crate) use rebuild::rebuild;
 
+use super::StoreError;
 use super::people::{self, EventRow, Texts};
 use super::sites::{Site, read_sites};
 use super::sql::sql;
-use super::StoreError;
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
