@@ -1,5 +1,6 @@
 //! Requests as programs make them.
 
+use crate::server::Server;
 use serde_json::Value;
 use std::io::Write;
 use std::time::Duration;
@@ -117,4 +118,33 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub fn basic(key: &str) -> String {
     use base64::Engine;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{key}:")))
+}
+
+/// Somebody who has logged in to the dashboard, without a browser.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    web: Web,
+    cookie: String,
+}
+
+impl Owner {
+    /// Logs in by the form.
+    #[track_caller]
+    pub fn logs_in(server: &Server, email: &str, password: &str) -> Owner {
+        let web = Web::new(&server.origin());
+        let form = format!("email={}&password={}&next=%2F", email.replace('@', "%40"), password.replace(' ', "+"));
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("origin", web.origin())];
+        let reply = web.send("POST", "/login", &headers, form.as_bytes());
+        assert!(matches!(reply.status, 302 | 303), "{} {}", reply.status, reply.body);
+        let cookie = reply.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie");
+        Owner { cookie: cookie.to_owned(), web }
+    }
+
+    /// The text of a page.
+    #[track_caller]
+    pub fn reads(&self, path: &str) -> String {
+        let reply = self.web.send("GET", path, &[("cookie", &self.cookie)], b"");
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        reply.body
+    }
 }

@@ -88,6 +88,29 @@ fn killing_postgresql_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
+fn one_lost_or_doubled_event_among_many_is_seen() {
+    let shop = tests::Shop::with(&NO_LIMITS);
+    let load = Load::start(&[shop.server.origin()], &shop.keys, 2);
+    load.goes_on(100);
+    let acknowledged = load.finish();
+    acknowledged.is_stored_exactly_once(&shop.database);
+    let seen = || {
+        let look = || acknowledged.is_stored_exactly_once(&shop.database);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).is_err()
+    };
+    let one = "(SELECT event_id FROM events LIMIT 1)";
+    shop.database.run(&format!(
+        "INSERT INTO events (identity_id, occurred_at, site_id, kind, flags, event_id, properties)
+         SELECT -1, occurred_at, site_id, kind, flags, event_id, properties FROM events WHERE event_id = {one}"
+    ));
+    assert!(seen(), "the same event under another identity");
+    shop.database.run("DELETE FROM events WHERE identity_id = -1");
+    assert!(!seen());
+    shop.database.run(&format!("DELETE FROM events WHERE event_id = {one}"));
+    assert!(seen(), "a lost one");
+}
+
+#[test]
 fn stopping_drains_what_was_accepted() {
     let folder = Folder::make();
     let data = folder.path();

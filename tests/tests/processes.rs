@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tests::load::Load;
 use tests::server::succeeds;
 use tests::speech::{batch, identify, now_ms, page, track, visitor_id};
+use tests::web::Owner;
 use tests::{Database, SOON, Server, Web, rounds, segments, shop, until};
 use wire::Who;
 
@@ -65,32 +66,6 @@ fn two_servers_on_one_database_store_and_project_as_one() {
     }
 }
 
-/// A browser that has logged in.
-struct Owner {
-    web: Web,
-    cookie: String,
-}
-
-impl Owner {
-    #[track_caller]
-    fn logs_in(server: &Server) -> Owner {
-        let web = Web::new(&server.origin());
-        let form = format!("email={}&password={}&next=%2F", EMAIL.replace('@', "%40"), PASSWORD.replace(' ', "+"));
-        let headers = [("content-type", "application/x-www-form-urlencoded"), ("origin", web.origin())];
-        let reply = web.send("POST", "/login", &headers, form.as_bytes());
-        assert!(matches!(reply.status, 302 | 303), "{} {}", reply.status, reply.body);
-        let cookie = reply.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie");
-        Owner { cookie: cookie.to_owned(), web }
-    }
-
-    #[track_caller]
-    fn reads(&self, path: &str) -> String {
-        let reply = self.web.send("GET", path, &[("cookie", &self.cookie)], b"");
-        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
-        reply.body
-    }
-}
-
 /// The events' ids in a part of the Live page, and where to ask for the next part.
 fn live(part: &str) -> (BTreeSet<String>, String) {
     let ids = part.split("id=\"e-").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect();
@@ -105,7 +80,7 @@ fn the_live_pages_of_both_servers_show_every_event() {
     shop::add_user(&database, EMAIL, PASSWORD);
     let servers = [Server::start(&database, &[]), Server::start(&database, &[])];
     let webs: Vec<Web> = servers.iter().map(|server| Web::new(&server.origin())).collect();
-    let owners: Vec<Owner> = servers.iter().map(Owner::logs_in).collect();
+    let owners: Vec<Owner> = servers.iter().map(|server| Owner::logs_in(server, EMAIL, PASSWORD)).collect();
     let path = format!("/s/{}/live", keys.site_id);
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
     let mut next = Vec::new();

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
-use tests::Shop;
+use tests::server::fails;
 use tests::speech::{self, identify, now_ms, page, page_from, snapshot, track, visitor_id};
+use tests::{Shop, segments};
 use wire::{Event, Who};
 
 const MINUTE: i64 = 60_000;
@@ -241,6 +242,19 @@ fn any_story_in_any_order_projects_to_what_a_rebuild_gives() {
         let events = "SELECT coalesce(sum(events), 0)::bigint FROM profiles";
         eprintln!("seed {seed}: {stored} events, {} in facts", shop.database.number(events));
     }
+}
+
+#[test]
+fn a_rebuild_reports_what_differs_and_mends_it() {
+    let shop = Shop::open();
+    shop.visitor("mia").views("/a").signs_in("u1");
+    shop.visitor("joe").views("/b");
+    shop.is_projected();
+    shop.database.run("UPDATE profiles SET views = views + 1 WHERE signed_up; DELETE FROM sessions WHERE views = 1");
+    let said = fails(&segments(&shop.database, &["rebuild"]));
+    assert!(said.contains("2 people"), "{said}");
+    assert_eq!(shop.profile("user_id=u1")["facts"]["views"], 1);
+    shop.is_the_same_rebuilt();
 }
 
 #[test]
