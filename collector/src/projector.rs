@@ -1,6 +1,6 @@
 //! The projector's thread: woken by commits of this process, and looking by itself for those of others.
 
-use crate::store::projection::Projector;
+use crate::store::projection::{self, Projector};
 use crate::store::{Store, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use diesel::PgConnection;
@@ -101,7 +101,7 @@ fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConn
     Ok((step.events + step.rows) as u64)
 }
 
-/// Projects everything that waits, on the caller's thread.
+/// Projects everything that waits, on the caller's thread; what another process has under way is waited for.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -110,7 +110,9 @@ pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
     let mut connection = None;
     loop {
         match step(store, &mut projector, &mut connection) {
-            Ok(0) => return Ok(()),
+            // Nothing left to claim: either nothing waits, or somebody else is at it.
+            Ok(0) if projection::backlog(&mut *store.lend()?)?.0 == 0 => return Ok(()),
+            Ok(0) => std::thread::park_timeout(LOOK_AGAIN / 4),
             Ok(_) | Err(StoreError::Contended(_)) => {}
             Err(error) => return Err(error),
         }

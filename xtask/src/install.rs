@@ -55,7 +55,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     missing.extend(chromium());
     system_packages(&missing)?;
     for_assets(workspace)?;
-    let sdks = workspace.root.join("tests");
+    let sdks = workspace.root.join("tests/sdk");
     if sdks.join("package-lock.json").is_file() { npm_packages(&sdks) } else { Ok(()) }
 }
 

@@ -125,7 +125,14 @@ async fn profile(
         };
         let value = normalise(kind, &value).map_err(|invalid| ApiError::BadRequest(invalid.to_string()))?;
         let unknown = || ApiError::NotFound(format!("no profile has this {}", kind.name()));
-        let profile_id = state.store.profile_of(site.site_id, kind, &value)?.ok_or_else(unknown)?;
+        let find = |value: &str| state.store.profile_of(site.site_id, kind, value);
+        // The browser keeps our own visitor ids without hyphens.
+        let hyphened = || value.parse::<uuid::Uuid>().ok().filter(|_| kind == Kind::Visitor).map(|id| id.to_string());
+        let found = match find(&value)? {
+            Some(found) => Some(found),
+            None => hyphened().map(|value| find(&value)).transpose()?.flatten(),
+        };
+        let profile_id = found.ok_or_else(unknown)?;
         let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
         let book = segments::book(&state.store, site, segments::today(site))?;
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;

@@ -236,8 +236,10 @@ fn a_claim_dropped_while_its_server_is_started_again_leaves_none_behind() {
             eventually("the next server shows", || (server_pid(data.path()) != pid).then_some(()));
         }
         drop(claim);
-        let left = server_pid(data.path()).filter(|&left| runs(left));
-        assert_eq!(left, None, "round {round}");
+        // A killed server may still be on its way out; one that was left behind would stay.
+        eventually(&format!("no server is left in round {round}"), || {
+            server_pid(data.path()).is_none_or(|left| !runs(left)).then_some(())
+        });
     }
 }
 

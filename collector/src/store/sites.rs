@@ -304,7 +304,7 @@ fn unique_violation(error: &diesel::result::Error) -> bool {
 }
 
 /// The sites by key, kept in memory and read again every [`SiteDirectory::REFRESH`], and at once (at most every
-/// [`SiteDirectory::MISS`]) when a key is asked for that is not there.
+/// [`SiteDirectory::MISS`]) when a key is asked for that is not there: that blocks, so not on the event loop.
 pub struct SiteDirectory {
     store: Store,
     state: RwLock<Directory>,
@@ -374,10 +374,15 @@ impl SiteDirectory {
         directory.by_id.values().find(|site| site.name == name).cloned()
     }
 
-    /// Something was asked for that is not there: reads again, unless that was done a moment ago.
+    /// Something was asked for that is not there: reads the sites again. Those who ask within [`SiteDirectory::MISS`] of
+    /// the last reading wait for the next one, so that unknown keys cannot keep the database busy.
     fn after_miss(&self) -> Result<(), StoreError> {
-        let read_at = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).read_at;
-        if read_at.is_some_and(|at| at.elapsed() < Self::MISS) { Ok(()) } else { self.refresh() }
+        let asked = Instant::now();
+        let read_at = || self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).read_at;
+        if let Some(wait) = read_at().and_then(|at| Self::MISS.checked_sub(at.elapsed())) {
+            std::thread::sleep(wait);
+        }
+        if read_at().is_some_and(|at| at > asked) { Ok(()) } else { self.refresh() }
     }
 }
 
