@@ -18,7 +18,7 @@ use domain::identity::{Kind as IdentityKind, normalise};
 use domain::money::{Currency, Money};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -167,7 +167,7 @@ pub(crate) fn import(
     let mut occurrences: HashMap<uuid::Uuid, u32> = HashMap::new();
     let mut events = Vec::new();
     let mut rejections = Vec::new();
-    let mut months: Option<(Date, Date)> = None;
+    let mut months = BTreeSet::new();
     let mut record = csv::ByteRecord::new();
     loop {
         let more = reader.read_byte_record(&mut record).context("the file cannot be read on")?;
@@ -215,14 +215,14 @@ fn commit(ingest: &mut Ingest, connection: &mut diesel::PgConnection, batch: Sit
 }
 
 /// Makes the months of these events before the first of them is stored.
-fn ensure_months(store: &Store, events: &[NewEvent], made: &mut Option<(Date, Date)>) -> anyhow::Result<()> {
-    let day = |event: &NewEvent| crate::store::instant(event.occurred_at_us).to_zoned_datetime(TimeZone::UTC).date();
-    let Some(from) = events.iter().map(day).min() else { return Ok(()) };
-    let to = events.iter().map(day).max().unwrap_or(from);
-    let (from, to) = made.map_or((from, to), |(first, last)| (first.min(from), last.max(to)));
-    if *made != Some((from, to)) {
-        store.ensure_months(crate::serve::today(), from, to)?;
-        *made = Some((from, to));
+fn ensure_months(store: &Store, events: &[NewEvent], made: &mut BTreeSet<Date>) -> anyhow::Result<()> {
+    let month = |event: &NewEvent| {
+        crate::store::instant(event.occurred_at_us).to_zoned_datetime(TimeZone::UTC).date().first_of_month()
+    };
+    let new: BTreeSet<Date> = events.iter().map(month).filter(|month| !made.contains(month)).collect();
+    if !new.is_empty() {
+        store.ensure_months(crate::serve::today(), new.iter().copied())?;
+        made.extend(new);
     }
     Ok(())
 }

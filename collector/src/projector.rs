@@ -101,17 +101,20 @@ fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConn
     Ok((step.events + step.rows) as u64)
 }
 
-/// Projects everything that waits, on the caller's thread; what another process has under way is waited for.
+/// Projects everything that waits now, on the caller's thread; what another process has under way is waited for.
 ///
 /// # Errors
 /// [`StoreError`]
 pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
     let mut projector = Projector::default();
     let mut connection = None;
+    let end = projection::journal_end(&mut *store.lend()?)?;
     loop {
+        if !projection::waits_before(&mut *store.lend()?, &end)? {
+            return Ok(());
+        }
         match step(store, &mut projector, &mut connection) {
-            // Nothing left to claim: either nothing waits, or somebody else is at it.
-            Ok(0) if projection::backlog(&mut *store.lend()?)?.0 == 0 => return Ok(()),
+            // Nothing to claim: somebody else is at it.
             Ok(0) => std::thread::park_timeout(LOOK_AGAIN / 4),
             Ok(_) | Err(StoreError::Contended(_)) => {}
             Err(error) => return Err(error),

@@ -48,7 +48,10 @@ pub(crate) fn members(
     let profile_ids: Vec<ProfileId> = book.members(key).collect();
     let mut rows = store.members(site, &book, &profile_ids, key)?;
     let total = rows.len() as u64;
-    let revenue = Money { minor: rows.iter().map(|row| row.revenue.minor).sum(), currency: site.currency };
+    let revenue = Money {
+        minor: rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.revenue.minor)),
+        currency: site.currency,
+    };
     let (page, per_page) = page.unwrap_or((1, u32::try_from(total.max(1)).unwrap_or(u32::MAX)));
     let paging = Paging { page, per_page, total };
     rows = rows.into_iter().skip(paging.offset() as usize).take(per_page as usize).collect();

@@ -65,7 +65,7 @@ pub fn open(url: &str) -> anyhow::Result<Store> {
     let store = Store::new(url, POOL)?;
     store.migrate().context("the database's schema could not be brought to this version")?;
     let today = today();
-    store.ensure_months(today, today, today).context("the months for events could not be made")?;
+    store.ensure_months(today, []).context("the months for events could not be made")?;
     Ok(store)
 }
 
@@ -154,10 +154,8 @@ impl Upkeep {
                     tracing::warn!(%error, "sites are read again later");
                 } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
                     tidied = Some(Instant::now());
-                    let done = salts
-                        .turn(today())
-                        .and_then(|()| store.ensure_months(today(), today(), today()))
-                        .and_then(|()| store.tidy());
+                    let done =
+                        salts.turn(today()).and_then(|()| store.ensure_months(today(), [])).and_then(|()| store.tidy());
                     if let Err(error) = done {
                         tracing::warn!(%error, "upkeep is done later");
                     }

@@ -284,7 +284,8 @@ CREATE TABLE sessions (
     referrer text NOT NULL,
     orders integer NOT NULL,
     revenue_minor bigint NOT NULL,
-    PRIMARY KEY (site_id, profile_id, session_id)
+    -- A hostile sender can give two visitors the same event id; merged, their sessions still differ in time.
+    PRIMARY KEY (site_id, profile_id, session_id, started_at)
 );
 CREATE INDEX sessions_started ON sessions (site_id, started_at);
 

@@ -266,6 +266,7 @@ fn the_newest_release_reads_what_was_spoken_before() {
     let now = now_ms();
     batch["key"] = json!(shop.keys.write_key);
     batch["sent"] = json!(now);
+    batch["load"] = json!(speech::written(speech::mint(now)));
     for (n, event) in batch["events"].as_array_mut().unwrap().iter_mut().enumerate() {
         event["id"] = json!(speech::written(speech::mint(now + n as i64)));
         event["at"] = json!(now + n as i64);

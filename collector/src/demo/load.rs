@@ -57,7 +57,6 @@ fn login(store: &Store, data: Option<&Path>) -> anyhow::Result<String> {
     let file = data.map(|data| data.join(LOGIN_FILE));
     if !store.has_users()? {
         let password = secrets::token("");
-        store.add_user(EMAIL, &password, true, &[])?;
         if let Some(file) = &file {
             let written = OpenOptions::new()
                 .write(true)
@@ -68,6 +67,8 @@ fn login(store: &Store, data: Option<&Path>) -> anyhow::Result<String> {
                 .and_then(|mut out| out.write_all(password.as_bytes()));
             written.with_context(|| format!("cannot write {}", file.display()))?;
         }
+        // After the file: a kill in between leaves a password that is not used yet, not a user whom nobody can be.
+        store.add_user(EMAIL, &password, true, &[])?;
         return Ok(format!("log in as {EMAIL} with {password}"));
     }
     Ok(match file.and_then(|file| std::fs::read_to_string(file).ok()) {
@@ -163,8 +164,9 @@ impl Prepared {
 
 impl Shop {
     fn load(&self, store: &Store, url: &str) -> anyhow::Result<()> {
-        let start = self.end.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().checked_sub(13.months())?;
-        store.ensure_months(today(), start, today())?;
+        let end = self.end.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+        let months: Vec<_> = (0..=13).map(|ago| end.checked_sub(ago.months())).collect::<Result<_, _>>()?;
+        store.ensure_months(today(), months)?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)

@@ -154,7 +154,9 @@ impl AsOf {
             None => Ok(segments::today(site)),
             Some(text) => text
                 .parse()
-                .map_err(|_| ApiError::BadRequest(format!("as_of {text:.20} is no day, for example 2026-11-23"))),
+                .ok()
+                .filter(|day: &Date| (1970..=2200).contains(&day.year()))
+                .ok_or_else(|| ApiError::BadRequest(format!("as_of {text:.20} is no day, for example 2026-11-23"))),
         }
     }
 }

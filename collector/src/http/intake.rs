@@ -168,7 +168,7 @@ async fn admit(
     if trust == Trust::Browser {
         state.per_address.take(peer(state, request), events, now).map_err(flood)?;
     }
-    state.per_key.take(site.site_id, events, now).map_err(flood)?;
+    state.per_key.take((site.site_id, trust), events, now).map_err(flood)?;
     if let Err(host) = tracker::origin_allowed(site, trust, header_text(request, header::ORIGIN)) {
         let fault = || screen::Fault::new(Reason::OriginNotAllowed, format!("posted from a page of {host}"));
         let rejections = (0..events).map(|_| fault().rejection(None)).collect();
@@ -262,13 +262,14 @@ async fn settings(state: web::Data<State>, request: HttpRequest, key: web::Path<
     let site = site_of(&state, &key).await;
     let mut response = match site {
         Ok(_) => {
-            let connection = request.connection_info();
-            HttpResponse::Ok().json(serde_json::json!({
+            let origin = super::pages::origin(&state, &request);
+            let (protocol, host) = origin.split_once("://").unwrap_or(("http", &origin));
+            HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({
                 "integrations": {
                     "Segment.io": {
                         "apiKey": key.as_str(),
-                        "apiHost": format!("{}/v1", connection.host()),
-                        "protocol": connection.scheme(),
+                        "apiHost": format!("{host}/v1"),
+                        "protocol": protocol,
                     }
                 },
                 "plan": { "track": { "__default": { "enabled": true, "integrations": {} } } },

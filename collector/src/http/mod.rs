@@ -15,7 +15,7 @@ use crate::serve::Role;
 use crate::store::Store;
 use crate::store::sites::SiteDirectory;
 use actix_web::{HttpRequest, HttpResponse, web};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) salts: Arc<Salts>,
     pub(crate) writer: Writer,
     pub(crate) per_address: Buckets<IpAddr>,
-    pub(crate) per_key: Buckets<i32>,
+    pub(crate) per_key: Buckets<(i32, domain::event::Trust)>,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// The address that owners and visitors know, where it is not the one that requests name.
@@ -59,17 +59,20 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
 
 /// The visitor's address: the peer's, or, behind a proxy that is trusted, what it forwards.
 fn peer(state: &State, request: &HttpRequest) -> IpAddr {
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical());
     if !state.trusted_proxies.contains(&peer) {
         return peer;
     }
-    let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let mut hops: Vec<IpAddr> =
-        forwarded.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    // From the right: the first that is not one of our own proxies is the last we know not to be made up.
-    while let Some(hop) = hops.pop() {
-        if !state.trusted_proxies.contains(&hop) {
-            return hop;
+    let lines = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    // From the right: the first that is not one of our own proxies is the last we know not to be made up. What stands
+    // left of a hop that cannot be read is not to be believed either.
+    for hop in hops.into_iter().rev() {
+        let address = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|hop| hop.ip()));
+        match address.map(|address| address.to_canonical()) {
+            Ok(address) if state.trusted_proxies.contains(&address) => {}
+            Ok(address) => return address,
+            Err(_) => return peer,
         }
     }
     peer

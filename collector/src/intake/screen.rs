@@ -135,17 +135,18 @@ pub(crate) fn uuid_v7(at_us: i64, random: [u8; 16]) -> Uuid {
 }
 
 /// The key of an event that its source knows by `message_id`, or by nothing.
-pub(crate) fn foreign_key(site: &Site, message_id: Option<&str>, occurred_us: i64) -> EventKey {
+pub(crate) fn foreign_key(sender: &Sender, message_id: Option<&str>, occurred_us: i64) -> EventKey {
     let minted = uuid_v7(occurred_us, crate::secrets::random());
     match message_id {
-        Some(id) => EventKey::Foreign { message_hash: message_hash(site.site_id, id), minted },
+        Some(id) => EventKey::Foreign { message_hash: message_hash(sender.site.site_id, sender.trust, id), minted },
         None => EventKey::Unnamed { minted },
     }
 }
 
-/// Under what a foreign message id is known again.
-pub(crate) fn message_hash(site_id: i32, message_id: &str) -> Uuid {
-    crate::secrets::hash_id(&[&site_id.to_be_bytes(), message_id.as_bytes()])
+/// Under what a foreign message id is known again. Who holds only the public key cannot take a trusted message's id.
+pub(crate) fn message_hash(site_id: i32, trust: Trust, message_id: &str) -> Uuid {
+    let trusted = [u8::from(trust == Trust::Trusted)];
+    crate::secrets::hash_id(&[&site_id.to_be_bytes(), &trusted, message_id.as_bytes()])
 }
 
 /// A text that PostgreSQL can store.
@@ -199,6 +200,8 @@ pub(crate) fn json(text: &str) -> Result<(), Fault> {
     }
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
+    // PostgreSQL keeps 1e308 in a few bytes and writes it out in 309: what it writes out is what counts.
+    let mut written = text.len();
     while at < bytes.len() {
         match bytes[at] {
             b'"' => at = string(bytes, at + 1)?,
@@ -218,7 +221,11 @@ pub(crate) fn json(text: &str) -> Result<(), Fault> {
                 while at < bytes.len() && matches!(bytes[at], b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
                     at += 1;
                 }
-                number(&text[start..at])?;
+                written += number(&text[start..at])?;
+                if written > EVENT_BYTES {
+                    let detail = format!("event is more than {EVENT_BYTES} bytes with its numbers written out");
+                    return Err(Fault::new(Reason::TooLarge, detail));
+                }
             }
             _ => at += 1,
         }
@@ -257,11 +264,16 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-fn number(text: &str) -> Result<(), Fault> {
+/// How many more digits a number has when it is written out.
+fn number(text: &str) -> Result<usize, Fault> {
+    let exponent = text.find(['e', 'E']).map(|at| text[at + 1..].parse::<i32>().map_or(u32::MAX, i32::unsigned_abs));
     // Up to 300 digits without an exponent fit a double.
-    let is_plain = text.len() <= 300 && !text.contains(['e', 'E']);
-    if is_plain || text.parse::<f64>().is_ok_and(f64::is_finite) {
-        return Ok(());
+    let fits = match exponent {
+        None => text.len() <= 300 || text.parse::<f64>().is_ok_and(f64::is_finite),
+        Some(exponent) => exponent <= 308 && text.len() <= 300 && text.parse::<f64>().is_ok_and(f64::is_finite),
+    };
+    if fits {
+        return Ok(exponent.unwrap_or(0) as usize);
     }
     Err(Fault::new(Reason::NumberOutOfRange, format!("number {:.20} is beyond what a double holds", text)))
 }
@@ -304,7 +316,10 @@ mod tests {
         assert_eq!(reason(r#"{"a":"\ud83d\ude00"}"#), None);
         assert_eq!(reason(r#"{"a":"\\u0000"}"#), None, "an escaped backslash, not NUL");
         assert_eq!(reason(r#"{"a":1e400}"#), Some(Reason::NumberOutOfRange));
-        assert_eq!(reason(r#"{"a":-1.5e-400}"#), None);
+        assert_eq!(reason(r#"{"a":-1.5e-400}"#), Some(Reason::NumberOutOfRange));
+        assert_eq!(reason(r#"{"a":[1e-16000]}"#), Some(Reason::NumberOutOfRange));
+        assert_eq!(reason(r#"{"a":-1.5e-300}"#), None);
+        assert_eq!(reason(&format!("[{}1]", "1e-300,".repeat(200))), Some(Reason::TooLarge), "60 KB written out");
         assert_eq!(reason(&format!("{{\"a\":{}}}", "9".repeat(400))), Some(Reason::NumberOutOfRange));
         assert_eq!(reason(&format!("{}{}", "[".repeat(64), "]".repeat(64))), None);
         assert_eq!(reason(&format!("{}{}", "[".repeat(65), "]".repeat(65))), Some(Reason::TooDeep));
@@ -328,7 +343,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_scanner_agrees_with_a_parser(text in r#"\{"[a-z]{1,3}":("(\\u[0-9a-f]{4}|[a-z]|\\\\|\\")*"|-?[0-9]{1,3}(e[0-9]{1,3})?)\}"#) {
+        fn the_scanner_agrees_with_a_parser(text in r#"\{"[a-z]{1,3}":("(\\u[0-9a-f]{4}|[a-z]|\\\\|\\")*"|-?[0-9]{1,3}(e[0-2][0-9]{1,2})?)\}"#) {
             let parsed = serde_json::from_str::<serde_json::Value>(&text);
             let holds_nul = parsed.as_ref().is_ok_and(|value| value.to_string().contains("\\u0000"));
             prop_assume!(serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok());

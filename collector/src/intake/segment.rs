@@ -252,7 +252,10 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
         serde_json::from_str(raw).map_err(|error| Fault::new(Reason::Unreadable, error.to_string()))?;
     // A context of another shape tells nothing; the message itself may be sound.
     let context: Context<'_> = message.context.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let traits: Traits<'_> = message.traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    // A group call's traits are the group's own, not the person's.
+    let is_group = kind.or(message.kind.text()) == Some("group");
+    let own_traits = message.traits.filter(|_| !is_group);
+    let traits: Traits<'_> = own_traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let stated = message.timestamp.text().or(message.original_timestamp.text());
     let (occurred_at_us, bits) = match stated {
         Some(text) => {
@@ -266,7 +269,7 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
     let email = traits.email.text().or(context.traits.as_ref().and_then(|traits| traits.email.text()));
     let phone = traits.phone.text().or(context.traits.as_ref().and_then(|traits| traits.phone.text()));
     let mut new = NewEvent {
-        key: screen::foreign_key(&sender.site, message.message_id.text(), occurred_at_us),
+        key: screen::foreign_key(sender, message.message_id.text(), occurred_at_us),
         who: who(&message, email)?,
         links: Vec::new(),
         order_id: None,

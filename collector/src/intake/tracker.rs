@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// What one page view can have at most; more is made up.
 const ENGAGED_MS: u32 = 86_400_000;
+/// A page load lasts no longer than events are accepted, in µs.
+const LOAD_US: i64 = 8 * 86_400_000_000;
 /// See [`ENGAGED_MS`].
 const CLICKS: u32 = 100_000;
 
@@ -95,6 +97,14 @@ impl Reader<'_> {
             (wire::Who::Load(load) | wire::Who::Visitor(load), Ok(_)) => {
                 bits |= flags::MEASURED;
                 let load_id = Uuid::from_bytes(load);
+                // Its time says when it may be forgotten, so it has to be one, and near the event's own.
+                let near = |load_us: i64| (id_us - load_us).abs() <= LOAD_US;
+                if !screen::id_time_us(load_id).is_some_and(near) {
+                    return Err(Fault::new(
+                        Reason::Unreadable,
+                        "the page load's id is no uuid of version 7 of its time",
+                    ));
+                }
                 let agent = self.sender.agent.as_deref().unwrap_or("");
                 let day = crate::store::instant(id_us).to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
                 let visitor = self.salts.visitor(self.sender.site.site_id, day, self.address, agent, load_id);

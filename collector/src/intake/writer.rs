@@ -133,6 +133,21 @@ impl Writer {
     }
 }
 
+/// Whether PostgreSQL's words are about the data that it was given, so that sending the same again cannot help.
+fn blames_data(message: &str) -> bool {
+    [
+        "out of range",
+        "overflows",
+        "invalid byte sequence",
+        "invalid input",
+        "unsupported Unicode",
+        "too long",
+        "exceeds",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
 struct WriterThread {
     store: Store,
     queue: Receiver<Job>,
@@ -227,6 +242,10 @@ impl WriterThread {
             tracing::error!(message, "PostgreSQL refuses a transaction without events");
             return vec![Err(Unavailable::Away)];
         };
+        if !blames_data(message) {
+            tracing::error!(message, "PostgreSQL fails for another reason than the event; it is to be sent again");
+            return vec![Err(Unavailable::Away)];
+        }
         tracing::error!(message, site = batch.site.site_id, kind = event.kind.label(), "an event is refused");
         batch.rejections.push(Rejection {
             reason: super::Reason::StorageRefused.name(),
@@ -253,12 +272,8 @@ impl WriterThread {
                     tracing::info!(message, "a group is tried again");
                     self.connection = Some(connection);
                 }
-                // The connection is dropped: whatever state it was in, the next group starts on a fresh one.
-                Err(error @ (StoreError::Away(_) | StoreError::Full(_))) => return Err(error),
-                Err(error) => {
-                    self.connection = Some(connection);
-                    return Err(error);
-                }
+                // The connection is dropped: whatever state it was in, the next try starts on a fresh one.
+                Err(error) => return Err(error),
             }
         }
     }

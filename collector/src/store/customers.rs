@@ -97,7 +97,7 @@ impl Store {
              FROM profiles p
              CROSS JOIN LATERAL (
                 SELECT count(*) AS orders,
-                       COALESCE(sum(total_minor) FILTER (WHERE currency = $1), 0)::bigint AS revenue_minor,
+                       LEAST(COALESCE(sum(total_minor) FILTER (WHERE currency = $1), 0), 9e18)::bigint AS revenue_minor,
                        min(ordered_at) AS first_order_at, max(ordered_at) AS last_order_at
                 FROM orders WHERE site_id = p.site_id AND profile_id = p.profile_id AND counted AND ordered_at < $2
              ) AS o

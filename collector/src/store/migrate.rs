@@ -7,6 +7,7 @@ use diesel::sql_types::Bool;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use jiff::ToSpan;
 use jiff::civil::Date;
+use std::collections::BTreeSet;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
@@ -50,23 +51,23 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the months from `from` to `to`, and always those around `today`, as far as they are missing.
+    /// Makes the months of these days, and always those around `today`, as far as they are missing. Only months that
+    /// hold events: each one costs every look-up of a person a little.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn ensure_months(&self, today: Date, from: Date, to: Date) -> Result<(), StoreError> {
+    pub fn ensure_months(&self, today: Date, days: impl IntoIterator<Item = Date>) -> Result<(), StoreError> {
         let odd = |_| StoreError::Refused("a month is out of range".into());
-        let ahead = today.checked_add(MONTHS_AHEAD.months()).map_err(odd)?;
+        let mut months: BTreeSet<Date> = days.into_iter().map(Date::first_of_month).collect();
+        for ahead in -1..=MONTHS_AHEAD {
+            months.insert(today.first_of_month().checked_add(ahead.months()).map_err(odd)?);
+        }
         let mut connection = self.connect()?;
         diesel::sql_query("SELECT pg_advisory_lock(4)").execute(&mut connection)?;
-        let mut month = from.min(today).first_of_month();
-        let last = to.max(ahead);
-        let mut made = Ok(());
-        while month <= last && made.is_ok() {
+        let made = months.into_iter().try_for_each(|month| {
             let next = month.checked_add(1.month()).map_err(odd)?;
-            made = ensure_month(&mut connection, month, next);
-            month = next;
-        }
+            ensure_month(&mut connection, month, next)
+        });
         diesel::sql_query("SELECT pg_advisory_unlock(4)").execute(&mut connection)?;
         made
     }

@@ -15,7 +15,7 @@ use super::sites::{Site, read_sites};
 use super::sql::sql;
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
 use domain::event::Event;
 use domain::history::{self, History, Session};
 use domain::identity::Kind as IdentityKind;
@@ -65,6 +65,12 @@ struct MemberRow {
     kind: i16,
     #[diesel(sql_type = Text)]
     value: String,
+}
+
+#[derive(QueryableByName)]
+struct ProfileRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
 }
 
 #[derive(QueryableByName)]
@@ -134,10 +140,15 @@ impl Projector {
                 touched.relinked.extend(&row.relinked_profiles);
                 step.events += row.event_ids.len();
             }
+            let mut people = BTreeMap::new();
+            for (site_id, touched) in &touched {
+                people.insert(*site_id, people_of(connection, *site_id, touched)?);
+            }
+            lock(connection, &people)?;
             for (site_id, touched) in &touched {
                 // A site that was deleted takes its journal with it.
-                let Some(site) = sites.get(site_id) else { continue };
-                self.site(connection, site, touched, &mut step)?;
+                let (Some(site), Some(profile_ids)) = (sites.get(site_id), people.remove(site_id)) else { continue };
+                self.site(connection, site, touched, profile_ids, &mut step)?;
             }
             sql("UPDATE journal AS j SET projected = true FROM unnest($1, $2) AS d (tx, site_id)
                  WHERE j.tx = d.tx::xid8 AND j.site_id = d.site_id")
@@ -148,17 +159,15 @@ impl Projector {
         })
     }
 
+    /// Projects people of a site who are locked.
     fn site(
         &mut self,
         connection: &mut PgConnection,
         site: &Site,
         touched: &Touched,
+        profile_ids: BTreeSet<i64>,
         step: &mut Step,
     ) -> Result<(), StoreError> {
-        let identity_ids: BTreeSet<i64> = touched.keys.iter().map(|key| key.0).collect();
-        let mut profile_ids: BTreeSet<i64> = touched.relinked.clone();
-        profile_ids.extend(profiles_of(connection, site.site_id, &identity_ids)?.into_values());
-        lock(connection, site.site_id, &profile_ids)?;
         if !self.careful {
             return self.project(connection, site, touched, &profile_ids, step);
         }
@@ -175,7 +184,7 @@ impl Projector {
         Ok(())
     }
 
-    /// Projects people who are locked.
+    /// Projects people in one go.
     fn project(
         &mut self,
         connection: &mut PgConnection,
@@ -303,24 +312,24 @@ struct Touched {
     relinked: BTreeSet<i64>,
 }
 
-fn profiles_of(
-    connection: &mut PgConnection,
-    site_id: i32,
-    identity_ids: &BTreeSet<i64>,
-) -> Result<HashMap<i64, i64>, StoreError> {
-    let rows: Vec<MemberRow> =
-        sql("SELECT identity_id, profile_id, kind, value FROM identities WHERE site_id = $1 AND identity_id = ANY($2)")
+/// The people whom a site's journal rows touch.
+fn people_of(connection: &mut PgConnection, site_id: i32, touched: &Touched) -> Result<BTreeSet<i64>, StoreError> {
+    let identity_ids: BTreeSet<i64> = touched.keys.iter().map(|key| key.0).collect();
+    let rows: Vec<ProfileRow> =
+        sql("SELECT DISTINCT profile_id FROM identities WHERE site_id = $1 AND identity_id = ANY($2)")
             .bind::<Integer, _>(site_id)
-            .bind::<Array<BigInt>, _>(identity_ids.iter().copied().collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(identity_ids.into_iter().collect::<Vec<_>>())
             .load(connection)?;
-    Ok(rows.into_iter().map(|row| (row.identity_id, row.profile_id)).collect())
+    Ok(rows.into_iter().map(|row| row.profile_id).chain(touched.relinked.iter().copied()).collect())
 }
 
-/// Locks people against other projectors until the transaction ends, always in the same order.
-fn lock(connection: &mut PgConnection, site_id: i32, profile_ids: &BTreeSet<i64>) -> Result<(), StoreError> {
-    let buckets: BTreeSet<i32> = profile_ids
+/// Locks people of sites against other projectors until the transaction ends: all in one call and in one order, so
+/// that two projectors never wait for each other in a circle.
+fn lock(connection: &mut PgConnection, people: &BTreeMap<i32, BTreeSet<i64>>) -> Result<(), StoreError> {
+    let bucket = |site_id: i32, profile_id: i64| (profile_id + i64::from(site_id) * 31).rem_euclid(LOCK_BUCKETS) as i32;
+    let buckets: BTreeSet<i32> = people
         .iter()
-        .map(|profile_id| ((profile_id + i64::from(site_id) * 31).rem_euclid(LOCK_BUCKETS)) as i32)
+        .flat_map(|(site_id, profile_ids)| profile_ids.iter().map(|profile_id| bucket(*site_id, *profile_id)))
         .collect();
     // 2: the class of this lock; unnest keeps the order of the set.
     sql("SELECT count(pg_advisory_xact_lock(2, bucket)) FROM unnest($1) AS bucket")
@@ -386,4 +395,30 @@ pub(crate) fn backlog(connection: &mut PgConnection) -> Result<(i64, f64), Store
          FROM journal WHERE NOT projected")
         .get_result(connection)?;
     Ok((row.waiting, row.age_s))
+}
+
+#[derive(QueryableByName)]
+struct Newest {
+    #[diesel(sql_type = Text)]
+    tx: String,
+}
+
+/// The end of the journal as it stands now: rows that are committed have a transaction before it.
+pub(crate) fn journal_end(connection: &mut PgConnection) -> Result<String, StoreError> {
+    let row: Newest = sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS tx").get_result(connection)?;
+    Ok(row.tx)
+}
+
+#[derive(QueryableByName)]
+struct Waits {
+    #[diesel(sql_type = Bool)]
+    waits: bool,
+}
+
+/// Whether a row before this end of the journal is not projected yet.
+pub(crate) fn waits_before(connection: &mut PgConnection, end: &str) -> Result<bool, StoreError> {
+    let row: Waits = sql("SELECT EXISTS (SELECT FROM journal WHERE NOT projected AND tx < $1::text::xid8) AS waits")
+        .bind::<Text, _>(end.to_owned())
+        .get_result(connection)?;
+    Ok(row.waits)
 }

@@ -12,7 +12,7 @@ use domain::money::Currency;
 pub use domain::report::{BrowserOrders, TagConsent};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 /// A site as every part of the server knows it.
@@ -272,7 +272,7 @@ impl Store {
         Ok(super::from_timestamp(row.created_at))
     }
 
-    /// Whether a foreign message id has been stored in the last 30 days.
+    /// Whether a trusted source's message id has been stored in the last 30 days.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -280,7 +280,11 @@ impl Store {
         let row: Known =
             sql("SELECT EXISTS (SELECT FROM message_ids WHERE site_id = $1 AND message_hash = $2) AS known")
                 .bind::<Integer, _>(site_id)
-                .bind::<SqlUuid, _>(crate::intake::screen::message_hash(site_id, message_id))
+                .bind::<SqlUuid, _>(crate::intake::screen::message_hash(
+                    site_id,
+                    domain::event::Trust::Trusted,
+                    message_id,
+                ))
                 .get_result(&mut *self.lend()?)?;
         Ok(row.known)
     }
@@ -308,6 +312,8 @@ fn unique_violation(error: &diesel::result::Error) -> bool {
 pub struct SiteDirectory {
     store: Store,
     state: RwLock<Directory>,
+    /// Held by whoever reads again after a miss: the others wait and find it done.
+    reading: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -326,7 +332,7 @@ impl SiteDirectory {
 
     /// An empty directory that fills itself when it is asked.
     pub fn new(store: Store) -> SiteDirectory {
-        SiteDirectory { store, state: RwLock::default() }
+        SiteDirectory { store, state: RwLock::default(), reading: Mutex::default() }
     }
 
     /// Reads the sites again.
@@ -378,7 +384,11 @@ impl SiteDirectory {
     /// the last reading wait for the next one, so that unknown keys cannot keep the database busy.
     fn after_miss(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
+        let _reading = self.reading.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let read_at = || self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner()).read_at;
+        if read_at().is_some_and(|at| at > asked) {
+            return Ok(());
+        }
         if let Some(wait) = read_at().and_then(|at| Self::MISS.checked_sub(at.elapsed())) {
             std::thread::sleep(wait);
         }

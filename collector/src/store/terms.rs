@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// New texts per site and day; what comes after is `(other)`. A site with more distinct pages a day than this has
+/// New texts per site, kind and day; what comes after is `(other)`. A site with more distinct pages a day than this has
 /// addresses that carry data, and the dictionary must not grow without end.
 pub(crate) const NEW_TERMS_A_DAY: i64 = 50_000;
 /// What a text becomes when the day's new texts are used up.
@@ -23,7 +23,7 @@ pub(crate) struct Terms {
     cache: NumberCache<i32>,
     /// New texts of the day by site, as far as this writer has counted.
     day: Option<jiff::civil::Date>,
-    new_today: HashMap<i32, i64>,
+    new_today: HashMap<(i32, Term), i64>,
 }
 
 #[derive(QueryableByName)]
@@ -88,7 +88,7 @@ impl Terms {
         }
         let mut over: Vec<TermKey> = Vec::new();
         for key in std::mem::take(&mut wanted) {
-            if self.count_new(connection, key.0, today)? {
+            if self.count_new(connection, (key.0, key.1), today)? {
                 wanted.push(key);
             } else {
                 over.push(key);
@@ -126,22 +126,24 @@ impl Terms {
     fn count_new(
         &mut self,
         connection: &mut PgConnection,
-        site_id: i32,
+        key: (i32, Term),
         today: jiff::civil::Date,
     ) -> Result<bool, StoreError> {
         if self.day != Some(today) {
             self.day = Some(today);
             self.new_today.clear();
         }
-        let count = match self.new_today.get_mut(&site_id) {
+        let count = match self.new_today.get_mut(&key) {
             Some(count) => count,
             None => {
-                let stored: Count =
-                    sql("SELECT count(*) AS n FROM terms WHERE site_id = $1 AND first_day = $2::text::date")
-                        .bind::<Integer, _>(site_id)
-                        .bind::<Text, _>(today.to_string())
-                        .get_result(connection)?;
-                self.new_today.entry(site_id).or_insert(stored.n)
+                let stored: Count = sql(
+                    "SELECT count(*) AS n FROM terms WHERE site_id = $1 AND first_day = $2::text::date AND kind = $3",
+                )
+                .bind::<Integer, _>(key.0)
+                .bind::<Text, _>(today.to_string())
+                .bind::<SmallInt, _>(key.1 as i16)
+                .get_result(connection)?;
+                self.new_today.entry(key).or_insert(stored.n)
             }
         };
         *count += 1;

@@ -147,6 +147,8 @@ impl Store {
             .select((users::user_id, users::password_hash))
             .first(&mut *connection)
             .optional()?;
+        // The hash takes a while, and others want a connection meanwhile.
+        drop(connection);
         // Somebody unknown costs the same time as somebody known.
         let hash = found.as_ref().map(|(_, hash)| hash.as_str());
         let right = secrets::check_password(password, hash);
@@ -154,7 +156,7 @@ impl Store {
             sql("INSERT INTO login_failures (email_hash, address_hash) VALUES ($1, $2)")
                 .bind::<Binary, _>(email_hash)
                 .bind::<Binary, _>(address_hash)
-                .execute(&mut *connection)?;
+                .execute(&mut *self.lend()?)?;
             return Ok(LogIn::Wrong);
         };
         Ok(LogIn::Done { token: self.start_session(user_id)? })

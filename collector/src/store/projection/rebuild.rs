@@ -2,11 +2,12 @@
 
 use super::{Projector, Step, Touched, lock};
 use crate::store::sites::Site;
+use crate::store::sites::read_sites;
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError};
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +41,7 @@ fn stored(
     for (table, statement) in [
         (
             "session",
-            "SELECT to_jsonb(s) AS row FROM sessions s WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, session_id",
+            "SELECT to_jsonb(s) AS row FROM sessions s WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, session_id, started_at",
         ),
         (
             "order",
@@ -96,14 +97,20 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
         let Some(last) = profile_ids.last() else { return Ok(rebuilt) };
         after = *last;
         connection.transaction::<_, StoreError, _>(|connection| {
-            lock(connection, site.site_id, &profile_ids)?;
+            lock(connection, &BTreeMap::from([(site.site_id, profile_ids.clone())]))?;
+            // As it is by now: its settings may have changed since the rebuild began.
+            let site = read_sites(connection)?.into_iter().find(|now| now.site_id == site.site_id);
+            let Some(site) = site else { return Ok(()) };
             let before = stored(connection, site.site_id, &profile_ids)?;
             let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
-            projector.site(connection, site, &touched, &mut Step::default())?;
+            // One who cannot be projected is told in the log and keeps nobody else from it.
+            projector.careful = true;
+            projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default())?;
             let now = stored(connection, site.site_id, &profile_ids)?;
             for profile_id in &profile_ids {
                 let (before, now) = (before.get(profile_id), now.get(profile_id));
-                if before != now {
+                // What still waits in the journal is no difference: it was only a little early.
+                if before != now && !waits(connection, site.site_id, *profile_id)? {
                     rebuilt.different += 1;
                     if rebuilt.examples.len() < 10 {
                         rebuilt.examples.push(difference(*profile_id, before, now));
@@ -115,6 +122,26 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
         rebuilt.people += profile_ids.len() as u64;
         progress(rebuilt.people);
     }
+}
+
+#[derive(QueryableByName)]
+struct Waits {
+    #[diesel(sql_type = Bool)]
+    waits: bool,
+}
+
+/// Whether the journal still has something of this person that is not projected.
+fn waits(connection: &mut PgConnection, site_id: i32, profile_id: i64) -> Result<bool, StoreError> {
+    let row: Waits = sql(
+        "SELECT EXISTS (SELECT FROM journal WHERE NOT projected AND site_id = $1 AND (relinked_profiles @> ARRAY[$2]
+            OR identity_ids && ARRAY(SELECT identity_id FROM identities WHERE site_id = $3 AND profile_id = $4))) AS waits",
+    )
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(profile_id)
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(profile_id)
+    .get_result(connection)?;
+    Ok(row.waits)
 }
 
 fn difference(profile_id: i64, before: Option<&StoredRows>, now: Option<&StoredRows>) -> String {

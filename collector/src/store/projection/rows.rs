@@ -6,7 +6,7 @@ use crate::store::sites::Site;
 use crate::store::sql::sql;
 use diesel::RunQueryDsl;
 use diesel::pg::PgConnection;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Timestamptz, Uuid as SqlUuid};
 use domain::history::{History, Order, Session};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,10 +123,14 @@ pub(super) fn write(
         .bind::<Integer, _>(site.site_id)
         .bind::<Array<BigInt>, _>(ids(&|projection| projection.replayed))
         .execute(connection)?;
-    sql("DELETE FROM sessions AS s USING unnest($1, $2) AS d (profile_id, session_id)
-         WHERE s.site_id = $3 AND s.profile_id = d.profile_id AND s.session_id = d.session_id")
+    sql("DELETE FROM sessions AS s USING unnest($1, $2, $3) AS d (profile_id, session_id, started_at)
+         WHERE s.site_id = $4 AND s.profile_id = d.profile_id AND s.session_id = d.session_id
+            AND s.started_at = d.started_at")
     .bind::<Array<BigInt>, _>(sessions.iter().map(|session| session.profile_id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(sessions.iter().map(|session| session.session_id).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(
+        sessions.iter().map(|s| crate::store::timestamp(s.started_at.as_microsecond())).collect::<Vec<_>>(),
+    )
     .bind::<Integer, _>(site.site_id)
     .execute(connection)?;
     insert(connection, "INSERT INTO sessions SELECT * FROM jsonb_populate_recordset(NULL::sessions, $1)", &sessions)?;
