@@ -2,6 +2,7 @@
 
 pub mod lifecycle;
 pub mod rfm;
+pub mod rule;
 
 use crate::event::ProfileId;
 use jiff::civil::Date;

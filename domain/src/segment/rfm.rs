@@ -197,6 +197,15 @@ impl Scale {
         self.0.get(usize::from(score).checked_sub(1)?).copied().flatten()
     }
 
+    /// The score of any value, also of one that nobody had when the scale was made: the one whose values lie next to
+    /// it, on the side that claims less. `None` where there is no scale.
+    pub fn place(&self, value: i64) -> Option<u8> {
+        let ranges = || (1_u8..).zip(&self.0).filter_map(|(score, range)| range.map(|range| (score, range)));
+        let ascending = ranges().map(|(_, (low, _))| low).is_sorted();
+        let reached = ranges().filter(|(_, (low, high))| if ascending { *low <= value } else { *high >= value });
+        reached.map(|(score, _)| score).max().or_else(|| ranges().map(|(score, _)| score).min())
+    }
+
     /// Scores by the share of the others who are strictly below.
     fn ascending(mut values: Vec<i64>) -> Scale {
         values.sort_unstable();

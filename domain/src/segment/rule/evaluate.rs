@@ -1,0 +1,624 @@
+//! One function that answers for one person at one moment. It allocates nothing.
+
+use super::plan::{EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, SequenceNode, Site};
+use super::vocabulary::What;
+use super::{Age, BucketClause, Fact, MAX_STEPS, Person, PlacedAt, Scores, Test};
+use crate::segment::lifecycle::{self, Buyers, Stage};
+use crate::segment::rfm::{Cell, Scale};
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the person is a member.
+    pub member: bool,
+    /// What decided it.
+    pub because: Because,
+    /// The second from which on the answer may be another although nothing happens; `None` when it stays.
+    ///
+    /// It is never too late: until then the answer is this one. It can be too early; asking again then gives a later
+    /// one.
+    pub changes_at: Option<u32>,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Because {
+    /// The clause, counted in the order in which the rule is written; the whole is 0.
+    pub clause: u16,
+    /// How many events it found, where it looks for events.
+    pub count: u32,
+    /// When the latest of them was, in seconds since 1970; 0 for none.
+    pub at: u32,
+}
+
+const NEVER: u32 = u32::MAX;
+const DAY: u32 = 86_400;
+
+#[derive(Clone, Copy)]
+struct Answer {
+    holds: bool,
+    changes: u32,
+    because: Because,
+}
+
+impl Answer {
+    fn of(clause: u16, holds: bool) -> Answer {
+        Answer { holds, changes: NEVER, because: Because { clause, count: 0, at: 0 } }
+    }
+}
+
+impl Plan {
+    /// Answers for one person, `as_of` a second since 1970. What happened later is not seen, and somebody who was not
+    /// there yet is no member of anything.
+    ///
+    /// The plan must have been refreshed since the vocabulary learnt the person's words, see [`Plan::refresh`].
+    pub fn evaluate(&self, person: &Person<'_>, as_of: u32) -> Verdict {
+        let arrives = person.first_seen().filter(|first| *first > as_of);
+        if arrives.is_some() || person.at.is_empty() {
+            return Verdict { member: false, because: Because::default(), changes_at: arrives };
+        }
+        let mut answer = self.answer::<true>(&self.root, person, as_of);
+        if let Some(next) = person.next_after(as_of) {
+            answer.changes = answer.changes.min(next);
+        }
+        let changes_at = (answer.changes != NEVER).then(|| answer.changes.max(as_of + 1));
+        Verdict { member: answer.holds, because: answer.because, changes_at }
+    }
+
+    /// Whether the person is a member, and nothing else: [`Plan::evaluate`] for many people.
+    pub fn holds(&self, person: &Person<'_>, as_of: u32) -> bool {
+        person.first_seen().is_some_and(|first| first <= as_of) && self.answer::<false>(&self.root, person, as_of).holds
+    }
+
+    /// `CHANGES` says whether anybody wants to know when it changes; without, the first part that decides is enough.
+    fn answer<const CHANGES: bool>(&self, node: &Node, person: &Person<'_>, as_of: u32) -> Answer {
+        match node {
+            Node::All { clause, parts } => self.together::<CHANGES>(*clause, parts, true, person, as_of),
+            Node::Any { clause, parts } => self.together::<CHANGES>(*clause, parts, false, person, as_of),
+            Node::Not { part, .. } => {
+                let answer = self.answer::<CHANGES>(part, person, as_of);
+                Answer { holds: !answer.holds, ..answer }
+            }
+            Node::Events { clause, events } if events.of.is_order() => {
+                measure::<CHANGES, _>(*clause, events, person.orders, as_of)
+            }
+            Node::Events { clause, events } => {
+                let stream = Stream { at: person.at, what: person.what, record: person.record };
+                measure::<CHANGES, _>(*clause, events, &stream, as_of)
+            }
+            Node::Sequence { clause, sequence } => follow(*clause, sequence, person, as_of),
+            Node::Trait { clause, slot, values } => {
+                let value = person.traits.get(*slot).copied().unwrap_or(super::vocabulary::NO_VALUE);
+                Answer::of(*clause, values.has(value))
+            }
+            Node::Fact { clause, fact } => fact_holds(&self.site, *clause, fact, person, as_of),
+            Node::Segment { clause, slot } => {
+                let word = person.segments.get(*slot as usize / 64).copied().unwrap_or(0);
+                Answer::of(*clause, word >> (slot % 64) & 1 == 1)
+            }
+            Node::Bucket { clause, bucket } => {
+                let place = BucketClause::of(&bucket.salt, person.profile_id);
+                Answer::of(*clause, (bucket.from..bucket.to).contains(&place))
+            }
+        }
+    }
+
+    /// An `all` (`every`) or an `any`. The whole stays as it is until all parts that decide it have changed.
+    fn together<const CHANGES: bool>(
+        &self,
+        clause: u16,
+        parts: &[Node],
+        every: bool,
+        person: &Person<'_>,
+        as_of: u32,
+    ) -> Answer {
+        let mut whole = Answer::of(clause, every);
+        // Of the parts that agree with the whole, and of those that decide against it.
+        let (mut soonest, mut latest) = (NEVER, 0);
+        for part in parts {
+            let answer = self.answer::<CHANGES>(part, person, as_of);
+            if answer.holds == every {
+                soonest = soonest.min(answer.changes);
+                if whole.holds == every && (whole.because.clause == clause || answer.because.at > whole.because.at) {
+                    whole.because = answer.because;
+                }
+            } else {
+                if whole.holds == every {
+                    whole.because = answer.because;
+                }
+                whole.holds = !every;
+                latest = latest.max(answer.changes);
+                if !CHANGES {
+                    return whole;
+                }
+            }
+        }
+        whole.changes = if whole.holds == every { soonest } else { latest };
+        whole
+    }
+}
+
+/// Things in time order, of which some are meant.
+trait Source {
+    fn len(&self) -> usize;
+    fn at(&self, place: usize) -> u32;
+    fn matches(&self, of: &Matcher, place: usize) -> bool;
+    fn record(&self, place: usize) -> u32;
+    /// What it is worth in minor units; of orders.
+    fn minor(&self, place: usize) -> i64;
+    /// The first place at or after `second`.
+    fn place_of(&self, second: u32) -> usize;
+}
+
+struct Stream<'a> {
+    at: &'a [u32],
+    what: &'a [What],
+    record: &'a [u32],
+}
+
+impl Source for Stream<'_> {
+    fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    fn at(&self, place: usize) -> u32 {
+        self.at[place]
+    }
+
+    fn matches(&self, of: &Matcher, place: usize) -> bool {
+        of.matches(self.what[place], self.record[place])
+    }
+
+    fn record(&self, place: usize) -> u32 {
+        self.record[place]
+    }
+
+    fn minor(&self, _: usize) -> i64 {
+        0
+    }
+
+    fn place_of(&self, second: u32) -> usize {
+        self.at.partition_point(|at| *at < second)
+    }
+}
+
+impl Source for [PlacedAt] {
+    fn len(&self) -> usize {
+        <[PlacedAt]>::len(self)
+    }
+
+    fn at(&self, place: usize) -> u32 {
+        self[place].at
+    }
+
+    fn matches(&self, of: &Matcher, place: usize) -> bool {
+        of.matches(What::ORDER, self[place].record)
+    }
+
+    fn record(&self, place: usize) -> u32 {
+        self[place].record
+    }
+
+    fn minor(&self, place: usize) -> i64 {
+        self[place].minor
+    }
+
+    fn place_of(&self, second: u32) -> usize {
+        self.partition_point(|order| order.at < second)
+    }
+}
+
+/// The first second inside a window and the first one behind it.
+fn bounds(window: Frame, as_of: u32) -> (u32, u32) {
+    let behind_now = as_of.saturating_add(1);
+    // Younger than a span: later than the moment so long ago.
+    let younger = |span: u32| behind_now.saturating_sub(span);
+    match window {
+        Frame::Ever => (0, behind_now),
+        Frame::Within(span) => (younger(span), behind_now),
+        Frame::Ago(from, to) => (younger(from), younger(to)),
+        Frame::Fixed(from, to) => (from, to.min(behind_now)),
+    }
+}
+
+/// When something of that time leaves a window.
+fn leaves(window: Frame, at: u32) -> u32 {
+    match window {
+        Frame::Within(span) | Frame::Ago(span, _) => at.saturating_add(span),
+        Frame::Ever | Frame::Fixed(..) => NEVER,
+    }
+}
+
+fn measure<const CHANGES: bool, S: Source + ?Sized>(
+    clause: u16,
+    events: &EventsNode,
+    source: &S,
+    as_of: u32,
+) -> Answer {
+    let (from, behind) = bounds(events.window, as_of);
+    let (start, end) = (source.place_of(from), source.place_of(behind));
+    let meant = |place: &usize| source.matches(&events.of, *place);
+    let mut answer = Answer::of(clause, false);
+    match &events.measure {
+        Measured::Count { least, most } => {
+            let (mut count, mut last) = (0_u64, 0);
+            for place in (start..end).filter(meant) {
+                count += 1;
+                last = source.at(place);
+                if !CHANGES && *most == u64::MAX && count >= *least {
+                    break;
+                }
+            }
+            answer.holds = (*least..=*most).contains(&count);
+            answer.because.count = u32::try_from(count).unwrap_or(u32::MAX);
+            answer.because.at = last;
+            if CHANGES {
+                // Those that are meant leave the window one after the other. The one whose leaving brings the count
+                // out of its range, or into it:
+                let nth = if count > *most { Some(count - most - 1) } else { count.checked_sub(*least) };
+                let nth = nth.filter(|_| count >= *least && *least > 0 || count > *most);
+                let leaving = nth.and_then(|nth| (start..end).filter(meant).nth(usize::try_from(nth).ok()?));
+                answer.changes = leaving.map_or(NEVER, |place| leaves(events.window, source.at(place)));
+            }
+        }
+        Measured::Total { least, most } => {
+            let sum = (start..end).filter(meant).fold(0_i64, |sum, place| sum.saturating_add(source.minor(place)));
+            answer.holds = (*least..=*most).contains(&(sum as f64));
+            answer.because.count = (start..end).filter(meant).count() as u32;
+        }
+        Measured::Sum { numbers, least, most, .. } => {
+            let number = |place: usize| numbers.get(source.record(place) as usize).copied().unwrap_or(0.0);
+            let sum: f64 = (start..end).filter(meant).map(number).sum();
+            answer.holds = (*least..=*most).contains(&sum);
+            answer.because.count = (start..end).filter(meant).count() as u32;
+        }
+        Measured::Age { last, age } => {
+            let found = if *last { (start..end).rev().find(meant) } else { (start..end).find(meant) };
+            if let Some(place) = found {
+                let at = source.at(place);
+                let turns;
+                (answer.holds, turns) = match age {
+                    Age::AtLeast(span) => (as_of - at >= span.seconds(), at.saturating_add(span.seconds())),
+                    Age::AtMost(span) => {
+                        (as_of - at <= span.seconds(), at.saturating_add(span.seconds()).saturating_add(1))
+                    }
+                };
+                answer.because = Because { clause, count: 1, at };
+                answer.changes = if turns > as_of { turns } else { NEVER };
+            }
+        }
+    }
+    if CHANGES {
+        if !matches!(events.measure, Measured::Count { .. }) {
+            // Whatever is asked of what is in the window: it stays the same until the first leaves.
+            if let Some(first) = (start..end).find(meant) {
+                answer.changes = answer.changes.min(leaves(events.window, source.at(first)));
+            }
+        }
+        if let Frame::Ago(_, to) = events.window
+            && let Some(entering) = (end..source.len()).find(meant)
+        {
+            answer.changes = answer.changes.min(source.at(entering).saturating_add(to));
+        }
+        if answer.because.at == 0 && answer.because.count > 0 {
+            answer.because.at = (start..end).rev().find(meant).map_or(0, |place| source.at(place));
+        }
+    }
+    answer
+}
+
+/// How far a sequence has come: when it began, its latest step's time and place.
+#[derive(Clone, Copy)]
+struct Partial {
+    start: u32,
+    at: u32,
+    place: usize,
+}
+
+/// Of all ways to a step the latest is kept: it has the latest beginning, and whatever kills it kills the earlier ones.
+fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, as_of: u32) -> Answer {
+    let (from, behind) = bounds(sequence.window, as_of);
+    let stream = Stream { at: person.at, what: person.what, record: person.record };
+    let start = stream.place_of(from);
+    let end = stream.place_of(as_of.saturating_add(1));
+    let steps = sequence.then.len() + 1;
+    let mut reached: [Option<Partial>; MAX_STEPS] = [None; MAX_STEPS];
+    // Complete ones: the latest that counts, and of those that still wait the oldest and the latest.
+    let mut complete: Option<Partial> = None;
+    let mut waiting: Option<(Partial, Partial)> = None;
+    let mut count = 0;
+    let confirm = |waiting: &mut Option<(Partial, Partial)>, complete: &mut Option<Partial>, span: u32, now: u32| {
+        if let Some((oldest, latest)) = waiting {
+            if latest.at.saturating_add(span) < now {
+                *complete = Some(*latest);
+                *waiting = None;
+            } else if oldest.at.saturating_add(span) < now {
+                *complete = Some(*oldest);
+                *oldest = *latest;
+            }
+        }
+    };
+    for place in start..end {
+        let (at, what, record) = (stream.at[place], stream.what[place], stream.record[place]);
+        if let Some((never, span)) = &sequence.never {
+            confirm(&mut waiting, &mut complete, *span, at);
+            if never.matches(what, record) {
+                waiting = None;
+            }
+        }
+        if at < behind {
+            for step in (1..steps).rev() {
+                let StepNode { of, within, .. } = &sequence.then[step - 1];
+                let before = reached[step - 1].filter(|before| within.is_none_or(|within| at - before.at <= within));
+                if let Some(before) = before.filter(|_| of.matches(what, record)) {
+                    reached[step] = Some(Partial { start: before.start, at, place });
+                }
+            }
+            if sequence.first.matches(what, record) {
+                reached[0] = Some(Partial { start: at, at, place });
+            }
+            if let Some(done) = reached[steps - 1].filter(|done| done.place == place) {
+                count += 1;
+                match (&sequence.never, &mut waiting) {
+                    (None, _) => complete = Some(done),
+                    (Some(_), Some((_, latest))) => *latest = done,
+                    (Some(_), None) => waiting = Some((done, done)),
+                }
+            }
+        }
+        for (step, node) in sequence.then.iter().enumerate() {
+            let kills = node.without.as_ref().is_some_and(|without| without.matches(what, record));
+            if kills && reached[step].is_some_and(|partial| partial.place != place) {
+                reached[step] = None;
+            }
+        }
+    }
+    if let Some((_, span)) = &sequence.never {
+        confirm(&mut waiting, &mut complete, *span, as_of);
+    }
+    let mut answer = Answer::of(clause, complete.is_some());
+    answer.because.count = count;
+    if let Some(done) = complete {
+        answer.because.at = done.at;
+        answer.changes = leaves(sequence.window, done.start);
+    } else if let (Some((_, span)), Some((oldest, _))) = (&sequence.never, waiting) {
+        answer.changes = oldest.at.saturating_add(*span).saturating_add(1);
+    }
+    if let Frame::Ago(_, to) = sequence.window
+        && let Some(entering) = stream.at.get(stream.place_of(behind))
+    {
+        answer.changes = answer.changes.min(entering.saturating_add(to));
+    }
+    answer
+}
+
+use super::plan::StepNode;
+
+fn fact_holds(site: &Site, clause: u16, node: &FactNode, person: &Person<'_>, as_of: u32) -> Answer {
+    let mut answer = Answer::of(clause, false);
+    match node {
+        FactNode::Number { fact, test } => match number(site, *fact, person, as_of) {
+            Known::Nothing => answer.holds = test.holds(None),
+            Known::Number(number) => answer.holds = test.holds_of_number(number),
+            Known::Days { since, less } => {
+                let days = (as_of - since) / DAY;
+                let holds = |days: u32| test.holds_of_number(f64::from(days) - f64::from(less));
+                answer.holds = holds(days);
+                answer.because.at = since;
+                answer.changes = next_day(test_days(test, less), days, since, |days| holds(days) != answer.holds);
+            }
+            Known::Recency { since } => {
+                let days = (as_of - since) / DAY;
+                let score = |days: u32| site.scales.recency_days.place(days.into()).unwrap_or(1);
+                answer.holds = test.holds_of_number(score(days).into());
+                answer.because.at = since;
+                answer.changes = next_day(scale_days(&site.scales.recency_days), days, since, |days| {
+                    test.holds_of_number(score(days).into()) != answer.holds
+                });
+            }
+        },
+        FactNode::Word { fact, words, if_unknown } => {
+            let has = |word: usize| words >> word & 1 == 1;
+            match word(site, *fact, person, as_of) {
+                Word::Nothing => answer.holds = *if_unknown,
+                Word::Is(word) => answer.holds = has(word),
+                Word::Stage { since, limits } => {
+                    let days = (as_of - since) / DAY;
+                    let stage = |days: u32| lifecycle::stage(limits, days) as usize;
+                    answer.holds = has(stage(days));
+                    answer.because.at = since;
+                    let turns =
+                        [limits.at_risk_days, limits.churned_days].into_iter().map(|last| last.saturating_add(1));
+                    answer.changes = next_day(turns, days, since, |days| has(stage(days)) != answer.holds);
+                }
+                Word::Group { since, frequency } => {
+                    let days = (as_of - since) / DAY;
+                    let group = |days: u32| {
+                        let recency = site.scales.recency_days.place(days.into()).unwrap_or(1);
+                        Cell::new(recency, frequency).map_or(0, |cell| cell.group() as usize)
+                    };
+                    answer.holds = has(group(days));
+                    answer.because.at = since;
+                    answer.changes = next_day(scale_days(&site.scales.recency_days), days, since, |days| {
+                        has(group(days)) != answer.holds
+                    });
+                }
+            }
+        }
+        FactNode::Channel { last, passing, direct, if_unknown } => {
+            let end = person.at.partition_point(|at| *at <= as_of);
+            let is_visit = |place: &usize| person.what[*place] == What::VISIT;
+            let found = if *last {
+                // The last one that somebody brought about; a direct one only while there is no other.
+                let brought = |place: &usize| is_visit(place) && !direct.has(person.record[*place]);
+                (0..end).rev().find(brought).or_else(|| (0..end).rev().find(is_visit))
+            } else {
+                (0..end).find(is_visit)
+            };
+            match found {
+                Some(place) => {
+                    answer.holds = passing.has(person.record[place]);
+                    answer.because.at = person.at[place];
+                }
+                None => answer.holds = *if_unknown,
+            }
+        }
+    }
+    answer
+}
+
+/// The first second at which one of these numbers of days has passed and something turns. Candidates may come in any
+/// order.
+fn next_day(candidates: impl Iterator<Item = u32>, days: u32, since: u32, turns: impl Fn(u32) -> bool) -> u32 {
+    let next = candidates.filter(|candidate| *candidate > days && turns(*candidate)).min();
+    next.map_or(NEVER, |days| u32::try_from(u64::from(since) + u64::from(days) * u64::from(DAY)).unwrap_or(NEVER))
+}
+
+/// Numbers of days at which a test on days, less so many, can turn.
+fn test_days(test: &Test, less: u32) -> impl Iterator<Item = u32> + '_ {
+    let turns = move |test: &Test| -> [f64; 2] {
+        match test {
+            Test::AtLeast(least) => [least.ceil(), f64::NAN],
+            Test::AtMost(most) => [f64::NAN, most.floor() + 1.0],
+            Test::Between(least, most) => [least.ceil(), most.floor() + 1.0],
+            Test::Is(value) | Test::IsNot(value) => value.number().map_or([f64::NAN; 2], |value| [value, value + 1.0]),
+            Test::OneOf(_) | Test::Contains(_) | Test::StartsWith(_) | Test::Exists(_) => [f64::NAN; 2],
+        }
+    };
+    let listed: &[super::Scalar] = match test {
+        Test::OneOf(values) => values,
+        _ => &[],
+    };
+    let listed = listed.iter().filter_map(super::Scalar::number).flat_map(|value| [value, value + 1.0]);
+    // A cast of not-a-number is 0, which is no later day.
+    turns(test).into_iter().chain(listed).map(move |days| (days + f64::from(less)).ceil() as u32)
+}
+
+/// Numbers of days at which a score turns.
+fn scale_days(scale: &Scale) -> impl Iterator<Item = u32> + '_ {
+    let ranges = (1..=5).filter_map(|score| scale.range(score));
+    ranges.flat_map(|(low, high)| [low, high.saturating_add(1)]).map(|days| u32::try_from(days).unwrap_or(0))
+}
+
+/// A fact that is a number.
+pub(super) enum Known {
+    Nothing,
+    Number(f64),
+    /// Whole days since a second, less so many.
+    Days {
+        since: u32,
+        less: u32,
+    },
+    /// The recency score of a last order.
+    Recency {
+        since: u32,
+    },
+}
+
+pub(super) fn number(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -> Known {
+    let orders = person.orders_by(as_of);
+    let minor = || orders.iter().fold(0_i64, |sum, order| sum.saturating_add(order.minor));
+    let major = |minor: f64| minor / 10_f64.powi(i32::try_from(site.currency_digits).unwrap_or(2));
+    let seen = || &person.at[..person.at.partition_point(|at| *at <= as_of)];
+    let known = |number: Option<f64>| number.map_or(Known::Nothing, Known::Number);
+    let since = |at: Option<u32>| at.map_or(Known::Nothing, |since| Known::Days { since, less: 0 });
+    let buyer = |number: f64| known((!orders.is_empty()).then_some(number));
+    let finite = |score: f32| known(Some(f64::from(score)).filter(|score| score.is_finite()));
+    match fact {
+        Fact::Orders => Known::Number(orders.len() as f64),
+        Fact::Revenue => Known::Number(major(minor() as f64)),
+        Fact::AverageOrderValue => buyer(major(minor() as f64 / orders.len() as f64)),
+        Fact::Visits => Known::Number(visits(person, seen().len()) as f64),
+        Fact::PageViews => {
+            let views = person.what[..seen().len()].iter().filter(|what| what.kind() == What::PAGE);
+            Known::Number(views.count() as f64)
+        }
+        Fact::DaysSinceFirstSeen => since(seen().first().copied()),
+        Fact::DaysSinceLastSeen => since(seen().last().copied()),
+        Fact::DaysSinceFirstOrder => since(orders.first().map(|order| order.at)),
+        Fact::DaysSinceLastOrder => since(orders.last().map(|order| order.at)),
+        Fact::DaysPastUsualGap => {
+            let buyers = Buyers::after(u32::try_from(orders.len()).unwrap_or(u32::MAX));
+            match (orders.last(), site.usual_gap_days[buyers as usize]) {
+                (Some(last), Some(less)) => Known::Days { since: last.at, less },
+                (None, _) | (_, None) => Known::Nothing,
+            }
+        }
+        Fact::RecencyScore => orders.last().map_or(Known::Nothing, |last| Known::Recency { since: last.at }),
+        Fact::FrequencyScore => buyer(site.scales.orders.place(orders.len() as i64).unwrap_or(1).into()),
+        Fact::MonetaryScore => buyer(site.scales.spent_minor.place(minor()).unwrap_or(1).into()),
+        Fact::RevenuePercentile if !orders.is_empty() => known(site.revenue.below(minor() as f64)),
+        Fact::OrderValuePercentile if !orders.is_empty() => {
+            known(site.order_value.below(minor() as f64 / orders.len() as f64))
+        }
+        Fact::RevenuePercentile | Fact::OrderValuePercentile => Known::Nothing,
+        Fact::ProbabilityAlive => finite(person.scores.probability_alive),
+        Fact::ExpectedOrders => finite(person.scores.expected_orders),
+        Fact::ExpectedRevenue => finite(person.scores.expected_revenue),
+        Fact::ExpectedRevenuePercentile => {
+            known(site.expected_revenue.below(f64::from(person.scores.expected_revenue)))
+        }
+        Fact::Cluster => known((person.scores.cluster != Scores::NO_CLUSTER).then(|| person.scores.cluster.into())),
+        Fact::SignedUp | Fact::Lifecycle | Fact::Buyers | Fact::RfmGroup | Fact::FirstChannel | Fact::LastChannel => {
+            Known::Nothing
+        }
+    }
+}
+
+fn visits(person: &Person<'_>, end: usize) -> usize {
+    person.what[..end].iter().filter(|what| **what == What::VISIT).count()
+}
+
+/// A fact that is a word: its place in [`Fact::words`].
+enum Word<'s> {
+    Nothing,
+    Is(usize),
+    /// A stage of the lifecycle, which turns with the days since a second.
+    Stage {
+        since: u32,
+        limits: &'s lifecycle::Limits,
+    },
+    /// A group of the RFM grid, which turns with the days since the last order.
+    Group {
+        since: u32,
+        frequency: u8,
+    },
+}
+
+fn word<'s>(site: &'s Site, fact: Fact, person: &Person<'_>, as_of: u32) -> Word<'s> {
+    let orders = person.orders_by(as_of);
+    // Who neither bought nor signed up is in no lifecycle.
+    let is_known = !orders.is_empty() || person.signed_up;
+    match fact {
+        Fact::SignedUp => Word::Is(usize::from(!person.signed_up)),
+        Fact::Buyers if is_known => Word::Is(Buyers::after(u32::try_from(orders.len()).unwrap_or(u32::MAX)) as usize),
+        Fact::Lifecycle if is_known => match orders.last().map(|last| last.at).or(person.first_seen()) {
+            Some(since) => Word::Stage { since, limits: site.limits_after(orders.len()) },
+            None => Word::Nothing,
+        },
+        Fact::RfmGroup => match orders.last() {
+            Some(last) => {
+                let frequency = site.scales.orders.place(orders.len() as i64).unwrap_or(1);
+                Word::Group { since: last.at, frequency }
+            }
+            None => Word::Nothing,
+        },
+        _ => Word::Nothing,
+    }
+}
+
+/// The word that a fact is, as its place in [`Fact::words`].
+pub(super) fn word_now(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -> Option<usize> {
+    match word(site, fact, person, as_of) {
+        Word::Nothing => None,
+        Word::Is(word) => Some(word),
+        Word::Stage { since, limits } => Some(lifecycle::stage(limits, (as_of - since) / DAY) as usize),
+        Word::Group { since, frequency } => {
+            let recency = site.scales.recency_days.place(((as_of - since) / DAY).into()).unwrap_or(1);
+            Cell::new(recency, frequency).map(|cell| cell.group() as usize)
+        }
+    }
+}
+
+// Stages and groups are looked up by their place among the words.
+const _: () = assert!(Stage::ALL.len() == 3);
