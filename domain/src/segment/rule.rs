@@ -15,13 +15,18 @@
 mod check;
 mod evaluate;
 mod explain;
+mod order;
+mod parse;
 mod person;
 mod plan;
+mod sentence;
 mod vocabulary;
 
 pub use check::{MAX_CLAUSES, MAX_DEPTH, MAX_LISTED, MAX_SPAN_DAYS, MAX_STEPS, MAX_TEXT_BYTES, RuleError};
 pub use evaluate::{Because, Verdict};
 pub use explain::{Evidence, Explanation};
+pub use order::Cycle;
+pub use parse::SentenceError;
 pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
 pub use plan::{Needs, Percentiles, Plan, Site, Slots};
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
@@ -667,5 +672,7 @@ impl BucketClause {
     }
 }
 
+#[cfg(test)]
+mod arbitrary;
 #[cfg(test)]
 mod tests;
