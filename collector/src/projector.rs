@@ -74,12 +74,12 @@ fn run(store: &Store, wake: &Receiver<()>, stop: &AtomicBool, events: &AtomicU64
     let mut connection: Option<PgConnection> = None;
     while !stop.load(Ordering::Acquire) {
         match step(store, &mut projector, &mut connection) {
-            Ok(0) => match wake.recv_timeout(LOOK_AGAIN) {
+            Ok(Done { projected: 0, asked: 0 }) => match wake.recv_timeout(LOOK_AGAIN) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             },
-            Ok(projected) => {
-                events.fetch_add(projected, Ordering::Relaxed);
+            Ok(done) => {
+                events.fetch_add(done.projected, Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::warn!(%error, "projecting is tried again");
@@ -90,18 +90,29 @@ fn run(store: &Store, wake: &Receiver<()>, stop: &AtomicBool, events: &AtomicU64
     }
 }
 
-/// One step; gives how much it did, zero when nothing waits.
-fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConnection>) -> Result<u64, StoreError> {
+/// One step of everything; gives how much was projected and whether anything was done at all.
+fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConnection>) -> Result<Done, StoreError> {
     let connection = match connection {
         Some(connection) => connection,
         None => connection.insert(store.connect()?),
     };
     let step = projector.step(connection)?;
+    let due = projector.settle_due(connection)?;
+    let swept = projector.sweep(connection)?;
     // A row may hold no event, only a changed identity.
-    Ok((step.events + step.rows) as u64)
+    Ok(Done { projected: (step.events + step.rows) as u64, asked: due + swept })
 }
 
-/// Projects everything that waits now, on the caller's thread; what another process has under way is waited for.
+/// What one step did.
+struct Done {
+    /// Events and journal rows.
+    projected: u64,
+    /// People whose deadline had come, or who were asked because a segment or a model changed.
+    asked: usize,
+}
+
+/// Projects everything that waits now, on the caller's thread, and asks the segments about everybody who is due; what
+/// another process has under way is waited for.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -110,12 +121,14 @@ pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
     let mut connection = None;
     let end = projection::journal_end(&mut *store.lend()?)?;
     loop {
-        if !projection::waits_before(&mut *store.lend()?, &end)? {
-            return Ok(());
-        }
         match step(store, &mut projector, &mut connection) {
-            // Nothing to claim: somebody else is at it.
-            Ok(0) => std::thread::park_timeout(LOOK_AGAIN / 4),
+            Ok(Done { projected: 0, asked: 0 }) => {
+                if !projection::waits_before(&mut *store.lend()?, &end)? {
+                    return Ok(());
+                }
+                // Nothing to claim: somebody else is at it.
+                std::thread::park_timeout(LOOK_AGAIN / 4);
+            }
             Ok(_) | Err(StoreError::Contended(_)) => {}
             Err(error) => return Err(error),
         }

@@ -119,6 +119,38 @@ impl Shop {
         self.web.send("GET", path, &[("authorization", &format!("Bearer {}", self.keys.secret_key))], b"")
     }
 
+    /// Calls the API for programs with a body.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let bearer = format!("Bearer {}", self.keys.secret_key);
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.web.send(method, path, &headers, body.to_string().as_bytes())
+    }
+
+    /// Makes a segment of people of whom a sentence holds, and waits until everybody has been asked.
+    #[track_caller]
+    pub fn keeps(&self, key: &str, says: &str) {
+        let made = self.call("POST", "/api/v1/segments", &json!({ "key": key, "name": key, "says": says }));
+        assert_eq!(made.status, 201, "{}", made.body);
+        self.is_swept();
+    }
+
+    /// Waits until everybody has been asked about all segments.
+    #[track_caller]
+    pub fn is_swept(&self) {
+        let behind = "SELECT count(*) FROM sites s LEFT JOIN segment_sweeps w USING (site_id)
+                      WHERE s.segments_revision > COALESCE(w.swept_revision, 0)";
+        until("everybody to be asked", SOON, || (self.database.number(behind) == 0).then_some(()));
+    }
+
+    /// The people in a segment now, by profile number.
+    pub fn members(&self, key: &str) -> Vec<i64> {
+        let rows = self.database.rows(&format!(
+            "SELECT profile_id FROM segment_members m JOIN segments g USING (site_id, segment_id)
+             WHERE g.key = '{key}' ORDER BY profile_id"
+        ));
+        rows.iter().filter_map(|row| row["profile_id"].as_i64()).collect()
+    }
+
     /// What became of everything that arrived.
     #[track_caller]
     pub fn outcomes(&self) -> Outcomes {

@@ -1,8 +1,10 @@
 //! The API for programs: `Authorization: Bearer` with the site's secret key; described by `openapi.json` beside this
 //! file.
 
+mod segments;
+
 use super::State;
-use crate::segments;
+use crate::segments as book;
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use actix_web::http::StatusCode;
@@ -29,8 +31,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/openapi.json", web::get().to(openapi))
         .route("/api/v1/outcomes", web::get().to(outcomes))
         .route("/api/v1/profiles", web::get().to(profile))
-        .route("/api/v1/segments", web::get().to(segment_list))
-        .route("/api/v1/segments/{key}/members", web::get().to(members));
+        .configure(segments::routes);
 }
 
 /// Why a call is not answered.
@@ -42,6 +43,14 @@ enum ApiError {
     BadRequest(String),
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{path}: {message}")]
+    BadRule {
+        /// Where in the rule: a JSON pointer, or a column of the sentence.
+        path: String,
+        message: String,
+    },
     #[error("the database is away; try again")]
     Away,
     #[error("something is wrong on this server; its log says what")]
@@ -52,8 +61,9 @@ impl actix_web::ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             ApiError::NoKey => StatusCode::UNAUTHORIZED,
-            ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            ApiError::BadRequest(_) | ApiError::BadRule { .. } => StatusCode::BAD_REQUEST,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::Conflict(_) => StatusCode::CONFLICT,
             ApiError::Away => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -64,7 +74,10 @@ impl actix_web::ResponseError for ApiError {
         if matches!(self, ApiError::Away) {
             response.insert_header((header::RETRY_AFTER, "2"));
         }
-        response.json(json!({ "error": self.to_string() }))
+        match self {
+            ApiError::BadRule { path, message } => response.json(json!({ "error": message, "path": path })),
+            _ => response.json(json!({ "error": self.to_string() })),
+        }
     }
 }
 
@@ -110,6 +123,26 @@ struct ProfileQuery {
     visitor_id: Option<String>,
 }
 
+/// The profile of one identifier.
+fn find_profile(state: &State, site: &Site, query: ProfileQuery) -> Result<i64, ApiError> {
+    let (kind, value) = match (query.user_id, query.email, query.visitor_id) {
+        (Some(value), None, None) => (Kind::UserId, value),
+        (None, Some(value), None) => (Kind::Email, value),
+        (None, None, Some(value)) => (Kind::Visitor, value),
+        _ => return Err(ApiError::BadRequest("give one of user_id, email, visitor_id".into())),
+    };
+    let value = normalise(kind, &value).map_err(|invalid| ApiError::BadRequest(invalid.to_string()))?;
+    let unknown = || ApiError::NotFound(format!("no profile has this {}", kind.name()));
+    let find = |value: &str| state.store.profile_of(site.site_id, kind, value);
+    // The browser keeps our own visitor ids without hyphens.
+    let hyphened = || value.parse::<uuid::Uuid>().ok().filter(|_| kind == Kind::Visitor).map(|id| id.to_string());
+    let found = match find(&value)? {
+        Some(found) => Some(found),
+        None => hyphened().map(|value| find(&value)).transpose()?.flatten(),
+    };
+    found.ok_or_else(unknown)
+}
+
 async fn profile(
     state: web::Data<State>,
     request: HttpRequest,
@@ -117,24 +150,10 @@ async fn profile(
 ) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
     let person = with_site(state, &request, move |state, site| {
-        let (kind, value) = match (query.user_id, query.email, query.visitor_id) {
-            (Some(value), None, None) => (Kind::UserId, value),
-            (None, Some(value), None) => (Kind::Email, value),
-            (None, None, Some(value)) => (Kind::Visitor, value),
-            _ => return Err(ApiError::BadRequest("give one of user_id, email, visitor_id".into())),
-        };
-        let value = normalise(kind, &value).map_err(|invalid| ApiError::BadRequest(invalid.to_string()))?;
-        let unknown = || ApiError::NotFound(format!("no profile has this {}", kind.name()));
-        let find = |value: &str| state.store.profile_of(site.site_id, kind, value);
-        // The browser keeps our own visitor ids without hyphens.
-        let hyphened = || value.parse::<uuid::Uuid>().ok().filter(|_| kind == Kind::Visitor).map(|id| id.to_string());
-        let found = match find(&value)? {
-            Some(found) => Some(found),
-            None => hyphened().map(|value| find(&value)).transpose()?.flatten(),
-        };
-        let profile_id = found.ok_or_else(unknown)?;
+        let profile_id = find_profile(state, site, query)?;
+        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
         let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
-        let book = segments::book(&state.store, site, segments::today(site))?;
+        let book = book::book(&state.store, site, book::today(site))?;
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
         told["segments"] =
             serde_json::to_value(book.segments_of(ProfileId(profile_id))).map_err(|_| ApiError::Fault)?;
@@ -151,7 +170,7 @@ struct AsOf {
 impl AsOf {
     fn day(&self, site: &Site) -> Result<Date, ApiError> {
         match &self.as_of {
-            None => Ok(segments::today(site)),
+            None => Ok(book::today(site)),
             Some(text) => text
                 .parse()
                 .ok()
@@ -178,8 +197,11 @@ async fn segment_list(
 ) -> Result<HttpResponse, ApiError> {
     let list = with_site(state, &request, move |state, site| {
         let as_of = query.day(site)?;
-        let book = segments::book(&state.store, site, as_of)?;
-        let segments: Vec<Value> = SegmentKey::all().map(|key| segment(&book, key)).collect();
+        let book = book::book(&state.store, site, as_of)?;
+        let mut segments: Vec<Value> = SegmentKey::all().map(|key| segment(&book, key)).collect();
+        if as_of == book::today(site) {
+            segments.extend(self::segments::list(&state.store, site, |key| key.parse::<SegmentKey>().is_ok())?);
+        }
         Ok(json!({ "as_of": as_of, "people": book.people().len(), "segments": segments }))
     });
     Ok(HttpResponse::Ok().json(list.await?))
@@ -199,7 +221,7 @@ async fn members(
     let members = with_site(state, &request, move |state, site| {
         let key: SegmentKey =
             key.parse().map_err(|unknown: domain::segment::UnknownSegment| ApiError::NotFound(unknown.to_string()))?;
-        Ok(segments::members(&state.store, site, key, query.day(site)?, None)?)
+        Ok(book::members(&state.store, site, key, query.day(site)?, None)?)
     })
     .await?;
     if wants_csv {

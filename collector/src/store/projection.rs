@@ -4,12 +4,15 @@
 //! numbers, and only then reads them. A person whose new events all come after what is folded already goes on from the
 //! stored history; anybody else is folded from the first event. Both give the same.
 
+mod live;
 mod rebuild;
 mod rows;
 
+pub(crate) use live::explain;
 pub(crate) use rebuild::rebuild;
 
 use super::StoreError;
+use super::membership::{Cause, Live, Position};
 use super::people::{self, EventRow, Texts};
 use super::sites::{Site, read_sites};
 use super::sql::sql;
@@ -97,6 +100,9 @@ struct Projection {
     sessions: Vec<Session>,
     replayed: bool,
     orders_changed: bool,
+    /// The events that were folded, and the one that they went on from.
+    events: Vec<Event>,
+    before: Position,
 }
 
 /// The projector's memory.
@@ -106,6 +112,8 @@ pub(crate) struct Projector {
     /// The last step was refused: the next one sets each person apart, so that one whom PostgreSQL or the fold cannot
     /// take does not hold up everybody else.
     careful: bool,
+    /// The sites' segments, which are asked about everybody who is projected.
+    live: Live,
 }
 
 impl Projector {
@@ -148,7 +156,7 @@ impl Projector {
             for (site_id, touched) in &touched {
                 // A site that was deleted takes its journal with it.
                 let (Some(site), Some(profile_ids)) = (sites.get(site_id), people.remove(site_id)) else { continue };
-                self.site(connection, site, touched, profile_ids, &mut step)?;
+                self.site(connection, site, touched, profile_ids, &mut step, Cause::Event)?;
             }
             sql("UPDATE journal AS j SET projected = true FROM unnest($1, $2) AS d (tx, site_id)
                  WHERE j.tx = d.tx::xid8 AND j.site_id = d.site_id")
@@ -167,13 +175,15 @@ impl Projector {
         touched: &Touched,
         profile_ids: BTreeSet<i64>,
         step: &mut Step,
+        cause: Cause,
     ) -> Result<(), StoreError> {
         if !self.careful {
-            return self.project(connection, site, touched, &profile_ids, step);
+            return self.project(connection, site, touched, &profile_ids, step, cause);
         }
         for profile_id in profile_ids {
             let alone = BTreeSet::from([profile_id]);
-            let done = connection.transaction(|connection| self.project(connection, site, touched, &alone, step));
+            let done =
+                connection.transaction(|connection| self.project(connection, site, touched, &alone, step, cause));
             match done {
                 Err(StoreError::Refused(message)) => {
                     tracing::error!(site = site.site_id, profile = profile_id, message, "a person is not projected");
@@ -192,6 +202,7 @@ impl Projector {
         touched: &Touched,
         profile_ids: &BTreeSet<i64>,
         step: &mut Step,
+        cause: Cause,
     ) -> Result<(), StoreError> {
         let mut people = read_people(connection, site.site_id, profile_ids)?;
         let profile_of: HashMap<i64, i64> = people
@@ -225,7 +236,8 @@ impl Projector {
         people.retain(|_, person| !person.identity_ids.is_empty());
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         rows::delete_people(connection, site.site_id, &gone)?;
-        rows::write(connection, site, &people, &projections)
+        rows::write(connection, site, &people, &projections)?;
+        self.ask(connection, site, &people, projections, &gone, cause)
     }
 
     /// Folds new events onto a stored history; `None` when the person has to be folded from the first event.
@@ -240,7 +252,8 @@ impl Projector {
         if history.rules() != site.rules() {
             return Ok(None);
         }
-        let events = self.events(connection, site, person, rows)?;
+        let events = read_events(&mut self.texts, connection, site, person, rows)?;
+        let before = history.position();
         let is_late = |event: &Event| history.position().is_some_and(|p| (event.occurred_at, event.event_id) <= p);
         if events.first().is_some_and(is_late) {
             return Ok(None);
@@ -252,7 +265,7 @@ impl Projector {
             sessions.extend(history.apply(event).map_err(|error| StoreError::Refused(error.to_string()))?);
         }
         sessions.extend(history.open_session());
-        Ok(Some(Projection { history, sessions, replayed: false, orders_changed }))
+        Ok(Some(Projection { history, sessions, replayed: false, orders_changed, events, before }))
     }
 
     fn replay(
@@ -273,37 +286,38 @@ impl Projector {
         let mut projections = Vec::with_capacity(replayed.len());
         for (profile_id, person) in replayed {
             let own = person.identity_ids.iter().flat_map(|id| rows.remove(id).unwrap_or_default()).collect();
-            let events = self.events(connection, site, person, own)?;
+            let events = read_events(&mut self.texts, connection, site, person, own)?;
             let (history, sessions) =
                 history::replay(site.rules(), &events).map_err(|error| StoreError::Refused(error.to_string()))?;
-            projections.push((profile_id, Projection { history, sessions, replayed: true, orders_changed: true }));
+            let (replayed, orders_changed, before) = (true, true, None);
+            projections.push((profile_id, Projection { history, sessions, replayed, orders_changed, events, before }));
         }
         Ok(projections)
     }
+}
 
-    /// A person's events in the order in which they are folded.
-    fn events(
-        &mut self,
-        connection: &mut PgConnection,
-        site: &Site,
-        person: &Person,
-        rows: Vec<EventRow>,
-    ) -> Result<Vec<Event>, StoreError> {
-        self.texts.read(connection, site.site_id, people::needed_texts(&rows))?;
-        let owns_order = |order_id: &str| person.orders.contains(order_id);
-        let mut events = Vec::with_capacity(rows.len());
-        for row in rows {
-            match people::read(row, site.site_id, site.currency, &mut self.texts, &owns_order) {
-                Ok(event) => events.push(event),
-                // Nothing that intake writes; a person is better known without it than not at all.
-                Err(error) => tracing::error!(%error, site = site.site_id, "a stored event cannot be read"),
-            }
+/// A person's events in the order in which they are folded.
+fn read_events(
+    texts: &mut Texts,
+    connection: &mut PgConnection,
+    site: &Site,
+    person: &Person,
+    rows: Vec<EventRow>,
+) -> Result<Vec<Event>, StoreError> {
+    texts.read(connection, site.site_id, people::needed_texts(&rows))?;
+    let owns_order = |order_id: &str| person.orders.contains(order_id);
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        match people::read(row, site.site_id, site.currency, texts, &owns_order) {
+            Ok(event) => events.push(event),
+            // Nothing that intake writes; a person is better known without it than not at all.
+            Err(error) => tracing::error!(%error, site = site.site_id, "a stored event cannot be read"),
         }
-        events.sort_unstable_by_key(|event| (event.occurred_at, event.event_id));
-        // The same event through two journal rows of one step is one event.
-        events.dedup_by_key(|event| (event.occurred_at, event.event_id));
-        Ok(events)
     }
+    events.sort_unstable_by_key(|event| (event.occurred_at, event.event_id));
+    // The same event through two journal rows of one step is one event.
+    events.dedup_by_key(|event| (event.occurred_at, event.event_id));
+    Ok(events)
 }
 
 #[derive(Default)]

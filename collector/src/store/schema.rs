@@ -13,6 +13,7 @@ diesel::table! {
         tag_consent -> Text,
         browser_orders -> Text,
         trusted_orders_seen -> Bool,
+        segments_revision -> BigInt,
     }
 }
 

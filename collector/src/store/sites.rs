@@ -256,6 +256,8 @@ impl Store {
                 sites::time_zone.eq(site.time_zone.iana_name().unwrap_or("UTC")),
                 sites::tag_consent.eq(site.tag_consent.key()),
                 sites::browser_orders.eq(site.browser_orders.key()),
+                // Rules count days in the time zone and sums in the currency.
+                sites::segments_revision.eq(sites::segments_revision + 1),
             ))
             .execute(&mut self.lend()?)?;
         Ok(())

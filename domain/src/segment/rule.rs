@@ -19,6 +19,7 @@ mod order;
 mod parse;
 mod person;
 mod plan;
+mod references;
 mod sentence;
 mod vocabulary;
 

@@ -1,8 +1,8 @@
 //! Every projection anew, compared with what is stored.
 
 use super::{Projector, Step, Touched, lock};
-use crate::store::sites::Site;
-use crate::store::sites::read_sites;
+use crate::store::membership::Cause;
+use crate::store::sites::{Site, read_sites};
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError};
 use diesel::Connection;
@@ -36,6 +36,7 @@ fn stored(
     connection: &mut PgConnection,
     site_id: i32,
     profile_ids: &BTreeSet<i64>,
+    moving: &BTreeSet<i64>,
 ) -> Result<BTreeMap<i64, StoredRows>, StoreError> {
     let mut all: BTreeMap<i64, StoredRows> = BTreeMap::new();
     for (table, statement) in [
@@ -54,12 +55,33 @@ fn stored(
             .bind::<Integer, _>(site_id)
             .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
             .load(connection)?;
-        for row in rows {
-            let profile_id = row.row.get("profile_id").and_then(Value::as_i64).unwrap_or_default();
-            all.entry(profile_id).or_default().push((table, row.row));
-        }
+        all_rows(&mut all, table, rows);
     }
+    // Whose deadline comes while the rebuild is at work may rightly be in other segments afterwards.
+    let rows: Vec<JsonRow> = sql("SELECT jsonb_build_object('profile_id', profile_id, 'segment', g.key) AS row
+         FROM segment_members m JOIN segments g USING (site_id, segment_id)
+         WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, segment_id")
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.difference(moving).copied().collect::<Vec<_>>())
+    .load(connection)?;
+    all_rows(&mut all, "member", rows);
     Ok(all)
+}
+
+fn all_rows(all: &mut BTreeMap<i64, StoredRows>, table: &'static str, rows: Vec<JsonRow>) {
+    for row in rows {
+        let profile_id = row.row.get("profile_id").and_then(Value::as_i64).unwrap_or_default();
+        all.entry(profile_id).or_default().push((table, row.row));
+    }
+}
+
+/// People whose membership of something changes by itself in the next seconds.
+fn moving(connection: &mut PgConnection, site_id: i32) -> Result<BTreeSet<i64>, StoreError> {
+    let rows: Vec<ProfileId> = sql("SELECT profile_id FROM segment_deadlines
+         WHERE site_id = $1 AND due_at < now() + interval '10 seconds'")
+    .bind::<Integer, _>(site_id)
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.profile_id).collect())
 }
 
 #[derive(QueryableByName)]
@@ -101,12 +123,13 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             // As it is by now: its settings may have changed since the rebuild began.
             let site = read_sites(connection)?.into_iter().find(|now| now.site_id == site.site_id);
             let Some(site) = site else { return Ok(()) };
-            let before = stored(connection, site.site_id, &profile_ids)?;
+            let moving = moving(connection, site.site_id)?;
+            let before = stored(connection, site.site_id, &profile_ids, &moving)?;
             let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
             // One who cannot be projected is told in the log and keeps nobody else from it.
             projector.careful = true;
-            projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default())?;
-            let now = stored(connection, site.site_id, &profile_ids)?;
+            projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default(), Cause::Mended)?;
+            let now = stored(connection, site.site_id, &profile_ids, &moving)?;
             for profile_id in &profile_ids {
                 let (before, now) = (before.get(profile_id), now.get(profile_id));
                 // What still waits in the journal is no difference: it was only a little early.

@@ -1,0 +1,267 @@
+//! Segments for programs: made, changed, asked and followed.
+
+use super::{ApiError, with_site};
+use crate::http::State;
+use crate::store::membership::{Cause, ChangeRow, Cursor, Sizes, read_changes, read_sizes};
+use crate::store::projection::explain;
+use crate::store::segments::{Draft, Kind, Segment, SegmentError};
+use crate::store::sites::Site;
+use crate::store::{Store, from_timestamp};
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::segment::rule::{self, Rule, RuleError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// Changes of one answer.
+const CHANGES: i64 = 1_000;
+/// A body with a rule of the most clauses is far smaller.
+const MAX_BODY: usize = 256 * 1024;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/segments")
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .route(web::get().to(super::segment_list))
+                .route(web::post().to(add)),
+        )
+        .route("/api/v1/segments/changes", web::get().to(changes))
+        .service(
+            web::resource("/api/v1/segments/{key}")
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .route(web::get().to(show))
+                .route(web::put().to(change))
+                .route(web::delete().to(archive)),
+        )
+        .route("/api/v1/segments/{key}/restore", web::post().to(restore))
+        .route("/api/v1/segments/{key}/explain", web::get().to(explained))
+        .route("/api/v1/segments/{key}/members", web::get().to(super::members));
+}
+
+impl From<SegmentError> for ApiError {
+    fn from(error: SegmentError) -> ApiError {
+        match error {
+            SegmentError::Unknown(_) => ApiError::NotFound(error.to_string()),
+            SegmentError::Rule(RuleError { path, message }) => ApiError::BadRule { path, message },
+            SegmentError::KeyTaken(_) | SegmentError::InUse { .. } => ApiError::Conflict(error.to_string()),
+            SegmentError::Key(_) | SegmentError::Name | SegmentError::TooMany => {
+                ApiError::BadRequest(error.to_string())
+            }
+            SegmentError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A segment as the API tells it.
+fn told(segment: &Segment, sizes: &Sizes) -> Value {
+    let (entered, left) = sizes.moved.get(&segment.segment_id).copied().unwrap_or_default();
+    let ready = segment.since_revision <= sizes.sweep.swept_revision;
+    let mut told = json!({
+        "key": segment.key,
+        "name": segment.name,
+        "description": segment.description,
+        "action": segment.action,
+        "kind": match segment.kind { Kind::Rule(_) | Kind::Unreadable => "rule", Kind::List => "list" },
+        "from_library": segment.from_library,
+        "revision": segment.revision,
+        "created_at": segment.created_at,
+        "updated_at": segment.updated_at,
+        "size": sizes.members.get(&segment.segment_id).copied().unwrap_or(0),
+        "entered_7_days": entered,
+        "left_7_days": left,
+        "ready": ready,
+    });
+    if !ready {
+        told["progress"] = json!({ "asked": sizes.sweep.done, "people": sizes.sweep.people });
+    }
+    if let Some(rule) = segment.rule() {
+        told["rule"] = json!(rule);
+        told["says"] = json!(rule.to_string());
+    }
+    told
+}
+
+/// The segments in use that are no part of the day's book, for the list of all.
+pub(super) fn list(store: &Store, site: &Site, is_told: impl Fn(&str) -> bool) -> Result<Vec<Value>, ApiError> {
+    let segments = store.segments_in_use(site)?;
+    let sizes = read_sizes(&mut *store.lend()?, site.site_id)?;
+    Ok(segments.iter().filter(|segment| !is_told(&segment.key)).map(|segment| told(segment, &sizes)).collect())
+}
+
+fn told_one(store: &Store, site: &Site, segment: &Segment) -> Result<Value, ApiError> {
+    Ok(told(segment, &read_sizes(&mut *store.lend()?, site.site_id)?))
+}
+
+/// What a program says of a segment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    #[serde(default)]
+    key: Option<String>,
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    action: String,
+    /// The rule as JSON.
+    #[serde(default)]
+    rule: Option<Value>,
+    /// The rule as a sentence.
+    #[serde(default)]
+    says: Option<String>,
+    /// A fixed set of people, which begins empty.
+    #[serde(default)]
+    list: bool,
+}
+
+impl Said {
+    fn read(body: &[u8]) -> Result<Said, ApiError> {
+        serde_json::from_slice(body).map_err(|error| ApiError::BadRequest(format!("the body is no segment: {error}")))
+    }
+
+    fn draft(self) -> Result<(Option<String>, Draft), ApiError> {
+        let kind = match (self.rule, self.says, self.list) {
+            (Some(rule), None, false) => Kind::Rule(read_rule(rule)?),
+            (None, Some(says), false) => Kind::Rule(read_sentence(&says)?),
+            (None, None, true) => Kind::List,
+            _ => {
+                let wanted = "give one of `rule` (JSON), `says` (a sentence) and `list` (true)";
+                return Err(ApiError::BadRequest(wanted.to_owned()));
+            }
+        };
+        let Said { key, name, description, action, .. } = self;
+        Ok((key, Draft { name, description, action, kind }))
+    }
+}
+
+/// Reads a rule from JSON.
+pub(super) fn read_rule(rule: Value) -> Result<Rule, ApiError> {
+    let rule: Rule = serde_json::from_value(rule)
+        .map_err(|error| ApiError::BadRule { path: String::new(), message: error.to_string() })?;
+    rule.check().map_err(|RuleError { path, message }| ApiError::BadRule { path, message })?;
+    Ok(rule)
+}
+
+/// Reads a rule from its sentence.
+pub(super) fn read_sentence(says: &str) -> Result<Rule, ApiError> {
+    says.parse().map_err(|error: rule::SentenceError| ApiError::BadRule {
+        path: format!("column {}", error.column),
+        message: error.message,
+    })
+}
+
+async fn add(state: web::Data<State>, request: HttpRequest, body: web::Bytes) -> Result<HttpResponse, ApiError> {
+    let (key, draft) = Said::read(&body)?.draft()?;
+    let made = with_site(state, &request, move |state, site| {
+        let segment = state.store.add_segment(site, key.as_deref(), &draft)?;
+        told_one(&state.store, site, &segment)
+    });
+    Ok(HttpResponse::Created().json(made.await?))
+}
+
+async fn show(state: web::Data<State>, request: HttpRequest, key: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let found = with_site(state, &request, move |state, site| {
+        let segment = state.store.segment_named(site, &key)?;
+        told_one(&state.store, site, &segment)
+    });
+    Ok(HttpResponse::Ok().json(found.await?))
+}
+
+async fn change(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let (_, draft) = Said::read(&body)?.draft()?;
+    let changed = with_site(state, &request, move |state, site| {
+        let segment = state.store.change_segment(site, &key, &draft)?;
+        told_one(&state.store, site, &segment)
+    });
+    Ok(HttpResponse::Ok().json(changed.await?))
+}
+
+async fn archive(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let archived = with_site(state, &request, move |state, site| {
+        state.store.archive_segment(site, &key)?;
+        Ok(json!({ "key": *key, "archived": true }))
+    });
+    Ok(HttpResponse::Ok().json(archived.await?))
+}
+
+async fn restore(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let restored = with_site(state, &request, move |state, site| {
+        let segment = state.store.restore_segment(site, &key)?;
+        told_one(&state.store, site, &segment)
+    });
+    Ok(HttpResponse::Ok().json(restored.await?))
+}
+
+async fn explained(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    query: web::Query<super::ProfileQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let explained = with_site(state, &request, move |state, site| {
+        let profile_id = super::find_profile(state, site, query.into_inner())?;
+        let segment = state.store.segment_named(site, &key)?;
+        let all = explain(&state.store, site, &[profile_id])?;
+        let own = all.into_iter().flat_map(|(_, explained)| explained);
+        let found = own.into_iter().find(|explained| explained.segment_id == segment.segment_id);
+        Ok(json!({
+            "profile_id": profile_id,
+            "segment": segment.key,
+            "says": segment.rule().map(ToString::to_string),
+            "member": found.as_ref().is_some_and(|found| found.member),
+            "since": found.as_ref().and_then(|found| found.since),
+            "as_of": found.as_ref().map(|found| found.as_of),
+            "explanation": found.as_ref().map(|found| &found.explanation),
+        }))
+    });
+    Ok(HttpResponse::Ok().json(explained.await?))
+}
+
+async fn changes(
+    state: web::Data<State>,
+    request: HttpRequest,
+    query: web::Query<HashMap<String, String>>,
+) -> Result<HttpResponse, ApiError> {
+    let after: Cursor = match query.get("after").filter(|after| !after.is_empty()) {
+        None => Cursor::default(),
+        Some(after) => after.parse().map_err(|()| {
+            ApiError::BadRequest("after is no cursor; send the `next` of an earlier answer, or nothing".to_owned())
+        })?,
+    };
+    let told = with_site(state, &request, move |state, site| {
+        let rows = read_changes(&mut *state.store.lend()?, site.site_id, &after, CHANGES)?;
+        let next =
+            rows.last().map_or(after, |row| Cursor { tx: row.tx.parse().unwrap_or(0), change_id: row.change_id });
+        Ok(json!({
+            "changes": rows.iter().map(change_told).collect::<Vec<_>>(),
+            "next": next.to_string(),
+            "more": rows.len() as i64 == CHANGES,
+        }))
+    });
+    Ok(HttpResponse::Ok().json(told.await?))
+}
+
+fn change_told(row: &ChangeRow) -> Value {
+    json!({
+        "at": from_timestamp(row.at),
+        "profile_id": row.profile_id,
+        "segment": row.segment,
+        "entered": row.entered,
+        "cause": Cause::from_code(row.cause).map(Cause::key),
+        "event_at": row.evidence_at.map(from_timestamp),
+    })
+}

@@ -1,0 +1,441 @@
+//! What was folded is asked about: the segments follow in the transaction of the projection itself.
+
+use super::{Person, Projection, Projector, history, lock, read_events, read_people};
+use crate::store::membership::{Asked, Cause, LiveSite, Position, read_scores};
+use crate::store::people::{self, EventRow, Texts};
+use crate::store::segments::{self, Revisions};
+use crate::store::sites::{Site, read_sites};
+use crate::store::sql::sql;
+use crate::store::{Store, StoreError, instant};
+use crate::{intake::clock, store};
+use diesel::Connection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Timestamptz};
+use domain::event::{Detail, Event, ProfileId, TermId};
+use domain::history::{History, Session};
+use domain::segment::rule::{self, PersonRow, Scores, Words};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// People of one transaction whose deadline has come, or who are asked anew.
+const ASKED_AT_ONCE: i64 = 500;
+/// Whose deadline cannot be seen to is tried again after so long, so that the others' are.
+const TRY_AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+fn now() -> Timestamp {
+    instant(clock::now_us())
+}
+
+/// What adds to a person's row.
+struct Added<'a> {
+    events: &'a [Event],
+    sessions: &'a [Session],
+    history: &'a History,
+}
+
+/// Takes events into a person's row.
+fn add(row: &mut PersonRow, added: &Added<'_>, site: &Site, texts: &Texts, live: &mut LiveSite) {
+    let page = |term: TermId| texts.get(site.site_id, term.0).cloned().unwrap_or_else(|| Arc::from(""));
+    let facts = added.history.facts();
+    row.add(
+        added.events,
+        added.sessions,
+        added.history.orders(),
+        &|name| facts.traits.get(name).map(|said| &said.value),
+        &mut Words { vocabulary: &mut live.vocabulary, page: &page, currency: site.currency },
+    );
+}
+
+/// Reads the texts of the pages of these events.
+fn read_pages(
+    texts: &mut Texts,
+    connection: &mut PgConnection,
+    site: &Site,
+    events: &[Event],
+) -> Result<(), StoreError> {
+    let pages = events.iter().filter_map(|event| match &event.detail {
+        Detail::Page(page) => Some(page.page.0),
+        _ => None,
+    });
+    texts.read(connection, site.site_id, pages)
+}
+
+/// Reads people from their first event on.
+fn read_rows(
+    texts: &mut Texts,
+    live: &mut LiveSite,
+    connection: &mut PgConnection,
+    site: &Site,
+    people: &[(i64, &Person)],
+) -> Result<Vec<(Position, PersonRow)>, StoreError> {
+    let identity_ids: Vec<i64> = people.iter().flat_map(|(_, person)| person.identity_ids.iter().copied()).collect();
+    let mut events: HashMap<i64, Vec<EventRow>> = HashMap::new();
+    for row in people::events_of(connection, site.site_id, &identity_ids)? {
+        events.entry(row.identity_id).or_default().push(row);
+    }
+    let profile_ids: Vec<i64> = people.iter().map(|(profile_id, _)| *profile_id).collect();
+    let scores = read_scores(connection, site.site_id, &profile_ids)?;
+    let mut rows = Vec::with_capacity(people.len());
+    for (profile_id, person) in people {
+        let own = person.identity_ids.iter().flat_map(|id| events.remove(id).unwrap_or_default()).collect();
+        let own = read_events(texts, connection, site, person, own)?;
+        let (history, sessions) =
+            history::replay(site.rules(), &own).map_err(|error| StoreError::Refused(error.to_string()))?;
+        read_pages(texts, connection, site, &own)?;
+        let mut row = PersonRow::new(ProfileId(*profile_id), person.signed_up);
+        row.scores = scores.get(profile_id).copied().unwrap_or(Scores::NONE);
+        add(&mut row, &Added { events: &own, sessions: &sessions, history: &history }, site, texts, live);
+        rows.push((history.position(), row));
+    }
+    Ok(rows)
+}
+
+#[derive(QueryableByName)]
+struct PositionRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = Jsonb)]
+    position: Value,
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct SweepRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    after_profile_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct ProfileRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct SiteRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+}
+
+impl Projector {
+    /// Asks the segments about people who have just been projected.
+    pub(super) fn ask(
+        &mut self,
+        connection: &mut PgConnection,
+        site: &Site,
+        people: &BTreeMap<i64, Person>,
+        projections: Vec<(i64, Projection)>,
+        gone: &[i64],
+        cause: Cause,
+    ) -> Result<(), StoreError> {
+        let Projector { texts, live, .. } = self;
+        let Some(live) = live.of(connection, site)? else { return Ok(()) };
+        let is_measured = |profile_id: &i64| people.get(profile_id).is_none_or(|person| person.measured);
+        let mut rows: Vec<(Position, PersonRow)> = Vec::with_capacity(projections.len());
+        let mut unknown: Vec<(i64, &Person)> = Vec::new();
+        let mut new: Vec<usize> = Vec::new();
+        for (profile_id, projection) in projections.iter().filter(|(profile_id, _)| !is_measured(profile_id)) {
+            let Some(person) = people.get(profile_id) else { continue };
+            let kept = live.take(*profile_id, projection.before);
+            let row = match (kept, projection.replayed) {
+                (_, true) => {
+                    new.push(rows.len());
+                    Some(PersonRow::new(ProfileId(*profile_id), person.signed_up))
+                }
+                (Some(row), false) => Some(PersonRow { signed_up: person.signed_up, ..row }),
+                (None, false) => None,
+            };
+            let Some(mut row) = row else {
+                unknown.push((*profile_id, person));
+                continue;
+            };
+            read_pages(texts, connection, site, &projection.events)?;
+            let Projection { events, sessions, history, .. } = projection;
+            add(&mut row, &Added { events, sessions, history }, site, texts, live);
+            rows.push((projection.history.position(), row));
+        }
+        let new_ids: Vec<i64> = new.iter().map(|place| rows[*place].1.profile_id.0).collect();
+        if !new_ids.is_empty() {
+            let scores = read_scores(connection, site.site_id, &new_ids)?;
+            for place in new {
+                let row = &mut rows[place].1;
+                row.scores = scores.get(&row.profile_id.0).copied().unwrap_or(Scores::NONE);
+            }
+        }
+        if !unknown.is_empty() {
+            rows.extend(read_rows(texts, live, connection, site, &unknown)?);
+        }
+        live.settle(connection, site, rows.iter().map(|(_, row)| row), gone, Asked { now: now(), cause })?;
+        for (position, row) in rows {
+            live.keep(position, row);
+        }
+        Ok(())
+    }
+
+    /// Asks the segments about people who are locked, from what is stored of them.
+    fn ask_again(
+        &mut self,
+        connection: &mut PgConnection,
+        site: &Site,
+        profile_ids: &BTreeSet<i64>,
+        asked: Asked,
+    ) -> Result<usize, StoreError> {
+        let people = read_people(connection, site.site_id, profile_ids)?;
+        let positions: Vec<PositionRow> = sql("SELECT profile_id, COALESCE(history->'position', 'null') AS position
+             FROM histories WHERE site_id = $1 AND profile_id = ANY($2)")
+        .bind::<Integer, _>(site.site_id)
+        .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
+        .load(connection)?;
+        let positions: HashMap<i64, Position> = positions
+            .into_iter()
+            .map(|row| (row.profile_id, serde_json::from_value(row.position).unwrap_or_default()))
+            .collect();
+        let Projector { texts, live, .. } = self;
+        let Some(live) = live.of(connection, site)? else { return Ok(0) };
+        let mut rows = Vec::with_capacity(people.len());
+        let mut unknown = Vec::new();
+        for (profile_id, person) in people.iter().filter(|(_, person)| !person.measured) {
+            // Events that wait in the journal are not folded yet: they are asked about when they are.
+            let position = positions.get(profile_id).copied().flatten();
+            match live.take(*profile_id, position) {
+                Some(row) => rows.push((position, row)),
+                None => unknown.push((*profile_id, person)),
+            }
+        }
+        rows.extend(read_rows(texts, live, connection, site, &unknown)?);
+        let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
+        let changes = live.settle(connection, site, rows.iter().map(|(_, row)| row), &gone, asked)?;
+        if asked.cause == Cause::Time {
+            rows.into_iter().for_each(|(position, row)| live.keep(position, row));
+        }
+        Ok(changes)
+    }
+
+    /// Asks about people whose deadline has come, up to a bounded number of them; gives how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nobody has been asked then.
+    pub(crate) fn settle_due(&mut self, connection: &mut PgConnection) -> Result<usize, StoreError> {
+        connection.transaction(|connection| {
+            let asked = Asked { now: now(), cause: Cause::Time };
+            let mut due = read_due(connection, asked.now)?;
+            if due.is_empty() {
+                return Ok(0);
+            }
+            // Locked only now, as the projector does it; somebody else may have been quicker.
+            lock(connection, &due)?;
+            let still = read_due(connection, asked.now)?;
+            for (site_id, profile_ids) in &mut due {
+                profile_ids.retain(|id| still.get(site_id).is_some_and(|still| still.contains(id)));
+            }
+            let sites: HashMap<i32, Site> =
+                read_sites(connection)?.into_iter().map(|site| (site.site_id, site)).collect();
+            let mut people = 0;
+            for (site_id, profile_ids) in due {
+                people += profile_ids.len();
+                match sites.get(&site_id) {
+                    Some(site) => self.each(connection, site, &profile_ids, asked)?,
+                    None => put_off(connection, site_id, &profile_ids, None)?,
+                }
+            }
+            Ok(people)
+        })
+    }
+
+    /// Asks about people together, or, when they are refused together, one by one.
+    fn each(
+        &mut self,
+        connection: &mut PgConnection,
+        site: &Site,
+        profile_ids: &BTreeSet<i64>,
+        asked: Asked,
+    ) -> Result<(), StoreError> {
+        let together = connection.transaction(|connection| self.ask_again(connection, site, profile_ids, asked));
+        let Err(StoreError::Refused(_)) = together else { return together.map(drop) };
+        for profile_id in profile_ids {
+            let alone = BTreeSet::from([*profile_id]);
+            let done = connection.transaction(|connection| self.ask_again(connection, site, &alone, asked));
+            if let Err(StoreError::Refused(message)) = done {
+                tracing::error!(site = site.site_id, profile = profile_id, message, "a person is in no segment anew");
+                let later = asked.now.saturating_add(TRY_AGAIN).unwrap_or(Timestamp::MAX);
+                put_off(connection, site.site_id, &alone, Some(later))?;
+            } else {
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on asking everybody of a site whose segments or models have changed; gives how many people that were, zero
+    /// when there is no such site.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the sweep is then where it was.
+    pub(crate) fn sweep(&mut self, connection: &mut PgConnection) -> Result<usize, StoreError> {
+        begin_sweep(connection)?;
+        connection.transaction(|connection| {
+            let row: Option<SweepRow> = sql("SELECT site_id, after_profile_id FROM segment_sweeps
+                 WHERE sweeping_revision IS NOT NULL ORDER BY changed_at LIMIT 1 FOR UPDATE SKIP LOCKED")
+            .get_result(connection)
+            .optional()?;
+            let Some(SweepRow { site_id, after_profile_id }) = row else { return Ok(0) };
+            let ids: Vec<ProfileRow> = sql("SELECT profile_id FROM profiles WHERE site_id = $1 AND profile_id > $2
+                 ORDER BY profile_id LIMIT $3")
+            .bind::<Integer, _>(site_id)
+            .bind::<BigInt, _>(after_profile_id)
+            .bind::<BigInt, _>(ASKED_AT_ONCE)
+            .load(connection)?;
+            let profile_ids: BTreeSet<i64> = ids.into_iter().map(|row| row.profile_id).collect();
+            let (Some(last), Some(site)) =
+                (profile_ids.last().copied(), read_sites(connection)?.into_iter().find(|site| site.site_id == site_id))
+            else {
+                sql("UPDATE segment_sweeps SET swept_revision = sweeping_revision, sweeping_revision = NULL,
+                        done = people, changed_at = now() WHERE site_id = $1")
+                .bind::<Integer, _>(site_id)
+                .execute(connection)?;
+                return Ok(1);
+            };
+            lock(connection, &BTreeMap::from([(site_id, profile_ids.clone())]))?;
+            self.each(connection, &site, &profile_ids, Asked { now: now(), cause: Cause::Model })?;
+            sql("UPDATE segment_sweeps SET after_profile_id = $1, done = done + $2, changed_at = now() WHERE site_id = $3")
+                .bind::<BigInt, _>(last)
+                .bind::<BigInt, _>(profile_ids.len() as i64)
+                .bind::<Integer, _>(site_id)
+                .execute(connection)?;
+            Ok(profile_ids.len())
+        })
+    }
+}
+
+/// People whose deadline has come, the longest waiting ones, by site.
+fn read_due(connection: &mut PgConnection, now: Timestamp) -> Result<BTreeMap<i32, BTreeSet<i64>>, StoreError> {
+    let rows: Vec<DueRow> = sql("SELECT site_id, profile_id FROM segment_deadlines WHERE due_at <= $1
+         ORDER BY due_at LIMIT $2")
+    .bind::<Timestamptz, _>(store::timestamp(now.as_microsecond()))
+    .bind::<BigInt, _>(ASKED_AT_ONCE)
+    .load(connection)?;
+    let mut due: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+    for row in rows {
+        due.entry(row.site_id).or_default().insert(row.profile_id);
+    }
+    Ok(due)
+}
+
+/// Moves deadlines to a later time, or takes them away.
+fn put_off(
+    connection: &mut PgConnection,
+    site_id: i32,
+    profile_ids: &BTreeSet<i64>,
+    later: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = profile_ids.iter().copied().collect();
+    match later {
+        Some(later) => sql("UPDATE segment_deadlines SET due_at = $1 WHERE site_id = $2 AND profile_id = ANY($3)")
+            .bind::<Timestamptz, _>(store::timestamp(later.as_microsecond()))
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<BigInt>, _>(ids)
+            .execute(connection)?,
+        None => sql("DELETE FROM segment_deadlines WHERE site_id = $1 AND profile_id = ANY($2)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<BigInt>, _>(ids)
+            .execute(connection)?,
+    };
+    Ok(())
+}
+
+/// Begins to ask everybody of a site whose segments or models have changed since everybody was asked, if there is one
+/// and nobody is at it.
+fn begin_sweep(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let row: Option<SiteRow> = sql("SELECT s.site_id FROM sites s LEFT JOIN segment_sweeps w USING (site_id)
+         WHERE s.segments_revision > COALESCE(w.swept_revision, 0) AND w.sweeping_revision IS NULL
+         ORDER BY s.site_id LIMIT 1")
+    .get_result(connection)
+    .optional()?;
+    let Some(SiteRow { site_id }) = row else { return Ok(()) };
+    let Revisions { revision, .. } = segments::read_revisions(connection, site_id)?;
+    sql("INSERT INTO segment_sweeps (site_id, sweeping_revision, people)
+         VALUES ($1, $2, (SELECT count(*) FROM profiles WHERE site_id = $3))
+         ON CONFLICT (site_id) DO UPDATE SET sweeping_revision = EXCLUDED.sweeping_revision, after_profile_id = 0,
+            done = 0, people = EXCLUDED.people, changed_at = now()
+         WHERE segment_sweeps.sweeping_revision IS NULL")
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(revision)
+    .bind::<Integer, _>(site_id)
+    .execute(connection)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct SinceRow {
+    #[diesel(sql_type = Integer)]
+    segment_id: i32,
+    #[diesel(sql_type = Timestamptz)]
+    entered_at: diesel::pg::data_types::PgTimestamp,
+}
+
+/// One segment as it stands for one person.
+pub(crate) struct Explained {
+    pub(crate) segment_id: i32,
+    /// Whether the person is a member now.
+    pub(crate) member: bool,
+    /// Since when, as it is stored.
+    pub(crate) since: Option<Timestamp>,
+    /// The moment that was asked about.
+    pub(crate) as_of: Timestamp,
+    /// Clause by clause.
+    pub(crate) explanation: rule::Explanation,
+}
+
+/// Asks every segment with a rule about one person, and takes the answers apart. Empty for somebody who is unknown, or
+/// who is only measured.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn explain(
+    store: &Store,
+    site: &Site,
+    profile_ids: &[i64],
+) -> Result<Vec<(i64, Vec<Explained>)>, StoreError> {
+    let mut projector = Projector::default();
+    store.read(|connection| {
+        let people = read_people(connection, site.site_id, &profile_ids.iter().copied().collect())?;
+        let Projector { texts, live, .. } = &mut projector;
+        let Some(live) = live.of(connection, site)? else { return Ok(Vec::new()) };
+        let known: Vec<(i64, &Person)> =
+            people.iter().filter(|(_, person)| !person.measured).map(|(id, person)| (*id, person)).collect();
+        let rows = read_rows(texts, live, connection, site, &known)?;
+        let as_of = now();
+        let mut all = Vec::with_capacity(rows.len());
+        for (_, row) in rows {
+            let profile_id = row.profile_id.0;
+            let since: Vec<SinceRow> =
+                sql("SELECT segment_id, entered_at FROM segment_members WHERE site_id = $1 AND profile_id = $2")
+                    .bind::<Integer, _>(site.site_id)
+                    .bind::<BigInt, _>(profile_id)
+                    .load(connection)?;
+            let since: HashMap<i32, Timestamp> =
+                since.into_iter().map(|row| (row.segment_id, store::from_timestamp(row.entered_at))).collect();
+            let explained = live.explain(&row, |segment_id| since.contains_key(&segment_id), as_of);
+            let explained = explained.into_iter().map(|(segment_id, explanation)| Explained {
+                segment_id,
+                member: explanation.holds,
+                since: since.get(&segment_id).copied(),
+                as_of,
+                explanation,
+            });
+            all.push((profile_id, explained.collect()));
+        }
+        Ok(all)
+    })
+}

@@ -1,0 +1,197 @@
+//! Segments that keep themselves: people enter with what they do, leave when time has passed, and everything says why.
+
+use serde_json::{Value, json};
+use tests::speech::{now_ms, page, track, visitor_id};
+use tests::{SOON, Shop, until};
+use wire::Who;
+
+/// Waits until a person is in a segment, or is not.
+#[track_caller]
+fn is(shop: &Shop, key: &str, profile_id: i64, member: bool) {
+    let what = format!("{profile_id} to be {} {key}", if member { "in" } else { "out of" });
+    until(&what, SOON, || (shop.members(key).contains(&profile_id) == member).then_some(()));
+}
+
+/// Waits until the changes of a segment, with their causes, are told to be these. A change is told once nothing can come
+/// in before it any more: while another transaction runs, that takes a moment.
+#[track_caller]
+fn changed(shop: &Shop, key: &str, expected: &[(bool, &str)]) {
+    until(&format!("the changes of {key} to be {expected:?}"), SOON, || {
+        let told = shop.ask("/api/v1/segments/changes").json();
+        let all = told["changes"].as_array().expect("changes");
+        let own = all.iter().filter(|change| change["segment"] == key);
+        let own: Vec<_> =
+            own.map(|change| (change["entered"] == true, change["cause"].as_str().unwrap_or(""))).collect();
+        (own == expected).then_some(())
+    });
+}
+
+#[test]
+fn people_enter_with_what_they_do() {
+    let shop = Shop::open();
+    shop.visitor("early").views("/pricing").views("/pricing").views("/pricing");
+    shop.keeps("keen", r#"viewed "/pricing" at least 3 times within 14 days and ordered exactly 0 times"#);
+    let early = shop.profile_id(&shop.visitor("early").query());
+    assert_eq!(shop.members("keen"), [early], "who was there before is asked, too");
+    shop.visitor("mia").views("/pricing").views("/pricing");
+    let mia = shop.profile_id(&shop.visitor("mia").query());
+    assert_eq!(shop.members("keen"), [early]);
+    shop.visitor("mia").at(now_ms()).views("/pricing");
+    is(&shop, "keen", mia, true);
+    shop.visitor("mia").tracks("Order Completed", json!({ "order_id": "1", "total": 5, "currency": "EUR" }));
+    is(&shop, "keen", mia, false);
+    changed(&shop, "keen", &[(true, "rule"), (true, "event"), (false, "event")]);
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn time_takes_people_out_on_the_second() {
+    let shop = Shop::open();
+    shop.keeps("here", r#"viewed "*" at least once within 3 seconds"#);
+    shop.keeps("gone", r#"not (in segment "here")"#);
+    shop.visitor("mia").views("/");
+    let mia = shop.profile_id(&shop.visitor("mia").query());
+    is(&shop, "here", mia, true);
+    is(&shop, "here", mia, false);
+    is(&shop, "gone", mia, true);
+    changed(&shop, "here", &[(true, "event"), (false, "time")]);
+    // Both in one go, and within a second of the moment that the rule names.
+    let late = "SELECT max(extract(epoch FROM c.at - date_trunc('second', e.occurred_at)) * 1000)::bigint
+                FROM segment_changes c, events e WHERE NOT c.entered AND c.cause = 2";
+    let after_ms = shop.database.number(late);
+    eprintln!("left {after_ms} ms after the page view, 3,000 by the rule");
+    assert!(after_ms >= 3_000, "never early: {after_ms}");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_segment_on_a_segment_follows_it_in_the_same_moment() {
+    let shop = Shop::open();
+    shop.keeps("buyers", "ordered at least once");
+    shop.keeps("fans", r#"in segment "buyers" and viewed "/blog/*" at least once"#);
+    let cycle = shop.call("PUT", "/api/v1/segments/buyers", &json!({ "name": "b", "says": r#"in segment "fans""# }));
+    assert_eq!(cycle.status, 400);
+    assert!(cycle.json()["error"].as_str().unwrap().contains("fans → buyers → fans"), "{}", cycle.body);
+    let unknown = shop.call("POST", "/api/v1/segments", &json!({ "name": "x", "says": r#"in segment "vips""# }));
+    assert_eq!((unknown.status, unknown.json()["path"].as_str()), (400, Some("/who/segment")), "{}", unknown.body);
+    shop.visitor("mia").views("/blog/a");
+    shop.visitor("mia").at(now_ms()).tracks("Order Completed", json!({ "order_id": "1", "total": 5 }));
+    let mia = shop.profile_id(&shop.visitor("mia").query());
+    is(&shop, "fans", mia, true);
+    let moments = shop.database.rows("SELECT DISTINCT at FROM segment_changes WHERE entered");
+    assert_eq!(moments.len(), 1, "{moments:?}");
+    let refused = shop.call("DELETE", "/api/v1/segments/buyers", &Value::Null);
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert_eq!(shop.call("DELETE", "/api/v1/segments/fans", &Value::Null).status, 200);
+    is(&shop, "fans", mia, false);
+    assert_eq!(shop.call("POST", "/api/v1/segments/fans/restore", &Value::Null).status, 200);
+    is(&shop, "fans", mia, true);
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn traits_properties_and_late_events_count_for_whom_they_belong_to() {
+    let shop = Shop::open();
+    shop.keeps("pros", r#"trait "plan" is "pro""#);
+    shop.keeps("shoes", r#"did "Product Viewed" with "category" is "shoes" at least 2 times"#);
+    let says = |plan: &str, id: &str| {
+        let traits = json!({ "plan": plan });
+        let message = json!({ "type": "identify", "userId": "u1", "traits": traits, "messageId": id });
+        assert_eq!(shop.server_says(&[message]).receipt(), (1, 0, 0));
+    };
+    says("free", "m1");
+    let mia = shop.profile_id("user_id=u1");
+    assert!(shop.members("pros").is_empty());
+    says("Pro", "m2");
+    is(&shop, "pros", mia, true);
+    // Shoes on the phone before signing in, and a late event of long ago: another history, one person.
+    let now = now_ms();
+    let phone = Who::Visitor(visitor_id("phone"));
+    let shoes = |at: i64| track(at, "Product Viewed", json!({ "category": "Shoes", "price": 20 }));
+    assert_eq!(shop.post(phone, &[shoes(now), page(now + 1, "https://shop.example/")]).receipt(), (2, 0, 0));
+    shop.visitor("phone").at(now + 2_000).signs_in("u1");
+    assert_eq!(shop.profile_id(&shop.visitor("phone").query()), mia);
+    assert!(shop.members("shoes").is_empty());
+    assert_eq!(shop.post(phone, &[shoes(now - 3_600_000)]).receipt(), (1, 0, 0));
+    is(&shop, "shoes", mia, true);
+    let explained = shop.ask("/api/v1/segments/shoes/explain?user_id=u1").json();
+    assert_eq!((&explained["member"], &explained["explanation"]["holds"]), (&json!(true), &json!(true)), "{explained}");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_merge_takes_the_other_persons_memberships_with_it() {
+    let shop = Shop::open();
+    shop.keeps("buyers", "ordered at least once");
+    shop.visitor("phone").views("/").signs_in("u1");
+    let order = json!({ "order_id": "1", "total": 5 });
+    shop.visitor("laptop").views("/").signs_in("u2").at(now_ms()).tracks("Order Completed", order);
+    let (one, two) = (shop.profile_id("user_id=u1"), shop.profile_id("user_id=u2"));
+    is(&shop, "buyers", two, true);
+    let alias = json!({ "type": "alias", "userId": "u2", "previousId": "u1", "messageId": "a1" });
+    assert_eq!(shop.server_says(&[alias]).receipt(), (1, 0, 0));
+    let whole = shop.profile_id("user_id=u1");
+    is(&shop, "buyers", whole, true);
+    assert_eq!(shop.members("buyers"), [whole], "of {one} and {two} one is left");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_rule_that_makes_no_sense_is_refused_with_the_clause_at_fault() {
+    let shop = Shop::open();
+    let refused = |body: Value| {
+        let reply = shop.call("POST", "/api/v1/segments", &body);
+        assert_eq!(reply.status, 400, "{body}: {}", reply.body);
+        (reply.json()["path"].as_str().unwrap_or("").to_owned(), reply.json()["error"].as_str().unwrap().to_owned())
+    };
+    let rule = |who: Value| json!({ "name": "x", "rule": { "version": 1, "who": who } });
+    let window = json!({ "event": { "of": { "what": { "page": "/" } }, "window": { "ago": ["1 day", "2 days"] },
+                                    "is": { "count": { "at_least": 1 } } } });
+    let (path, error) = refused(rule(json!({ "all": [{ "segment": "x" }, window] })));
+    assert_eq!(path, "/who/all/1/event/window");
+    assert!(error.starts_with("impossible"), "{error}");
+    let many: Vec<Value> = (0..10_000).map(|n| json!({ "segment": format!("s{n}") })).collect();
+    assert!(refused(rule(json!({ "all": many }))).1.contains("200 clauses"));
+    let visit = json!({ "event": { "of": { "what": "visit", "with": [{ "property": "mood", "is": { "is": "good" } }] },
+                                   "is": { "count": { "at_least": 1 } } } });
+    let (path, error) = refused(rule(visit));
+    assert_eq!(path, "/who/event/of/with/0/property");
+    assert!(error.contains("it has channel, source"), "{error}");
+    let (path, error) = refused(json!({ "name": "x", "says": "viewed \"/\" at least 3 times within tomorrow" }));
+    assert!(path.starts_with("column ") && !error.is_empty(), "{path} {error}");
+    for hostile in ["'; DROP TABLE segments; --", "\u{202e}</script>", &"x".repeat(255)] {
+        let made = shop.call(
+            "POST",
+            "/api/v1/segments",
+            &rule(json!({ "trait": { "name": hostile, "is": { "is": hostile } } })),
+        );
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    shop.is_swept();
+    let other = shop.neighbour("other");
+    let bearer = format!("Bearer {}", other.secret_key);
+    let asked = shop.web.send("GET", "/api/v1/segments/x", &[("authorization", &bearer)], b"");
+    assert_eq!(asked.status, 404, "another site's segment is nobody's");
+}
+
+#[test]
+fn two_workers_and_a_restart_keep_one_truth() {
+    let shop = Shop::open();
+    shop.keeps("keen", r#"viewed "*" at least 5 times within 1 day"#);
+    let second = tests::Server::start(&shop.database, &["--role", "worker"]);
+    for n in 0..8 {
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            shop.visitor(name).at(now_ms()).views(&format!("/{n}"));
+        }
+    }
+    until("all six to be in", SOON, || (shop.members("keen").len() == 6).then_some(()));
+    assert!(second.stop().success());
+    shop.is_the_same_rebuilt();
+    let entered = shop.database.number("SELECT count(*) FROM segment_changes");
+    assert_eq!(entered, 6, "each entered once");
+    changed(&shop, "keen", &[(true, "event"); 6]);
+    let changes = shop.ask("/api/v1/segments/changes").json();
+    let next = changes["next"].as_str().expect("a cursor").to_owned();
+    let more = shop.ask(&format!("/api/v1/segments/changes?after={next}")).json();
+    assert_eq!(more["changes"], json!([]), "{more}");
+}
