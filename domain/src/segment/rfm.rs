@@ -197,7 +197,7 @@ impl Group {
             Group::AtRisk => "Send a personal win-back message that names what they used to buy.",
             Group::CantLose => "Reach out in person, ask what changed, and make the offer that brings them back.",
             Group::Hibernating => {
-                "Write to them in the season only, and leave them out of whatever costs money per person."
+                "Write to them in the high season only, and leave them out of whatever costs money per person."
             }
         }
     }
