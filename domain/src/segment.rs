@@ -1,15 +1,19 @@
 //! Segments that need no rule: value (RFM) and lifecycle, for any day, each membership with its reason.
 
+pub mod library;
 pub mod lifecycle;
 pub mod rfm;
 pub mod rule;
+mod survey;
+
+pub use survey::{Settings, Survey, site_values};
 
 use crate::event::ProfileId;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use lifecycle::{Buyers, Gaps, Limits, Stage, Standing};
-use rfm::{Cell, CustomerOrders, Group, Scales, Scores};
+use lifecycle::{Limits, Standing};
+use rfm::{Cell, Group, Scales, Scores};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -106,10 +110,17 @@ pub struct Definition {
     pub name: String,
     /// One sentence on who is in it.
     pub description: String,
+    /// One sentence on what to do with them.
+    pub action: &'static str,
 }
 
 /// What the segment of that key is.
 pub fn definition(key: SegmentKey) -> Definition {
+    let action = match key {
+        SegmentKey::Rfm(group) => group.action(),
+        SegmentKey::RfmCell(cell) => cell.group().action(),
+        SegmentKey::Lifecycle(standing) => standing.action(),
+    };
     let (name, description) = match key {
         SegmentKey::Rfm(group) => (group.name().to_owned(), group.description().to_owned()),
         SegmentKey::RfmCell(cell) => (
@@ -126,7 +137,7 @@ pub fn definition(key: SegmentKey) -> Definition {
             format!("{} {}", standing.buyers.description(), standing.stage.description()),
         ),
     };
-    Definition { key, name, description }
+    Definition { key, name, description, action }
 }
 
 /// One person's place.
@@ -162,65 +173,13 @@ pub struct SegmentBook {
     standings: [[usize; 3]; 4],
 }
 
-/// Puts every person into their segments as of a day that ends at `as_of_end` (exclusive) in the site's time zone.
+/// Puts every person into their segments as of a day that ends at `as_of_end` (exclusive) in the site's time zone, by
+/// limits and scores of that day's people; see [`Survey`] for a site with limits or cuts of its own.
 ///
 /// Only what was there then is looked at: orders before `as_of_end`, people first seen before it. Whether somebody
 /// had signed up is taken as it is known now. Takes one pass and three sorts; a million people take a fifth of a second.
 pub fn assign(customers: &[Customer], as_of_end: Timestamp, time_zone: &TimeZone) -> SegmentBook {
-    let day_of = |at: Timestamp| day_number(at, time_zone);
-    let as_of_day = day_of(as_of_end.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MIN));
-    let days_between = |from: i64, to: i64| u32::try_from(to - from).unwrap_or(0);
-
-    let mut gaps: [Gaps; 4] = Default::default();
-    let mut buyers = Vec::new();
-    let mut people = Vec::new();
-    for customer in customers {
-        let count = customer.purchases.partition_point(|purchase| purchase.at < as_of_end);
-        let purchases = &customer.purchases[..count];
-        let seen = purchases.first().map_or(customer.first_seen, |first| first.at.min(customer.first_seen));
-        if seen >= as_of_end || (purchases.is_empty() && !customer.signed_up) {
-            continue;
-        }
-        let mut orders = 0;
-        let mut since = day_of(seen);
-        for purchase in purchases {
-            let day = day_of(purchase.at);
-            // Orders of one day are one occasion, and who buys on the day of signing up was never a mere sign-up.
-            if day > since {
-                gaps[Buyers::after(orders) as usize].returned(days_between(since, day));
-            }
-            since = day;
-            orders += 1;
-        }
-        let idle_days = days_between(since, as_of_day);
-        let bracket = Buyers::after(orders);
-        gaps[bracket as usize].waiting(idle_days);
-        if orders > 0 {
-            let spent_minor = purchases.iter().fold(0_i64, |sum, purchase| sum.saturating_add(purchase.minor));
-            buyers.push(CustomerOrders { recency_days: idle_days, orders, spent_minor });
-        }
-        let lifecycle = Standing { buyers: bracket, stage: Stage::Active };
-        people.push(Assigned { profile_id: customer.profile_id, rfm: None, lifecycle, orders, idle_days });
-    }
-
-    let limits = lifecycle::limits(&gaps);
-    let scales = Scales::of(&buyers);
-    let mut scores = buyers.iter().map(|customer| scales.scores(customer));
-    let mut grid = [[0; 5]; 5];
-    let mut standings = [[0; 3]; 4];
-    for person in &mut people {
-        let bracket = person.lifecycle.buyers as usize;
-        person.lifecycle.stage = lifecycle::stage(&limits[bracket], person.idle_days);
-        standings[bracket][person.lifecycle.stage as usize] += 1;
-        if person.orders > 0 {
-            person.rfm = scores.next();
-        }
-        if let Some(cell) = person.rfm.map(|scores| scores.cell()) {
-            grid[usize::from(cell.recency()) - 1][usize::from(cell.frequency()) - 1] += 1;
-        }
-    }
-    people.sort_unstable_by_key(|person| person.profile_id);
-    SegmentBook { day: date_of(as_of_day), people, scales, limits, grid, standings }
+    Survey::of(customers, as_of_end, time_zone).book(&Settings::default())
 }
 
 /// The day's number in that time zone, counted from 1970-01-01.

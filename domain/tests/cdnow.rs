@@ -4,7 +4,10 @@ use domain::event::ProfileId;
 use domain::money::{Currency, Money};
 use domain::segment::lifecycle::{Basis, Buyers, Stage, Standing};
 use domain::segment::rfm::{Cell, Group};
-use domain::segment::{Customer, Purchase, SegmentBook, SegmentKey, assign, definition};
+use domain::segment::rule::{PersonRow, PlacedAt, Plan, Slots, Vocabulary, What, second};
+use domain::segment::{
+    Customer, Purchase, SegmentBook, SegmentKey, Settings, Survey, assign, definition, library, site_values,
+};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -161,4 +164,67 @@ fn the_more_orders_the_more_are_still_active_as_the_sample_shows() {
     };
     assert!(active(Buyers::OneTimers) < active(Buyers::Repeats));
     assert!(active(Buyers::Repeats) < active(Buyers::Loyals));
+}
+
+/// A customer as rules see them: nothing but orders.
+fn as_row(customer: &Customer) -> PersonRow {
+    let mut row = PersonRow::new(customer.profile_id, customer.signed_up);
+    for purchase in &customer.purchases {
+        let at = second(purchase.at);
+        row.at.push(at);
+        row.what.push(What::ORDER);
+        row.record.push(0);
+        row.orders.push(PlacedAt { at, record: 0, minor: purchase.minor });
+    }
+    row
+}
+
+#[test]
+fn the_librarys_rules_find_the_same_people_as_the_segments() {
+    let customers = cdnow(&TimeZone::UTC);
+    let rows: Vec<PersonRow> = customers.iter().map(as_row).collect();
+    for day in ["1997-02-01", "1997-09-30", "1998-06-30"] {
+        let end = end_of(day, &TimeZone::UTC);
+        let book = assign(&customers, end, &TimeZone::UTC);
+        let site = site_values(&customers, end, &TimeZone::UTC, 2, &Settings::default());
+        let families = [Group::ALL.map(SegmentKey::Rfm).to_vec(), Standing::all().map(SegmentKey::Lifecycle).collect()];
+        for keys in families {
+            let mut found = 0;
+            for key in keys {
+                let entry = library::find(&key.to_string()).unwrap();
+                let plan = Plan::compile(&entry.rule, &Vocabulary::new(), &site, &Slots::default()).unwrap();
+                let is_in = |row: &&PersonRow| plan.holds(&row.as_person(&[]), second(end) - 1);
+                let by_rule: BTreeSet<_> = rows.iter().filter(is_in).map(|row| row.profile_id).collect();
+                assert_eq!(by_rule, book.members(key).collect(), "{key} on {day}");
+                found += by_rule.len();
+            }
+            assert_eq!(found, book.people().len(), "each in one, {day}");
+        }
+    }
+}
+
+#[test]
+fn the_top_tenth_is_a_tenth_and_the_usual_gaps_shorten_with_every_order() {
+    let customers = cdnow(&TimeZone::UTC);
+    let end = end_of("1997-09-30", &TimeZone::UTC);
+    let site = site_values(&customers, end, &TimeZone::UTC, 2, &Settings::default());
+    let size = |key: &str| {
+        let rule = &library::find(key).unwrap().rule;
+        let plan = Plan::compile(rule, &Vocabulary::new(), &site, &Slots::default()).unwrap();
+        customers.iter().filter(|customer| plan.holds(&as_row(customer).as_person(&[]), second(end) - 1)).count()
+    };
+    let (tenth, fifth) = (size("value-top-10-percent"), size("value-big-baskets"));
+    assert!((230..=241).contains(&tenth) && (450..=480).contains(&fifth), "{tenth} and {fifth} of 2,357");
+    let mut text = String::new();
+    for curve in Survey::of(&customers, end, &TimeZone::UTC).curves() {
+        let end = curve.points.last().map(|last| (last.days, (last.returned * 1_000.0).round() / 1_000.0));
+        let (points, usual) = (curve.points.len(), curve.usual_gap_days);
+        writeln!(
+            text,
+            "{:?}: {} people, {} returns, {points} points, usual gap {usual:?}, at the end {end:?} returned, {} waited for",
+            curve.buyers, curve.people, curve.returns, curve.waiting_at_end
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(text);
 }

@@ -7,6 +7,9 @@
 //! score is turned over, so that nobody is called lapsed for it either. A fifth may thus hold more or fewer people than
 //! 20 %: where 60 % bought once, all of them have F1.
 //!
+//! **Own cuts.** A site that thinks in fixed values ("a regular buys at least five times") sets [`Cuts`] instead, and the
+//! scores then mean the same on every day and at every number of buyers.
+//!
 //! **Groups.** The 5 × 5 grid of recency and frequency with ten names is the one that CleverTap published ("RFM analysis
 //! for customer segmentation"); the monetary score stands beside it.
 
@@ -174,6 +177,116 @@ impl Group {
             Group::Hibernating => "Few orders (F1 or F2), and long ago (R1 or R2).",
         }
     }
+
+    /// One sentence on what to do with them.
+    pub fn action(self) -> &'static str {
+        match self {
+            Group::Champions => "Give them early access, ask them for reviews and referrals, and leave discounts out.",
+            Group::Loyal => {
+                "Invite them to the loyalty programme and offer bundles and the better version of what they buy."
+            }
+            Group::PotentialLoyal => {
+                "Recommend what regulars buy next, and make membership worth it with the next order."
+            }
+            Group::New => "Welcome them, help them enjoy the first purchase, and keep offers for later.",
+            Group::Promising => "Bring them to a second order with what goes well with the first.",
+            Group::NeedAttention => "Make an offer that ends soon, built on what they bought before.",
+            Group::AboutToSleep => {
+                "Remind them with bestsellers and news before they forget you, and test a small discount."
+            }
+            Group::AtRisk => "Send a personal win-back message that names what they used to buy.",
+            Group::CantLose => "Reach out in person, ask what changed, and make the offer that brings them back.",
+            Group::Hibernating => {
+                "Write to them in the high season only, and leave them out of whatever costs money per person."
+            }
+        }
+    }
+}
+
+/// Thresholds that a site sets itself, instead of fifths of its buyers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Thresholds", into = "Thresholds")]
+pub struct Cuts(Thresholds);
+
+/// [`Cuts`] as they are written; checked on the way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Days since the last order up to which the recency score is 5, 4, 3, 2; later it is 1.
+    pub recency_days: [u32; 4],
+    /// Orders from which on the frequency score is 2, 3, 4, 5; before it is 1.
+    pub orders: [u32; 4],
+    /// Money spent in minor units from which on the monetary score is 2, 3, 4, 5; before it is 1.
+    pub spent_minor: [i64; 4],
+}
+
+/// Thresholds that leave a score without any value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutsError {
+    /// A threshold is not above the one before it.
+    #[error("{dimension}: {value} follows {before}; each of the four values must be larger than the one before")]
+    NotAscending {
+        /// `recency_days`, `orders` or `spent_minor`.
+        dimension: &'static str,
+        /// The threshold before.
+        before: i64,
+        /// The threshold at fault.
+        value: i64,
+    },
+    /// The first threshold leaves nothing below it.
+    #[error(
+        "{dimension}: the first value is {value}, at least {least} is needed for a lowest score that somebody can have"
+    )]
+    TooLow {
+        /// `recency_days`, `orders` or `spent_minor`.
+        dimension: &'static str,
+        /// The threshold at fault.
+        value: i64,
+        /// The least that makes sense.
+        least: i64,
+    },
+}
+
+impl Cuts {
+    /// Takes thresholds that give every score at least one value.
+    ///
+    /// # Errors
+    /// [`CutsError`] at the first threshold that is not above the one before, or too low to be the first: 2 orders, as
+    /// everybody who is scored has ordered once, and 1 minor unit.
+    pub fn new(thresholds: Thresholds) -> Result<Cuts, CutsError> {
+        let check = |dimension, least: i64, values: [i64; 4]| {
+            if values[0] < least {
+                return Err(CutsError::TooLow { dimension, value: values[0], least });
+            }
+            match values.windows(2).find(|pair| pair[0] >= pair[1]) {
+                Some(pair) => Err(CutsError::NotAscending { dimension, before: pair[0], value: pair[1] }),
+                None => Ok(()),
+            }
+        };
+        check("recency_days", 0, thresholds.recency_days.map(i64::from))?;
+        check("orders", 2, thresholds.orders.map(i64::from))?;
+        check("spent_minor", 1, thresholds.spent_minor)?;
+        Ok(Cuts(thresholds))
+    }
+
+    /// The thresholds.
+    pub fn thresholds(&self) -> Thresholds {
+        self.0
+    }
+}
+
+impl TryFrom<Thresholds> for Cuts {
+    type Error = CutsError;
+
+    fn try_from(thresholds: Thresholds) -> Result<Cuts, CutsError> {
+        Cuts::new(thresholds)
+    }
+}
+
+impl From<Cuts> for Thresholds {
+    fn from(cuts: Cuts) -> Thresholds {
+        cuts.0
+    }
 }
 
 /// The values behind the scores: for each of the three, the lowest and the highest value at each level.
@@ -187,7 +300,8 @@ pub struct Scales {
     pub spent_minor: Scale,
 }
 
-/// The lowest and the highest value of the scores 1 to 5; `None` for a score that nobody has.
+/// The lowest and the highest value of the scores 1 to 5; `None` for a score that nobody has. Where a score is open
+/// above, as with [`Cuts`], the highest is [`i64::MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scale([Option<(i64, i64)>; 5]);
 
@@ -200,10 +314,38 @@ impl Scale {
     /// The score of any value, also of one that nobody had when the scale was made: the one whose values lie next to
     /// it, on the side that claims less. `None` where there is no scale.
     pub fn place(&self, value: i64) -> Option<u8> {
-        let ranges = || (1_u8..).zip(&self.0).filter_map(|(score, range)| range.map(|range| (score, range)));
-        let ascending = ranges().map(|(_, (low, _))| low).is_sorted();
-        let reached = ranges().filter(|(_, (low, high))| if ascending { *low <= value } else { *high >= value });
-        reached.map(|(score, _)| score).max().or_else(|| ranges().map(|(score, _)| score).min())
+        let ranges = || (1_u8..).zip(&self.0).filter_map(|(score, range)| Some((score, (*range)?)));
+        let (lowest, (low_of_lowest, _)) = ranges().next()?;
+        // Scores rise with the value, or, for days since the last order, fall.
+        let ascending = ranges().all(|(_, (low, _))| low >= low_of_lowest);
+        let reached = |(low, high): (i64, i64)| if ascending { low <= value } else { high >= value };
+        Some(ranges().filter(|(_, range)| reached(*range)).last().map_or(lowest, |(score, _)| score))
+    }
+
+    /// `0 to 99 days`, `1 day`, `366 days and more`; without a noun the numbers alone.
+    fn said(&self, score: u8, noun: &str) -> String {
+        let unit = |count: i64| match noun {
+            "" => String::new(),
+            _ if count == 1 => format!(" {noun}"),
+            _ => format!(" {noun}s"),
+        };
+        match self.range(score) {
+            Some((low, high)) if low == high => format!("{low}{}", unit(low)),
+            Some((low, i64::MAX)) => format!("{low}{} and more", unit(low)),
+            Some((low, high)) => format!("{low} to {high}{}", unit(high)),
+            None => "nobody".to_owned(),
+        }
+    }
+
+    /// From the lowest value there is, and the values at which the scores 2, 3, 4, 5 begin.
+    fn cut(lowest: i64, [two, three, four, five]: [i64; 4]) -> Scale {
+        Scale([
+            Some((lowest, two - 1)),
+            Some((two, three - 1)),
+            Some((three, four - 1)),
+            Some((four, five - 1)),
+            Some((five, i64::MAX)),
+        ])
     }
 
     /// Scores by the share of the others who are strictly below.
@@ -224,11 +366,6 @@ impl Scale {
         self.0.reverse();
         self
     }
-
-    fn score(&self, value: i64) -> u8 {
-        let holds = |range: &Option<(i64, i64)>| range.is_some_and(|(low, high)| (low..=high).contains(&value));
-        (1..).zip(&self.0).find(|(_, range)| holds(range)).map_or(1, |(score, _)| score)
-    }
 }
 
 impl Scales {
@@ -242,30 +379,35 @@ impl Scales {
         }
     }
 
-    /// The scores of one of the buyers that the scales were made of.
+    /// The scales of a site that sets its own thresholds.
+    pub fn from_cuts(cuts: &Cuts) -> Scales {
+        let Thresholds { recency_days, orders, spent_minor } = cuts.0;
+        Scales {
+            recency_days: Scale::cut(0, recency_days.map(|last| i64::from(last) + 1)).turned_over(),
+            orders: Scale::cut(1, orders.map(i64::from)),
+            spent_minor: Scale::cut(0, spent_minor),
+        }
+    }
+
+    /// The scores of a buyer, see [`Scale::place`]; 1 where there is no scale.
     pub fn scores(&self, buyer: &CustomerOrders) -> Scores {
         Scores {
-            recency: self.recency_days.score(buyer.recency_days.into()),
-            frequency: self.orders.score(buyer.orders.into()),
-            monetary: self.spent_minor.score(buyer.spent_minor),
+            recency: self.recency_days.place(buyer.recency_days.into()).unwrap_or(1),
+            frequency: self.orders.place(buyer.orders.into()).unwrap_or(1),
+            monetary: self.spent_minor.place(buyer.spent_minor).unwrap_or(1),
         }
     }
 
     /// Why somebody has these scores, one sentence.
     pub fn because(&self, scores: &Scores, recency_days: u32, orders: u32) -> String {
-        let range = |scale: &Scale, score| match scale.range(score) {
-            Some((low, high)) if low == high => low.to_string(),
-            Some((low, high)) => format!("{low} to {high}"),
-            None => "nobody".to_owned(),
-        };
         format!(
-            "Last order {} (R{}: {} days) and {} (F{}: {}).",
+            "Last order {} (R{}: {}) and {} (F{}: {}).",
             super::lifecycle::ago(recency_days),
             scores.recency,
-            range(&self.recency_days, scores.recency),
+            self.recency_days.said(scores.recency, "day"),
             super::lifecycle::counted(orders, "order"),
             scores.frequency,
-            range(&self.orders, scores.frequency),
+            self.orders.said(scores.frequency, ""),
         )
     }
 }

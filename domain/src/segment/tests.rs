@@ -1,5 +1,9 @@
-use super::lifecycle::{Basis, DEFAULT_LIMIT_DAYS, MIN_RETURNS, MIN_WAITING};
+use super::lifecycle::{
+    Basis, Buyers, Curve, DEFAULT_LIMIT_DAYS, Gaps, LimitsVersion, MAX_POINTS, MIN_RETURNS, MIN_WAITING, Rhythm, Stage,
+};
+use super::rfm::{CustomerOrders, Cuts, CutsError, Thresholds};
 use super::*;
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 /// Noon of a day, counted from 2026-01-01.
@@ -298,5 +302,224 @@ proptest! {
         }
         known_then.retain(|customer| customer.first_seen < end_of(day));
         prop_assert_eq!(assign_utc(&customers, day), assign_utc(&known_then, day));
+    }
+}
+
+/// 40 people who came back after 10 days, 40 after 20, 20 after 30; 100 are still away after 50.
+fn known_gaps() -> Gaps {
+    let mut gaps = Gaps::default();
+    for (days, people) in [(10, 40), (20, 40), (30, 20)] {
+        (0..people).for_each(|_| gaps.returned(days));
+    }
+    (0..100).for_each(|_| gaps.waiting(50));
+    gaps
+}
+
+fn one_timers(gaps: Gaps) -> [Gaps; 4] {
+    [Gaps::default(), gaps, Gaps::default(), Gaps::default()]
+}
+
+#[test]
+fn a_curve_shows_who_came_back_by_when_and_who_is_still_waited_for() {
+    let [_, curve, ..] = Curve::all(&one_timers(known_gaps()));
+    let points: Vec<_> = curve.points.iter().map(|point| (point.days, point.returned, point.of_returning)).collect();
+    let close = |(days, returned, of_returning): (u32, f64, f64), wanted: (u32, f64, f64)| {
+        days == wanted.0 && (returned - wanted.1).abs() < 1e-12 && (of_returning - wanted.2).abs() < 1e-12
+    };
+    // Nobody is censored before day 50, so the estimate is the plain share.
+    let wanted = [(0, 0.0, 0.0), (10, 0.2, 0.4), (20, 0.4, 0.8), (30, 0.5, 1.0), (50, 0.5, 1.0)];
+    assert!(points.len() == 5 && points.iter().zip(wanted).all(|(point, wanted)| close(*point, wanted)), "{points:?}");
+    assert_eq!((curve.people, curve.returns, curve.waiting_at_end), (200, 100, 100));
+    assert_eq!(curve.usual_gap_days, Some(20));
+    assert_eq!((curve.limits.at_risk_days, curve.limits.churned_days), (20, 30));
+}
+
+#[test]
+fn a_curve_of_nobody_is_empty_and_has_general_limits() {
+    let [curve, ..] = Curve::all(&Default::default());
+    assert_eq!((curve.people, curve.points.len(), curve.waiting_at_end), (0, 0, 0));
+    assert_eq!((curve.limits.basis, curve.usual_gap_days), (Basis::Default, None));
+}
+
+#[test]
+fn a_long_curve_is_thinned_and_keeps_its_ends() {
+    let mut gaps = Gaps::default();
+    (1..=2_000).for_each(|day| gaps.returned(day));
+    (0..20).for_each(|_| gaps.waiting(2_500));
+    let [_, curve, ..] = Curve::all(&one_timers(gaps));
+    assert_eq!(curve.points.len(), MAX_POINTS);
+    assert_eq!((curve.points[0].days, curve.points[MAX_POINTS - 1].days), (0, 2_500));
+    assert!(curve.points.is_sorted_by(|a, b| a.days < b.days && a.returned <= b.returned));
+}
+
+#[test]
+fn who_borrows_the_limits_of_all_buyers_borrows_their_usual_gap() {
+    let rhythm = Rhythm::of(&one_timers(known_gaps()));
+    assert_eq!(rhythm.usual_gap_days, [Some(20); 4]);
+    assert_eq!(Rhythm::of(&Default::default()).usual_gap_days, [None; 4]);
+}
+
+/// Limits for repeats on their own basis, everybody else on general ones.
+fn repeats(at_risk_days: u32, churned_days: u32, usual: u32) -> Rhythm {
+    let mut rhythm = Rhythm::of(&Default::default());
+    let buyers = Buyers::Repeats;
+    rhythm.limits[2] = Limits { buyers, at_risk_days, churned_days, basis: Basis::Own, returns: at_risk_days };
+    rhythm.usual_gap_days[2] = Some(usual);
+    rhythm
+}
+
+fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+#[test]
+fn limits_stay_until_they_moved_by_more_than_the_tolerance() {
+    let current = LimitsVersion::first(repeats(40, 90, 20), day("2026-01-01"));
+    let revised = |fresh: Rhythm| lifecycle::revise(&current, &fresh, day("2026-02-01"));
+    assert_eq!(revised(repeats(44, 99, 22)), None, "a tenth");
+    assert_eq!(revised(repeats(40, 90, 22)), None, "two days");
+    let next = revised(repeats(45, 92, 21)).unwrap();
+    assert_eq!((next.version, next.valid_from, next.rhythm), (2, day("2026-02-01"), repeats(45, 92, 21)));
+    assert_eq!(
+        next.because,
+        "Repeats: at risk after 45 days (was 40), churned after 92 days (was 90), the usual gap is 21 days (was 20), as \
+         45 returns of their own are known, 40 when the limits were last set."
+    );
+    let shorter = LimitsVersion::first(repeats(4, 9, 2), day("2026-01-01"));
+    assert_eq!(
+        lifecycle::revise(&shorter, &repeats(6, 11, 4), day("2026-02-01")),
+        None,
+        "half as much again, two days"
+    );
+    assert_eq!(lifecycle::revise(&current, &repeats(80, 99, 22), day("2025-12-31")), None, "before it began");
+}
+
+#[test]
+fn limits_change_when_they_rest_on_something_better_and_never_for_something_worse() {
+    let general = LimitsVersion::first(Rhythm::of(&Default::default()), day("2026-01-01"));
+    let next = lifecycle::revise(&general, &repeats(90, 180, 40), day("2026-02-01")).unwrap();
+    assert_eq!(
+        next.because,
+        "Repeats: the usual gap is 40 days (was unknown), as 90 returns of their own are known, enough to take the place \
+         of general limits."
+    );
+    let others = [0, 1, 3].map(|place| next.rhythm.limits[place].basis);
+    assert_eq!((others, next.rhythm.limits[2].basis), ([Basis::Default; 3], Basis::Own));
+    let own = LimitsVersion::first(repeats(20, 40, 10), day("2026-01-01"));
+    assert_eq!(lifecycle::revise(&own, &Rhythm::of(&Default::default()), day("2026-02-01")), None);
+}
+
+#[test]
+fn a_past_day_finds_the_limits_that_held_then() {
+    let first = LimitsVersion::first(repeats(40, 90, 20), day("2026-01-01"));
+    let second = lifecycle::revise(&first, &repeats(60, 90, 20), day("2026-02-01")).unwrap();
+    let again = lifecycle::revise(&second, &repeats(80, 90, 20), day("2026-02-01")).unwrap();
+    let versions = [again, second, first];
+    let version = |text| lifecycle::at(&versions, day(text)).map(|version| version.version);
+    assert_eq!(version("2025-12-31"), None);
+    assert_eq!((version("2026-01-01"), version("2026-01-31")), (Some(1), Some(1)));
+    assert_eq!((version("2026-02-01"), version("2027-01-01")), (Some(3), Some(3)));
+    let written = serde_json::to_value(&versions[0]).unwrap();
+    assert_eq!((&written["limits"][2]["at_risk_days"], &written["usual_gap_days"][0]), (&80.into(), &().into()));
+    assert_eq!(serde_json::from_value::<LimitsVersion>(written).unwrap(), versions[0]);
+}
+
+const THRESHOLDS: Thresholds = Thresholds {
+    recency_days: [30, 60, 120, 365],
+    orders: [2, 3, 5, 10],
+    spent_minor: [1_000, 5_000, 20_000, 100_000],
+};
+
+#[test]
+fn own_cuts_give_the_scores_they_say_and_sentences_that_are_true() {
+    let cuts = Cuts::new(THRESHOLDS).unwrap();
+    let scales = Scales::from_cuts(&cuts);
+    let scores = |recency_days, orders, spent_minor| {
+        let scores = scales.scores(&CustomerOrders { recency_days, orders, spent_minor });
+        (scores.recency, scores.frequency, scores.monetary)
+    };
+    assert_eq!([0, 30, 31, 60, 61, 120, 121, 365, 366].map(|days| scores(days, 1, 0).0), [5, 5, 4, 4, 3, 3, 2, 2, 1]);
+    assert_eq!([1, 2, 3, 4, 5, 9, 10, 500].map(|orders| scores(0, orders, 0).1), [1, 2, 3, 3, 4, 4, 5, 5]);
+    assert_eq!([-5, 0, 999, 1_000, 4_999, 100_000].map(|minor| scores(0, 1, minor).2), [1, 1, 1, 2, 2, 5]);
+
+    let settings = Settings { cuts: Some(cuts), ..Settings::default() };
+    let twelve = buyer(2, &(0..12).collect::<Vec<_>>());
+    let book = Survey::of(&[buyer(1, &[0]), twelve], end_of(400), &TimeZone::UTC).book(&settings);
+    let because = |id| book.segments_of(ProfileId(id))[0].because.clone();
+    assert_eq!(because(1), "Last order 400 days ago (R1: 366 days and more) and 1 order (F1: 1).");
+    assert_eq!(because(2), "Last order 389 days ago (R1: 366 days and more) and 12 orders (F5: 10 and more).");
+    assert_eq!(book.size(SegmentKey::Rfm(Group::CantLose)), 1);
+}
+
+#[test]
+fn cuts_that_leave_a_score_to_nobody_are_refused_with_the_value_at_fault() {
+    let error = |change: fn(&mut Thresholds)| {
+        let mut thresholds = THRESHOLDS;
+        change(&mut thresholds);
+        Cuts::new(thresholds).unwrap_err()
+    };
+    let not_ascending = error(|t| t.recency_days[2] = 60);
+    assert_eq!(not_ascending, CutsError::NotAscending { dimension: "recency_days", before: 60, value: 60 });
+    assert_eq!(
+        not_ascending.to_string(),
+        "recency_days: 60 follows 60; each of the four values must be larger than the one before"
+    );
+    assert_eq!(error(|t| t.orders[0] = 1), CutsError::TooLow { dimension: "orders", value: 1, least: 2 });
+    assert_eq!(error(|t| t.spent_minor[0] = 0), CutsError::TooLow { dimension: "spent_minor", value: 0, least: 1 });
+
+    let written = serde_json::to_value(Cuts::new(THRESHOLDS).unwrap()).unwrap();
+    assert_eq!(serde_json::from_value::<Cuts>(written.clone()).unwrap().thresholds(), THRESHOLDS);
+    let mut wrong = written;
+    wrong["orders"][0] = 1.into();
+    assert!(serde_json::from_value::<Cuts>(wrong).unwrap_err().to_string().contains("at least 2 is needed"));
+}
+
+#[test]
+fn a_site_with_limits_of_its_own_is_measured_by_them() {
+    let settings = Settings { rhythm: Some(repeats(5, 8, 3)), ..Settings::default() };
+    let customers = [buyer(1, &[0, 1])];
+    let stage = |day, settings: &Settings| {
+        let book = Survey::of(&customers, end_of(day), &TimeZone::UTC).book(settings);
+        book.person(ProfileId(1)).unwrap().lifecycle.stage
+    };
+    assert_eq!(
+        [6, 7, 9, 10].map(|day| stage(day, &settings)),
+        [Stage::Active, Stage::AtRisk, Stage::AtRisk, Stage::Churned]
+    );
+    assert_eq!(stage(10, &Settings::default()), Stage::Active);
+}
+
+#[test]
+fn rules_read_the_same_site_as_the_segments() {
+    let customers: Vec<_> = (1..=40).map(|n| buyer(n, &[0, n])).collect();
+    let settings = Settings::default();
+    let site = site_values(&customers, end_of(60), &TimeZone::UTC, 2, &settings);
+    let survey = Survey::of(&customers, end_of(60), &TimeZone::UTC);
+    assert_eq!((site.limits, site.usual_gap_days), (survey.rhythm().limits, survey.rhythm().usual_gap_days));
+    assert_eq!(site.usual_gap_days[1], Some(16), "of 31 who are followed to the end, the 16th came after 16 days");
+    let book = survey.book(&settings);
+    assert_eq!((site.scales, &site.limits), (*book.scales(), book.limits()));
+    assert_eq!((site.revenue.below(2_000.0), site.revenue.below(2_001.0)), (Some(0.0), Some(100.0)));
+    assert_eq!((site.order_value.below(1_000.0), site.order_value.below(1_001.0)), (Some(0.0), Some(100.0)));
+}
+
+proptest! {
+    #[test]
+    fn a_value_that_somebody_has_is_placed_where_the_share_of_the_others_below_puts_it(
+        values in prop::collection::vec((0..40_u32, 1..12_u32, -50..400_i64), 1..80),
+    ) {
+        let buyers: Vec<_> = values
+            .into_iter()
+            .map(|(recency_days, orders, spent_minor)| CustomerOrders { recency_days, orders, spent_minor })
+            .collect();
+        let scales = Scales::of(&buyers);
+        let level = |below: usize| 1 + (5 * below / (buyers.len() - 1).max(1)).min(4) as u8;
+        for buyer in &buyers {
+            let count = |is_below: &dyn Fn(&CustomerOrders) -> bool| buyers.iter().filter(|other| is_below(other)).count();
+            let scores = scales.scores(buyer);
+            prop_assert_eq!(scores.recency, 6 - level(count(&|other| other.recency_days < buyer.recency_days)));
+            prop_assert_eq!(scores.frequency, level(count(&|other| other.orders < buyer.orders)));
+            prop_assert_eq!(scores.monetary, level(count(&|other| other.spent_minor < buyer.spent_minor)));
+        }
     }
 }
