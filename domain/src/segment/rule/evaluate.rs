@@ -1,6 +1,6 @@
 //! One function that answers for one person at one moment. It allocates nothing.
 
-use super::plan::{EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, SequenceNode, Site};
+use super::plan::{EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, Records, SequenceNode, Site};
 use super::vocabulary::What;
 use super::{Age, BucketClause, Fact, MAX_STEPS, Person, PlacedAt, Scores, Test};
 use crate::segment::lifecycle::{self, Buyers, Stage};
@@ -35,15 +35,17 @@ const NEVER: u32 = u32::MAX;
 const DAY: u32 = 86_400;
 
 #[derive(Clone, Copy)]
-struct Answer {
+pub(super) struct Answer {
     holds: bool,
     changes: u32,
-    because: Because,
+    pub(super) because: Because,
+    /// When the completion of a sequence began that `because` tells of; 0 for none.
+    pub(super) began: u32,
 }
 
 impl Answer {
     fn of(clause: u16, holds: bool) -> Answer {
-        Answer { holds, changes: NEVER, because: Because { clause, count: 0, at: 0 } }
+        Answer { holds, changes: NEVER, because: Because { clause, count: 0, at: 0 }, began: 0 }
     }
 }
 
@@ -53,11 +55,16 @@ impl Plan {
     ///
     /// The plan must have been refreshed since the vocabulary learnt the person's words, see [`Plan::refresh`].
     pub fn evaluate(&self, person: &Person<'_>, as_of: u32) -> Verdict {
+        self.evaluate_node(&self.root, person, as_of)
+    }
+
+    /// [`Plan::evaluate`] for a part of the rule.
+    pub(super) fn evaluate_node(&self, node: &Node, person: &Person<'_>, as_of: u32) -> Verdict {
         let arrives = person.first_seen().filter(|first| *first > as_of);
         if arrives.is_some() || person.at.is_empty() {
             return Verdict { member: false, because: Because::default(), changes_at: arrives };
         }
-        let mut answer = self.answer::<true>(&self.root, person, as_of);
+        let mut answer = self.answer::<true>(node, person, as_of);
         if let Some(next) = person.next_after(as_of) {
             answer.changes = answer.changes.min(next);
         }
@@ -209,7 +216,7 @@ impl Source for [PlacedAt] {
 }
 
 /// The first second inside a window and the first one behind it.
-fn bounds(window: Frame, as_of: u32) -> (u32, u32) {
+pub(super) fn bounds(window: Frame, as_of: u32) -> (u32, u32) {
     let behind_now = as_of.saturating_add(1);
     // Younger than a span: later than the moment so long ago.
     let younger = |span: u32| behind_now.saturating_sub(span);
@@ -316,7 +323,7 @@ struct Partial {
 }
 
 /// Of all ways to a step the latest is kept: it has the latest beginning, and whatever kills it kills the earlier ones.
-fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, as_of: u32) -> Answer {
+pub(super) fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, as_of: u32) -> Answer {
     let (from, behind) = bounds(sequence.window, as_of);
     let stream = Stream { at: person.at, what: person.what, record: person.record };
     let start = stream.place_of(from);
@@ -380,6 +387,7 @@ fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, as_of: u32)
     answer.because.count = count;
     if let Some(done) = complete {
         answer.because.at = done.at;
+        answer.began = done.start;
         answer.changes = leaves(sequence.window, done.start);
     } else if let (Some((_, span)), Some((oldest, _))) = (&sequence.never, waiting) {
         answer.changes = oldest.at.saturating_add(*span).saturating_add(1);
@@ -445,26 +453,28 @@ fn fact_holds(site: &Site, clause: u16, node: &FactNode, person: &Person<'_>, as
                 }
             }
         }
-        FactNode::Channel { last, passing, direct, if_unknown } => {
-            let end = person.at.partition_point(|at| *at <= as_of);
-            let is_visit = |place: &usize| person.what[*place] == What::VISIT;
-            let found = if *last {
-                // The last one that somebody brought about; a direct one only while there is no other.
-                let brought = |place: &usize| is_visit(place) && !direct.has(person.record[*place]);
-                (0..end).rev().find(brought).or_else(|| (0..end).rev().find(is_visit))
-            } else {
-                (0..end).find(is_visit)
-            };
-            match found {
-                Some(place) => {
-                    answer.holds = passing.has(person.record[place]);
-                    answer.because.at = person.at[place];
-                }
-                None => answer.holds = *if_unknown,
+        FactNode::Channel { last, passing, direct, if_unknown } => match visit_behind(*last, direct, person, as_of) {
+            Some(place) => {
+                answer.holds = passing.has(person.record[place]);
+                answer.because.at = person.at[place];
             }
-        }
+            None => answer.holds = *if_unknown,
+        },
     }
     answer
+}
+
+/// The place of the visit that a channel fact tells of.
+pub(super) fn visit_behind(last: bool, direct: &Records, person: &Person<'_>, as_of: u32) -> Option<usize> {
+    let end = person.at.partition_point(|at| *at <= as_of);
+    let is_visit = |place: &usize| person.what[*place] == What::VISIT;
+    if last {
+        // The last one that somebody brought about; a direct one only while there is no other.
+        let brought = |place: &usize| is_visit(place) && !direct.has(person.record[*place]);
+        (0..end).rev().find(brought).or_else(|| (0..end).rev().find(is_visit))
+    } else {
+        (0..end).find(is_visit)
+    }
 }
 
 /// The first second at which one of these numbers of days has passed and something turns. Candidates may come in any

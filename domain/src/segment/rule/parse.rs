@@ -412,6 +412,7 @@ impl<'s> Parser<'s> {
         self.may_follow = "";
         if self.eat("trait") {
             let name = self.quoted_text("the trait's name in quotes")?;
+            place.marks.push(("is", self.token.start));
             return Ok(Clause::Trait(TraitClause { name, is: self.test()? }));
         }
         if self.eat("in segment") {
@@ -424,7 +425,8 @@ impl<'s> Parser<'s> {
             return self.wrong("\"segment\" or \"bucket\"");
         }
         if let Some(name) = self.fact() {
-            // The fact alone, where it is true or not.
+            place.marks.push(("is", self.token.start));
+            // Of what is true or not, the name alone is enough.
             let is_asked = ["is", "contains", "starts"].into_iter().any(|word| self.token.is(word));
             let is = if name == Fact::SignedUp && !is_asked { Test::Is(Scalar::Bool(true)) } else { self.test()? };
             return Ok(Clause::Fact(FactClause { name, is }));

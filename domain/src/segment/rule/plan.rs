@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Where the values of a site's buyers lie: how large a share of them is below a value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +102,8 @@ impl Slots {
 pub struct Plan {
     pub(super) root: Node,
     pub(super) site: Site,
+    /// What it was made from, for explanations.
+    pub(super) rule: Arc<Rule>,
 }
 
 /// A clause made ready. `clause` is its number in the order in which the rule is written, the root 0.
@@ -413,7 +416,7 @@ impl Plan {
         rule.check()?;
         let mut compiler = Compiler { vocabulary, site, slots, next: 0, path: String::from("/who") };
         let root = compiler.node(&rule.who)?;
-        let mut plan = Plan { root, site: site.clone() };
+        let mut plan = Plan { root, site: site.clone(), rule: Arc::new(rule.clone()) };
         plan.refresh(vocabulary);
         Ok(plan)
     }

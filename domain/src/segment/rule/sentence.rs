@@ -176,8 +176,25 @@ impl Matching {
     }
 }
 
+/// Events as people tell of them: addresses need no quotes.
+pub(super) struct Told<'a>(pub(super) &'a Matching);
+
+impl Display for Told<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.0.what {
+            WhatHappened::Page(page) => write!(f, "viewed {page}").and_then(|()| self.0.with(f)),
+            WhatHappened::Track(_)
+            | WhatHappened::Order
+            | WhatHappened::Visit
+            | WhatHappened::Identify
+            | WhatHappened::Anything => self.0.fmt(f),
+        }?;
+        f.write_str(self.0.comma())
+    }
+}
+
 /// Events as what something is added up of.
-struct Noun<'a>(&'a Matching);
+pub(super) struct Noun<'a>(pub(super) &'a Matching);
 
 impl Display for Noun<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -191,7 +191,7 @@ fn a_sentence_of_any_length_is_refused_where_it_goes_too_far() {
     assert!(wrong(&huge).len() < 300);
     assert!(wrong(&format!("viewed \"{}\"", "\\\\".repeat(1 << 20))).ends_with("… is too long, limit 256 bytes"));
     let listed = format!("trait \"a\" is one of {}", vec!["1"; 100_000].join(", "));
-    assert_eq!(wrong(&listed), "column 1: 100000 values, limit 1000");
+    assert_eq!(wrong(&listed), "column 11: 100000 values, limit 1000");
     let properties = format!("did \"a\" with {}", vec!["\"b\" is 1"; 10_000].join(" and "));
     assert_eq!(wrong(&properties), "column 1: 10000 properties, limit 10");
     let steps = format!("visited{}", " then visited".repeat(10_000));
