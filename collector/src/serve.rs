@@ -54,6 +54,8 @@ pub struct Settings {
 const POOL: u32 = 12;
 /// How often the day's salts and what is past its time are seen to.
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often it is looked whether a site's models are to be made anew.
+const MODELS: Duration = Duration::from_secs(5);
 /// How long requests under way may take to end after SIGTERM, in seconds.
 const DRAIN_SECONDS: u64 = 20;
 
@@ -99,7 +101,8 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         }
     });
     let (writer, writers) = Writer::start(store, stored)?;
-    let upkeep = Upkeep::start(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
+    let upkeep = upkeep(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
+    let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
     let state = web::Data::new(State {
         store: store.clone(),
         sites,
@@ -126,6 +129,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     })?;
     tracing::info!("draining");
     drop(upkeep);
+    drop(models);
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -137,43 +141,63 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     Ok(())
 }
 
-/// The thread that keeps sites fresh, turns salts and tidies up.
-struct Upkeep {
+/// Keeps sites fresh, turns salts and tidies up.
+fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io::Result<Periodic> {
+    let mut tidied: Option<Instant> = None;
+    Periodic::start("upkeep", SiteDirectory::REFRESH, move || {
+        if let Err(error) = sites.refresh() {
+            tracing::warn!(%error, "sites are read again later");
+        } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
+            tidied = Some(Instant::now());
+            let done = salts.turn(today()).and_then(|()| store.ensure_months(today(), [])).and_then(|()| store.tidy());
+            if let Err(error) = done {
+                tracing::warn!(%error, "upkeep is done later");
+            }
+        }
+    })
+}
+
+/// Sees to the models of all sites.
+fn models(store: Store) -> std::io::Result<Periodic> {
+    Periodic::start("models", MODELS, move || {
+        let tended = store.sites().and_then(|sites| {
+            let now = crate::store::instant(clock::now_us());
+            sites.iter().try_for_each(|site| store.tend_models(site, now).map(drop))
+        });
+        if let Err(error) = tended {
+            tracing::warn!(%error, "models are made later");
+        }
+    })
+}
+
+/// A thread that does the same again and again; dropping it lets the work under way end.
+struct Periodic {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Upkeep {
-    fn start(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io::Result<Upkeep> {
+impl Periodic {
+    fn start(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> std::io::Result<Periodic> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("upkeep".to_owned()).spawn(move || {
-            let mut tidied: Option<Instant> = None;
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                if let Err(error) = sites.refresh() {
-                    tracing::warn!(%error, "sites are read again later");
-                } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
-                    tidied = Some(Instant::now());
-                    let done =
-                        salts.turn(today()).and_then(|()| store.ensure_months(today(), [])).and_then(|()| store.tidy());
-                    if let Err(error) = done {
-                        tracing::warn!(%error, "upkeep is done later");
-                    }
-                }
-                std::thread::park_timeout(SiteDirectory::REFRESH);
+                work();
+                std::thread::park_timeout(every);
             }
         })?;
-        Ok(Upkeep { stop, thread: Some(thread) })
+        Ok(Periodic { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Upkeep {
+impl Drop for Periodic {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
+            let name = thread.thread().name().unwrap_or("a thread").to_owned();
             if thread.join().is_err() {
-                tracing::error!("upkeep ended by a panic");
+                tracing::error!("{name} ended by a panic");
             }
         }
     }

@@ -57,7 +57,8 @@ fn time_takes_people_out_on_the_second() {
     changed(&shop, "here", &[(true, "event"), (false, "time")]);
     // Both in one go, and within a second of the moment that the rule names.
     let late = "SELECT max(extract(epoch FROM c.at - date_trunc('second', e.occurred_at)) * 1000)::bigint
-                FROM segment_changes c, events e WHERE NOT c.entered AND c.cause = 2";
+                FROM segment_changes c JOIN segments USING (site_id, segment_id), events e
+                WHERE NOT c.entered AND c.cause = 2 AND key = 'here'";
     let after_ms = shop.database.number(late);
     eprintln!("left {after_ms} ms after the page view, 3,000 by the rule");
     assert!(after_ms >= 3_000, "never early: {after_ms}");
@@ -78,7 +79,10 @@ fn a_segment_on_a_segment_follows_it_in_the_same_moment() {
     shop.visitor("mia").at(now_ms()).tracks("Order Completed", json!({ "order_id": "1", "total": 5 }));
     let mia = shop.profile_id(&shop.visitor("mia").query());
     is(&shop, "fans", mia, true);
-    let moments = shop.database.rows("SELECT DISTINCT at FROM segment_changes WHERE entered");
+    let moments = shop.database.rows(
+        "SELECT DISTINCT at FROM segment_changes JOIN segments USING (site_id, segment_id)
+         WHERE entered AND key IN ('buyers', 'fans')",
+    );
     assert_eq!(moments.len(), 1, "{moments:?}");
     let refused = shop.call("DELETE", "/api/v1/segments/buyers", &Value::Null);
     assert_eq!(refused.status, 409, "{}", refused.body);
@@ -187,11 +191,13 @@ fn two_workers_and_a_restart_keep_one_truth() {
     until("all six to be in", SOON, || (shop.members("keen").len() == 6).then_some(()));
     assert!(second.stop().success());
     shop.is_the_same_rebuilt();
-    let entered = shop.database.number("SELECT count(*) FROM segment_changes");
-    assert_eq!(entered, 6, "each entered once");
     changed(&shop, "keen", &[(true, "event"); 6]);
     let changes = shop.ask("/api/v1/segments/changes").json();
     let next = changes["next"].as_str().expect("a cursor").to_owned();
-    let more = shop.ask(&format!("/api/v1/segments/changes?after={next}")).json();
-    assert_eq!(more["changes"], json!([]), "{more}");
+    shop.visitor("g").tracks("Signed Up", json!({}));
+    let told = until("the changes after the cursor", SOON, || {
+        let more = shop.ask(&format!("/api/v1/segments/changes?after={next}")).json();
+        more["changes"].as_array().filter(|changes| !changes.is_empty()).cloned()
+    });
+    assert!(told.iter().all(|change| change["segment"] != "keen"), "nothing is told twice: {told:?}");
 }

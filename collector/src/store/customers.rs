@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestampt
 use domain::event::ProfileId;
 use domain::money::Money;
 use domain::report::Member;
-use domain::segment::{Customer, Purchase, SegmentBook, SegmentKey, assign};
+use domain::segment::{Customer, Purchase, SegmentBook, SegmentKey, Survey};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use std::collections::HashMap;
@@ -76,7 +76,9 @@ impl Store {
                 return Ok(Arc::clone(book));
             }
         }
-        let book = Arc::new(assign(&self.customers(site)?, end_of(site, as_of), &site.time_zone));
+        let settings = super::models::read_settings(&mut *self.lend()?, site, as_of)?;
+        let survey = Survey::of(&self.customers(site)?, end_of(site, as_of), &site.time_zone);
+        let book = Arc::new(survey.book(&settings));
         let mut books = self.books.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         books.insert(key, (Instant::now(), Arc::clone(&book)));
         Ok(book)
@@ -134,7 +136,8 @@ impl Store {
             .collect())
     }
 
-    fn customers(&self, site: &Site) -> Result<Vec<Customer>, StoreError> {
+    /// Everybody who has signed up or bought, with their orders.
+    pub(super) fn customers(&self, site: &Site) -> Result<Vec<Customer>, StoreError> {
         // One row per profile that has signed up or bought, with its counted orders, oldest first; an amount in
         // another currency than the site's counts as an order of 0.
         let rows: Vec<CustomerRow> = sql("SELECT p.profile_id, p.first_seen, p.signed_up,

@@ -269,7 +269,8 @@ impl LiveSite {
             let is_member = match &mut live.plan {
                 Some(plan) => {
                     plan.refresh(&self.vocabulary);
-                    let explanation = plan.explain(&Person { segments: &bits, ..row.as_person(&[]) }, second);
+                    let explanation =
+                        plan.explain(&Person { segments: &bits, ..row.as_person(&[]) }, second, &self.vocabulary);
                     let is_member = explanation.holds;
                     all.push((segment_id, explanation));
                     is_member

@@ -1,11 +1,257 @@
-//! What a site's models say, in versions: the values that rules are asked with.
+//! What a site's models say, in versions: the limits of the lifecycle, the scales and percentiles that rules are asked
+//! with. Made anew once a day, and when many orders have come in.
 
-use super::StoreError;
+use super::segments::{self, raise_revision};
 use super::sites::Site;
-use diesel::PgConnection;
-use domain::segment::rule;
+use super::sql::sql;
+use super::{Store, StoreError, from_timestamp};
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use domain::segment::lifecycle::{self, LimitsVersion, Rhythm};
+use domain::segment::rfm::{Cuts, Scales};
+use domain::segment::rule::{self, Percentiles};
+use domain::segment::{Settings, Survey};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Which model a version is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// [`LimitsVersion`]: each version stays, for the days that it held for.
+    Limits,
+    /// [`Values`]: the newest alone is kept.
+    Values,
+    /// [`Cuts`]: the site's own thresholds of the RFM scores, or none again.
+    Cuts,
+}
+
+impl Kind {
+    fn key(self) -> &'static str {
+        match self {
+            Kind::Limits => "limits",
+            Kind::Values => "values",
+            Kind::Cuts => "cuts",
+        }
+    }
+}
+
+/// The values of a day that rules are asked with, beside the limits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Values {
+    scales: Scales,
+    revenue: Percentiles,
+    order_value: Percentiles,
+    expected_revenue: Percentiles,
+    /// Orders and sign-ups that they were made of.
+    orders: i64,
+    people: i64,
+}
+
+#[derive(QueryableByName)]
+struct ModelRow {
+    #[diesel(sql_type = Jsonb)]
+    model: Value,
+}
+
+#[derive(QueryableByName)]
+struct MadeRow {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    made_at: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    orders: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    people: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct CountsRow {
+    #[diesel(sql_type = BigInt)]
+    orders: i64,
+    #[diesel(sql_type = BigInt)]
+    people: i64,
+}
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+/// The versions of a model, oldest first; what this version of ours cannot read is left out.
+fn read<T: DeserializeOwned>(connection: &mut PgConnection, site_id: i32, kind: Kind) -> Result<Vec<T>, StoreError> {
+    let rows: Vec<ModelRow> = sql("SELECT model FROM segment_models WHERE site_id = $1 AND kind = $2 ORDER BY version")
+        .bind::<Integer, _>(site_id)
+        .bind::<Text, _>(kind.key().to_owned())
+        .load(connection)?;
+    Ok(rows.into_iter().filter_map(|row| serde_json::from_value(row.model).ok()).collect())
+}
+
+/// Writes a version over what is there under its number.
+fn write<T: Serialize>(
+    connection: &mut PgConnection,
+    site_id: i32,
+    kind: Kind,
+    version: u32,
+    valid_from: Date,
+    model: &T,
+) -> Result<(), StoreError> {
+    let model = serde_json::to_value(model)
+        .map_err(|error| StoreError::Refused(format!("a model cannot be written as JSON: {error}")))?;
+    sql(
+        "INSERT INTO segment_models (site_id, kind, version, valid_from, model) VALUES ($1, $2, $3, $4::text::date, $5)
+         ON CONFLICT (site_id, kind, version) DO UPDATE SET
+            valid_from = EXCLUDED.valid_from, model = EXCLUDED.model, made_at = now()",
+    )
+    .bind::<Integer, _>(site_id)
+    .bind::<Text, _>(kind.key().to_owned())
+    .bind::<Integer, _>(i32::try_from(version).unwrap_or(i32::MAX))
+    .bind::<Text, _>(valid_from.to_string())
+    .bind::<Jsonb, _>(model)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// What the site had settled for itself on a day.
+pub(crate) fn read_settings(connection: &mut PgConnection, site: &Site, day: Date) -> Result<Settings, StoreError> {
+    let versions: Vec<LimitsVersion> = read(connection, site.site_id, Kind::Limits)?;
+    let cuts: Vec<Option<Cuts>> = read(connection, site.site_id, Kind::Cuts)?;
+    let rhythm = lifecycle::at(&versions, day).map(|version| version.rhythm);
+    Ok(Settings { rhythm, cuts: cuts.into_iter().next_back().flatten() })
+}
 
 /// The values that a site's rules are asked with today.
-pub(crate) fn read_values(_connection: &mut PgConnection, site: &Site) -> Result<rule::Site, StoreError> {
-    Ok(rule::Site::new(site.time_zone.clone(), site.currency.digits()))
+pub(crate) fn read_values(connection: &mut PgConnection, site: &Site) -> Result<rule::Site, StoreError> {
+    let mut known = rule::Site::new(site.time_zone.clone(), site.currency.digits());
+    if let Some(version) = read::<LimitsVersion>(connection, site.site_id, Kind::Limits)?.pop() {
+        Rhythm { limits: known.limits, usual_gap_days: known.usual_gap_days } = version.rhythm;
+    }
+    if let Some(values) = read::<Values>(connection, site.site_id, Kind::Values)?.pop() {
+        known.scales = values.scales;
+        known.revenue = values.revenue;
+        known.order_value = values.order_value;
+        known.expected_revenue = values.expected_revenue;
+    }
+    Ok(known)
+}
+
+/// Whether so many of something are worth another look after so many before: a fifth more, and not just a few.
+fn have_grown(now: i64, before: i64) -> bool {
+    now - before >= 20 && (now - before) * 5 >= before
+}
+
+impl Store {
+    /// Sees to a site's models and to the segments that come with the product: makes them anew where it is time.
+    /// Gives whether anything was made. Cheap when there is nothing to do; to be called every few seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn tend_models(&self, site: &Site, now: Timestamp) -> Result<bool, StoreError> {
+        let mut connection = self.connect()?;
+        // 5: the class of this lock; one process does it.
+        let lock: Locked = sql("SELECT pg_try_advisory_lock(5, $1) AS locked")
+            .bind::<Integer, _>(site.site_id)
+            .get_result(&mut connection)?;
+        if !lock.locked {
+            return Ok(false);
+        }
+        // The lock goes with the connection.
+        segments::install_library(&mut connection, site)?;
+        let made: MadeRow = sql("SELECT max(made_at) AS made_at, max((model->>'orders')::bigint) AS orders,
+                max((model->>'people')::bigint) AS people
+             FROM segment_models WHERE site_id = $1 AND kind = $2")
+        .bind::<Integer, _>(site.site_id)
+        .bind::<Text, _>(Kind::Values.key().to_owned())
+        .get_result(&mut connection)?;
+        let counts: CountsRow = sql("SELECT COALESCE(sum(orders), 0)::bigint AS orders, count(*) AS people
+             FROM profiles WHERE site_id = $1 AND (signed_up OR orders > 0)")
+        .bind::<Integer, _>(site.site_id)
+        .get_result(&mut connection)?;
+        let day_of = |at: Timestamp| at.to_zoned_datetime(site.time_zone.clone()).date();
+        let is_fresh = made.made_at.is_some_and(|at| day_of(from_timestamp(at)) == day_of(now))
+            && !have_grown(counts.orders, made.orders.unwrap_or(0))
+            && !have_grown(counts.people, made.people.unwrap_or(0));
+        if is_fresh || counts.people == 0 {
+            return Ok(false);
+        }
+        self.make_models(&mut connection, site, now, &counts)?;
+        Ok(true)
+    }
+
+    fn make_models(
+        &self,
+        connection: &mut PgConnection,
+        site: &Site,
+        now: Timestamp,
+        counts: &CountsRow,
+    ) -> Result<(), StoreError> {
+        let started = std::time::Instant::now();
+        let today = now.to_zoned_datetime(site.time_zone.clone()).date();
+        let survey = Survey::of(&self.customers(site)?, now, &site.time_zone);
+        connection.transaction::<_, StoreError, _>(|connection| {
+            raise_revision(connection, site.site_id)?;
+            let current = read::<LimitsVersion>(connection, site.site_id, Kind::Limits)?.pop();
+            let fresh = survey.rhythm();
+            let next = match &current {
+                Some(current) => lifecycle::revise(current, &fresh, today),
+                None => Some(LimitsVersion::first(fresh, today)),
+            };
+            if let Some(next) = &next {
+                write(connection, site.site_id, Kind::Limits, next.version, next.valid_from, next)?;
+                tracing::info!(site = site.site_id, version = next.version, because = next.because, "limits");
+            }
+            let settings = read_settings(connection, site, today)?;
+            let values = survey.site_values(&site.time_zone, site.currency.digits(), &settings);
+            let values = Values {
+                scales: values.scales,
+                revenue: values.revenue,
+                order_value: values.order_value,
+                expected_revenue: values.expected_revenue,
+                orders: counts.orders,
+                people: counts.people,
+            };
+            write(connection, site.site_id, Kind::Values, 1, today, &values)
+        })?;
+        tracing::info!(site = site.site_id, people = counts.people, took = ?started.elapsed(), "models are made");
+        Ok(())
+    }
+
+    /// The versions of a site's lifecycle limits, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn limits_versions(&self, site: &Site) -> Result<Vec<LimitsVersion>, StoreError> {
+        read(&mut *self.lend()?, site.site_id, Kind::Limits)
+    }
+
+    /// Sets the site's own thresholds of the RFM scores, or takes them away again.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn set_cuts(&self, site: &Site, cuts: Option<&Cuts>, today: Date) -> Result<(), StoreError> {
+        self.lend()?.transaction(|connection| {
+            raise_revision(connection, site.site_id)?;
+            write(connection, site.site_id, Kind::Cuts, 1, today, &cuts)?;
+            // Made anew with them at the next look.
+            sql("DELETE FROM segment_models WHERE site_id = $1 AND kind = $2")
+                .bind::<Integer, _>(site.site_id)
+                .bind::<Text, _>(Kind::Values.key().to_owned())
+                .execute(connection)?;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::have_grown;
+
+    #[test]
+    fn models_are_made_again_when_there_is_a_fifth_more_to_know() {
+        assert!(have_grown(20, 0) && have_grown(120, 100) && have_grown(12_000, 10_000));
+        assert!(!have_grown(19, 0) && !have_grown(119, 100) && !have_grown(11_999, 10_000) && !have_grown(50, 100));
+    }
 }

@@ -7,9 +7,11 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use domain::segment::library;
 use domain::segment::rule::{Rule, RuleError};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// A site has at most this many segments in use: each is asked about everybody who does anything.
 pub(crate) const MAX_SEGMENTS: usize = 500;
@@ -278,7 +280,7 @@ impl Store {
                 None => free_key(connection, site.site_id, &key_of_name(&draft.name))?,
             };
             check(&key, draft, &others)?;
-            insert(connection, site.site_id, &key, draft, false, revision)?;
+            insert(connection, site.site_id, &key, draft, revision)?;
             Ok(key)
         })?;
         self.segment_named(site, &key)
@@ -296,18 +298,17 @@ impl Store {
                 return Err(SegmentError::Unknown(key.to_owned()));
             };
             check(key, draft, &others)?;
-            // Another name is no other rule; whoever changes a ready-made segment keeps it from then on.
+            // Another name is no other rule. Whoever changes a ready-made segment keeps it as it is from then on.
             let is_new_rule = known.kind != draft.kind;
             sql("UPDATE segments SET name = $1, description = $2, action = $3, kind = $4, rule = $5,
-                    from_library = from_library AND NOT $6, revision = revision + $7,
-                    since_revision = CASE WHEN $8 THEN $9 ELSE since_revision END, updated_at = now()
-                 WHERE site_id = $10 AND segment_id = $11")
+                    from_library = false, revision = revision + $6,
+                    since_revision = CASE WHEN $7 THEN $8 ELSE since_revision END, updated_at = now()
+                 WHERE site_id = $9 AND segment_id = $10")
             .bind::<Text, _>(draft.name.trim().to_owned())
             .bind::<Text, _>(draft.description.clone())
             .bind::<Text, _>(draft.action.clone())
             .bind::<Text, _>(kind_key(&draft.kind))
             .bind::<Nullable<Jsonb>, _>(rule_value(&draft.kind)?)
-            .bind::<Bool, _>(is_new_rule)
             .bind::<Integer, _>(i32::from(is_new_rule))
             .bind::<Bool, _>(is_new_rule)
             .bind::<BigInt, _>(revision)
@@ -382,27 +383,83 @@ fn free_key(connection: &mut PgConnection, site_id: i32, wanted: &str) -> Result
     Ok(std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| wanted.to_owned()))
 }
 
+/// Gives a site the segments that come with the product, and the newer definitions of those it has and has not changed.
+/// One that was archived stays so.
+pub(crate) fn install_library(connection: &mut PgConnection, site: &Site) -> Result<(), StoreError> {
+    connection.transaction(|connection| {
+        let known: Vec<Installed> = sql("SELECT key, name, description, action, rule, from_library FROM segments
+             WHERE site_id = $1")
+        .bind::<Integer, _>(site.site_id)
+        .load(connection)?;
+        let known: HashMap<&str, &Installed> = known.iter().map(|known| (known.key.as_str(), known)).collect();
+        let mut revision = None;
+        for entry in library::all() {
+            let rule = serde_json::to_value(&entry.rule)
+                .map_err(|error| StoreError::Refused(format!("a rule cannot be written: {error}")))?;
+            let same = |known: &Installed| {
+                (&*known.name, &*known.description, &*known.action, known.rule.as_ref())
+                    == (&*entry.name, &*entry.description, &*entry.action, Some(&rule))
+            };
+            if known.get(&*entry.key).is_some_and(|known| !known.from_library || same(known)) {
+                continue;
+            }
+            let since = match revision {
+                Some(revision) => revision,
+                None => *revision.insert(raise_revision(connection, site.site_id)?),
+            };
+            sql("INSERT INTO segments
+                    (site_id, key, name, description, action, kind, rule, from_library, since_revision)
+                 VALUES ($1, $2, $3, $4, $5, 'rule', $6, true, $7)
+                 ON CONFLICT (site_id, key) DO UPDATE SET name = EXCLUDED.name, description = EXCLUDED.description,
+                    action = EXCLUDED.action, rule = EXCLUDED.rule, revision = segments.revision + 1,
+                    since_revision = EXCLUDED.since_revision, updated_at = now()")
+            .bind::<Integer, _>(site.site_id)
+            .bind::<Text, _>(entry.key.to_string())
+            .bind::<Text, _>(entry.name.to_string())
+            .bind::<Text, _>(entry.description.to_string())
+            .bind::<Text, _>(entry.action.to_string())
+            .bind::<Jsonb, _>(rule)
+            .bind::<BigInt, _>(since)
+            .execute(connection)?;
+        }
+        Ok(())
+    })
+}
+
+#[derive(QueryableByName)]
+struct Installed {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    description: String,
+    #[diesel(sql_type = Text)]
+    action: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    rule: Option<Value>,
+    #[diesel(sql_type = Bool)]
+    from_library: bool,
+}
+
 fn insert(
     connection: &mut PgConnection,
     site_id: i32,
     key: &str,
     draft: &Draft,
-    from_library: bool,
     revision: i64,
 ) -> Result<(), SegmentError> {
-    let done =
-        sql("INSERT INTO segments (site_id, key, name, description, action, kind, rule, from_library, since_revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-        .bind::<Integer, _>(site_id)
-        .bind::<Text, _>(key.to_owned())
-        .bind::<Text, _>(draft.name.trim().to_owned())
-        .bind::<Text, _>(draft.description.clone())
-        .bind::<Text, _>(draft.action.clone())
-        .bind::<Text, _>(kind_key(&draft.kind))
-        .bind::<Nullable<Jsonb>, _>(rule_value(&draft.kind)?)
-        .bind::<Bool, _>(from_library)
-        .bind::<BigInt, _>(revision)
-        .execute(connection);
+    let done = sql("INSERT INTO segments (site_id, key, name, description, action, kind, rule, since_revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+    .bind::<Integer, _>(site_id)
+    .bind::<Text, _>(key.to_owned())
+    .bind::<Text, _>(draft.name.trim().to_owned())
+    .bind::<Text, _>(draft.description.clone())
+    .bind::<Text, _>(draft.action.clone())
+    .bind::<Text, _>(kind_key(&draft.kind))
+    .bind::<Nullable<Jsonb>, _>(rule_value(&draft.kind)?)
+    .bind::<BigInt, _>(revision)
+    .execute(connection);
     match done {
         Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
             Err(SegmentError::KeyTaken(key.to_owned()))

@@ -22,6 +22,8 @@ impl Store {
             "DELETE FROM journal WHERE projected AND at < now() - interval '10 minutes'
                 AND tx < COALESCE((SELECT tx FROM journal_cursors ORDER BY tx LIMIT 1),
                     pg_snapshot_xmin(pg_current_snapshot()))",
+            // More than a year, so that a month can be compared with the same one a year ago.
+            "DELETE FROM segment_changes WHERE at < now() - interval '400 days'",
             "DELETE FROM rejections WHERE at < now() - interval '14 days'",
             "DELETE FROM message_ids WHERE seen_on < current_date - 30",
             "DELETE FROM user_sessions WHERE expires_at < now()",

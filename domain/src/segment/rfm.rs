@@ -290,7 +290,7 @@ impl From<Cuts> for Thresholds {
 }
 
 /// The values behind the scores: for each of the three, the lowest and the highest value at each level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scales {
     /// Days since the last order, by recency score.
     pub recency_days: Scale,
@@ -302,7 +302,7 @@ pub struct Scales {
 
 /// The lowest and the highest value of the scores 1 to 5; `None` for a score that nobody has. Where a score is open
 /// above, as with [`Cuts`], the highest is [`i64::MAX`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale([Option<(i64, i64)>; 5]);
 
 impl Scale {
