@@ -139,13 +139,11 @@ fn the_same_seed_gives_the_same_and_another_seed_nearly_the_same() {
     let (_, values) = cdnow("1997-09-30");
     let people = People::new(&FEATURES, &values).unwrap();
     assert_eq!(fit(&people, &quick(), 1), fit(&people, &quick(), 1));
-    // Four clusters for each of 24 seeds, in release; two of them here.
-    for seed in 2..4 {
-        let other = fit(&people, &Settings::default(), seed);
-        assert_eq!(other.model.clusters().len(), AT_FIRST.model.clusters().len(), "seed {seed}");
-        let elsewhere = other.assigned.iter().zip(&AT_FIRST.assigned).filter(|(a, b)| a != b).count();
-        assert!(elsewhere < 2_357 / 100, "seed {seed}: {elsewhere}");
-    }
+    // Four clusters for each of 24 seeds, in release; one of them here.
+    let other = fit(&people, &Settings::default(), 2);
+    assert_eq!(other.model.clusters().len(), AT_FIRST.model.clusters().len());
+    let elsewhere = other.assigned.iter().zip(&AT_FIRST.assigned).filter(|(a, b)| a != b).count();
+    assert!(elsewhere < 2_357 / 100, "{elsewhere}");
 }
 
 #[test]
