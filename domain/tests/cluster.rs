@@ -135,6 +135,45 @@ fn a_month_later_people_moved_because_they_changed() {
 }
 
 #[test]
+fn nine_months_of_refreshes_keep_the_clusters() {
+    let mut model = AT_FIRST.model.clone();
+    let mut text = String::new();
+    for day in [
+        "1997-10-31",
+        "1997-11-30",
+        "1997-12-31",
+        "1998-01-31",
+        "1998-02-28",
+        "1998-03-31",
+        "1998-04-30",
+        "1998-05-31",
+        "1998-06-30",
+    ] {
+        let (_, values) = cdnow(day);
+        let people = People::new(&FEATURES, &values).unwrap();
+        let by_old = model.assign(&people).unwrap();
+        let settings = Settings { starts: 2, resamples: 2, most: 4, ..Settings::default() };
+        let refreshed = refresh(&model, &people, &settings, 2).unwrap();
+        let moved = by_old.iter().zip(&refreshed.assigned).filter(|(old, new)| old != new).count();
+        assert!(moved as f64 <= 0.02 * by_old.len() as f64);
+        let ids = |model: &Model| model.clusters().iter().map(|cluster| cluster.id).collect::<Vec<_>>();
+        assert_eq!(ids(&refreshed.model), ids(&model));
+        assert!(refreshed.proposal.is_none(), "{day}: {:?}", refreshed.drift);
+        writeln!(
+            text,
+            "{day}: step {}, {moved} moved by the model, {:?} people, loss {:.2} of then, {:.2} of the best",
+            refreshed.step,
+            refreshed.model.clusters().iter().map(|cluster| cluster.people).collect::<Vec<_>>(),
+            refreshed.drift.loss_growth,
+            refreshed.drift.loss_excess,
+        )
+        .unwrap();
+        model = refreshed.model;
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_and_another_seed_nearly_the_same() {
     let (_, values) = cdnow("1997-09-30");
     let people = People::new(&FEATURES, &values).unwrap();
