@@ -1,5 +1,7 @@
 //! Segments that need no rule: value (RFM) and lifecycle, for any day, each membership with its reason.
 
+pub mod cluster;
+pub mod insight;
 pub mod library;
 pub mod lifecycle;
 pub mod rfm;
