@@ -1,9 +1,9 @@
 //! Rules: which people a segment holds, as a value that is written once and asked everywhere.
 //!
-//! A [`Rule`] is JSON on the wire and a sentence on the screen. It is compiled against a site's [`Vocabulary`] into a
-//! [`Plan`], and one function, [`Plan::evaluate`], answers for one person at one moment: is it a member, why, and when
-//! may that change without anything happening. Live membership, previews, backtests, explanations and decisions in the
-//! page all call it.
+//! A [`Rule`] is JSON on the wire ([`SCHEMA`]) and a sentence on the screen, which can be typed as well. It is compiled
+//! against a site's [`Vocabulary`] into a [`Plan`], and one function, [`Plan::evaluate`], answers for one person at one
+//! moment: is it a member, why, and when may that change without anything happening. Live membership, previews,
+//! backtests, explanations and decisions in the page all call it.
 //!
 //! **Time** is cut to whole seconds. A rule asked `as_of` a moment sees what had happened by then and nothing later, so
 //! that a backtest on a past day cannot know the future; traits alone are taken as they are known now.
@@ -20,6 +20,7 @@ mod parse;
 mod person;
 mod plan;
 mod references;
+mod schema;
 mod sentence;
 mod vocabulary;
 
@@ -30,6 +31,7 @@ pub use order::Cycle;
 pub use parse::SentenceError;
 pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
 pub use plan::{Needs, Percentiles, Plan, Site, Slots};
+pub use schema::SCHEMA;
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
 
 use jiff::civil::Date;
@@ -182,7 +184,7 @@ pub enum Test {
 
 /// A plain value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text, a number, true or false")]
 pub enum Scalar {
     /// Yes or no.
     Bool(bool),

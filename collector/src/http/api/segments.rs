@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(add)),
         )
         .route("/api/v1/segments/changes", web::get().to(changes))
+        .route("/api/v1/segments/rule.schema.json", web::get().to(schema))
         .service(
             web::resource("/api/v1/segments/{key}")
                 .app_data(web::PayloadConfig::new(MAX_BODY))
@@ -51,6 +52,10 @@ impl From<SegmentError> for ApiError {
             SegmentError::Store(error) => error.into(),
         }
     }
+}
+
+async fn schema() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/schema+json").body(rule::SCHEMA)
 }
 
 /// A segment as the API tells it.

@@ -20,9 +20,9 @@ pub const MAX_SPAN_DAYS: u32 = 7_305;
 
 /// What is wrong with a rule, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+#[error("{}: {message}", if path.is_empty() { "the rule" } else { path })]
 pub struct RuleError {
-    /// The clause at fault, a JSON pointer (RFC 6901) into the rule: `/who/all/1/event/is`.
+    /// The clause at fault, a JSON pointer (RFC 6901) into the rule: `/who/all/1/event/is`; empty for the whole.
     pub path: String,
     /// What is wrong with it and what to write instead.
     pub message: String,
@@ -45,13 +45,89 @@ impl Rule {
     /// Reads a rule from JSON, and checks it.
     ///
     /// # Errors
-    /// [`RuleError`]; where the text is no rule at all, at its line and column.
+    /// [`RuleError`]; where the text is no rule at all, it points at what could not be read and says line and column.
     pub fn from_json(text: &str) -> Result<Rule, RuleError> {
-        let rule: Rule = serde_json::from_str(text)
-            .map_err(|error| RuleError { path: String::new(), message: error.to_string() })?;
+        let rule: Rule = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
         rule.check()?;
         Ok(rule)
     }
+}
+
+/// Messages repeat what they found; more of it than this helps nobody.
+const MAX_MESSAGE_CHARS: usize = 1_000;
+/// Paths end after so many steps; what is checked is never as deep.
+const MAX_STEPS_OF_PATH: usize = 4 * MAX_DEPTH;
+/// Keys in paths are cut after so many characters; all that are known are shorter.
+const MAX_KEY_CHARS: usize = 40;
+
+/// What a text is said that is no rule.
+fn unreadable(text: &str, error: &serde_json::Error) -> RuleError {
+    let (line, column) = (error.line(), error.column());
+    let message = error.to_string();
+    let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
+    let message = if message.starts_with("recursion limit") {
+        format!("clauses are nested at most {MAX_DEPTH} deep")
+    } else {
+        let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
+        let message = if message == "expected value" { "expected a value in JSON".to_owned() } else { message };
+        message.replace("expected f64", "expected a number").replace("expected u16", "expected a whole number")
+    };
+    let before = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+    let path = pointer(&text.as_bytes()[..(before + column).min(text.len())]);
+    RuleError { path, message: format!("{message} (line {line}, column {column})") }
+}
+
+/// The JSON pointer of the value in whose midst a text breaks off.
+fn pointer(text: &[u8]) -> String {
+    /// An object with the key at hand, or a list with the place at hand.
+    enum Level<'t> {
+        Object { key: &'t [u8], is_key_next: bool },
+        List(usize),
+    }
+    let mut levels = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let start = at + 1;
+        at = start;
+        match byte {
+            b'{' => levels.push(Level::Object { key: &[], is_key_next: true }),
+            b'[' => levels.push(Level::List(0)),
+            // A closing bracket that is the last to be seen belongs to the value at fault.
+            b'}' | b']' if at < text.len() => {
+                levels.pop();
+            }
+            b',' => match levels.last_mut() {
+                Some(Level::Object { is_key_next, .. }) => *is_key_next = true,
+                Some(Level::List(place)) => *place += 1,
+                None => {}
+            },
+            b'"' => {
+                while let Some(byte) = text.get(at).filter(|byte| **byte != b'"') {
+                    at += if *byte == b'\\' { 2 } else { 1 };
+                }
+                let end = at.min(text.len());
+                at = end + 1;
+                if let Some(Level::Object { key, is_key_next: is_key_next @ true }) = levels.last_mut() {
+                    *is_key_next = false;
+                    *key = &text[start..end];
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut path = String::new();
+    for level in levels.iter().take(MAX_STEPS_OF_PATH) {
+        match level {
+            Level::Object { key: [], .. } => {}
+            Level::Object { key, .. } => {
+                let key = String::from_utf8_lossy(key).replace('~', "~0").replace('/', "~1");
+                path.push('/');
+                path.extend(key.chars().take(MAX_KEY_CHARS));
+            }
+            Level::List(place) => path.push_str(&format!("/{place}")),
+        }
+    }
+    path
 }
 
 struct Checker {
@@ -373,3 +449,6 @@ impl Checker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 //! back as the very same rule.
 //!
 //! ```text
-//! clause   = part { "and" part } | part { "or" part }                        mixed ones need parentheses
+//! clause   = part { "and" part } | part { "or" part }          mixed ones need parentheses
 //! part     = "not" part | "(" clause ")" | "all of (" clause ")" | "any of (" clause ")" | leaf
-//! leaf     = [ "never" ] of [ how-often | "for" amount "in total" ] [ window ]
+//! leaf     = "never" of [ window ] | of [ times | "for" amount "in total" ] [ window ]
 //!          | ( "first" | "last" ) of ( "at least" | "at most" ) span "ago" [ window ]
 //!          | "total" text "of" ( text | "anything" | "visits" ) [ with ] amount [ window ]
 //!          | of { "then" of [ "within" span ] [ "without" of ] } [ "never followed by" of "within" span ] [ "," window ]
@@ -14,7 +14,7 @@
 //! test     = "is" [ "not" ] value | "is one of" value { "," value } | "is" ( "at least" | "at most" ) number
 //!          | "is between" number "and" number | "contains" text | "starts with" text | "is" [ "not" ] "known"
 //! amount   = ( "at least" | "at most" | "exactly" ) number | "between" number "and" number
-//! how-often = amount "times", with "once" and "twice" for "1 times" and "2 times"
+//! times    = amount "times"                                    of one "once", of two "twice"
 //! window   = "within" span | "from" span "to" span "ago" | "before" day | "since" day | "from" day "to" day
 //! span     = number ( "seconds" | "minutes" | "hours" | "days" | "weeks" )
 //! value    = text | number | "true" | "false"
