@@ -1,5 +1,7 @@
 //! The command line.
 
+mod segment;
+
 use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
 use crate::intake::limits::Rate;
@@ -49,6 +51,8 @@ enum Command {
     /// Brings data in from files.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Segments: who is in them, why, and what keeps them.
+    Segment(segment::Segments),
     /// Computes every projection anew from the events and reports what was different.
     Rebuild(Rebuild),
 }
@@ -179,6 +183,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
             crate::import::orders(&opened.store, &site, &file, map.as_deref(), rejected)
         }
+        Command::Segment(arguments) => segment::run(&opened.store, arguments),
         Command::Rebuild(Rebuild { site }) => rebuild(&opened.store, site.as_deref()),
     }
 }

@@ -12,6 +12,7 @@ mod period;
 mod segments;
 mod setup;
 
+pub use csv::csv_line;
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,

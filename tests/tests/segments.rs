@@ -1,8 +1,9 @@
 //! Segments that keep themselves: people enter with what they do, leave when time has passed, and everything says why.
 
 use serde_json::{Value, json};
+use tests::server::{fails, succeeds};
 use tests::speech::{now_ms, page, track, visitor_id};
-use tests::{SOON, Shop, until};
+use tests::{SOON, Shop, segments, until};
 use wire::Who;
 
 /// Waits until a person is in a segment, or is not.
@@ -138,6 +139,54 @@ fn a_merge_takes_the_other_persons_memberships_with_it() {
     is(&shop, "buyers", whole, true);
     assert_eq!(shop.members("buyers"), [whole], "of {one} and {two} one is left");
     shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn lists_and_snapshots_hold_people_whatever_they_are_merged_with() {
+    let shop = Shop::open();
+    for user in ["u1", "u2", "u3"] {
+        let message = json!({ "type": "identify", "userId": user, "messageId": user, "traits": {} });
+        assert_eq!(shop.server_says(&[message]).receipt(), (1, 0, 0));
+    }
+    let ids = ["u1", "u2", "u3"].map(|user| shop.profile_id(&format!("user_id={user}")));
+    let made = shop.call("POST", "/api/v1/segments", &json!({ "key": "vips", "name": "VIPs", "list": true }));
+    assert_eq!(made.status, 201, "{}", made.body);
+    shop.keeps("vip-readers", r#"in segment "vips" and viewed "*" at least once"#);
+    let put = shop.call("PUT", "/api/v1/segments/vips/list", &json!({ "user_ids": ["u1", "u2", "nobody", ""] }));
+    assert_eq!((&put.json()["found"], &put.json()["unknown"], &put.json()["added"]), (&json!(2), &json!(2), &json!(2)));
+    is(&shop, "vips", ids[0], true);
+    is(&shop, "vips", ids[1], true);
+    changed(&shop, "vips", &[(true, "list"), (true, "list")]);
+    shop.visitor("phone").views("/").signs_in("u1");
+    is(&shop, "vip-readers", ids[0], true);
+    // Two of the list turn out to be one, and one more joins them.
+    let alias = |from: &str, id: &str| {
+        let alias = json!({ "type": "alias", "userId": "u3", "previousId": from, "messageId": id });
+        assert_eq!(shop.server_says(&[alias]).receipt(), (1, 0, 0));
+    };
+    let snapshot = shop.call("POST", "/api/v1/segments/vips/snapshot", &json!({ "name": "VIPs of today" }));
+    assert_eq!((snapshot.status, &snapshot.json()["kind"]), (201, &json!("list")), "{}", snapshot.body);
+    alias("u1", "a1");
+    let whole = shop.profile_id("user_id=u3");
+    is(&shop, "vips", whole, true);
+    let put = shop.call("DELETE", "/api/v1/segments/vips/list", &json!({ "user_ids": ["u1", "u2"] }));
+    assert_eq!(put.json()["removed"], 2, "{}", put.body);
+    is(&shop, "vips", whole, false);
+    is(&shop, "vip-readers", whole, false);
+    shop.is_swept();
+    is(&shop, "vips-of-today", whole, true);
+    assert_eq!(shop.members("vips-of-today").len(), 2);
+    let refused = shop.call("PUT", "/api/v1/segments/vip-readers/list", &json!({ "user_ids": ["u1"] }));
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    shop.is_the_same_rebuilt();
+    // The same from the command line.
+    let run = |arguments: &[&str]| succeeds(&segments(&shop.database, arguments));
+    let told = run(&["segment", "explain", "vip-readers", "--person", "user_id=u3"]);
+    assert!(told.starts_with("not in vip-readers:") && told.contains("no   in segment \"vips\""), "{told}");
+    let told = run(&["segment", "members", "vips-of-today"]);
+    assert_eq!(told.lines().count(), 3, "{told}");
+    let said = fails(&segments(&shop.database, &["segment", "add", "x", "--says", "ordered at least many times"]));
+    assert!(said.contains("ordered at least many times\n") && said.contains('^'), "{said}");
 }
 
 #[test]

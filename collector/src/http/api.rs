@@ -207,12 +207,14 @@ async fn segment_list(
     Ok(HttpResponse::Ok().json(list.await?))
 }
 
-async fn members(
+/// The people of a segment of a day's book.
+async fn book_members(
     state: web::Data<State>,
     request: HttpRequest,
     key: web::Path<String>,
-    query: web::Query<AsOf>,
+    as_of: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
+    let query = AsOf { as_of };
     let wants_csv = request
         .headers()
         .get(header::ACCEPT)
