@@ -1,8 +1,9 @@
 //! Why somebody is a member, clause by clause.
 
-use super::evaluate::{Known, number, word_now};
+use super::evaluate::{Known, number, visit_of, word_now};
 use super::plan::{FactNode, Node};
 use super::{Fact, Person, Plan};
+use crate::attribution::Channel;
 use serde::Serialize;
 
 /// One clause as it stands for one person.
@@ -51,9 +52,7 @@ impl Plan {
     }
 
     fn explain_node(&self, node: &Node, person: &Person<'_>, as_of: u32) -> Explanation {
-        // The same function, asked of a part.
-        let whole = Plan { root: node.clone(), site: self.site.clone() };
-        let verdict = whole.evaluate(person, as_of);
+        let verdict = self.verdict(node, person, as_of);
         let mut parts: Vec<Explanation> = match node {
             Node::All { parts, .. } | Node::Any { parts, .. } => {
                 parts.iter().map(|part| self.explain_node(part, person, as_of)).collect()
@@ -83,21 +82,26 @@ impl Plan {
     }
 
     fn fact_evidence(&self, fact: &FactNode, person: &Person<'_>, as_of: u32) -> Evidence {
+        if person.first_seen().is_none_or(|first| first > as_of) {
+            return Evidence::Unknown;
+        }
         match fact {
             FactNode::Number { fact, .. } => match number(&self.site, *fact, person, as_of) {
                 Known::Nothing => Evidence::Unknown,
                 Known::Number(number) => Evidence::Number(number),
-                Known::Days { since, less } => {
-                    Evidence::Number(f64::from((as_of.saturating_sub(since)) / 86_400) - f64::from(less))
-                }
+                Known::Days { since, less } => Evidence::Number(f64::from((as_of - since) / 86_400) - f64::from(less)),
                 Known::Recency { since } => {
-                    let days = as_of.saturating_sub(since) / 86_400;
+                    let days = (as_of - since) / 86_400;
                     let score = self.site.scales.recency_days.place(days.into()).unwrap_or(1);
                     Evidence::Number(score.into())
                 }
             },
             FactNode::Word { fact, .. } => self.word(*fact, person, as_of).map_or(Evidence::Unknown, Evidence::Word),
-            FactNode::Channel { .. } => Evidence::Unknown,
+            FactNode::Channel { last, channels, .. } => {
+                let place =
+                    visit_of(*last, channels, person, as_of).and_then(|place| channels.of(person.record[place]));
+                place.map_or(Evidence::Unknown, |place| Evidence::Word(Channel::ALL[place].key().to_owned()))
+            }
         }
     }
 
