@@ -362,7 +362,7 @@ pub enum Measure {
     /// How many they are.
     Count(Amount),
     /// What a property of theirs adds up to; of orders, `total` in the site's currency. Values that are no number count
-    /// as nothing.
+    /// as nothing; sums are rounded to a millionth, so that three times 4.35 is 13.05.
     Sum {
         /// The property.
         property: String,

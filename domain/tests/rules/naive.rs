@@ -117,6 +117,7 @@ impl Asked<'_> {
                         Did::Identify | Did::Group | Did::Page(_) => {}
                     }
                 }
+                let sum: f64 = format!("{sum:.6}").parse().unwrap();
                 is_amount(*is, if property == "total" { self.major(minor as f64) } else { sum })
             }
             Measure::First(age) => old_enough(meant.first(), age),

@@ -178,6 +178,7 @@ fn plain_value() -> impl Strategy<Value = Value> {
         json!(" 5.0"),
         json!(5),
         json!(2.5),
+        json!(4.35),
         json!(-1),
         json!("nan"),
         json!(true),
@@ -349,7 +350,7 @@ fn age() -> impl Strategy<Value = Age> {
 
 fn event() -> impl Strategy<Value = EventClause> {
     let count = select(vec![0.0, 1.0, 2.0, 3.0]);
-    let sums = select(vec![-10.0, 0.0, 5.0, 9.99, 10.0, 29.9, 59.8, 1_000.0, 2_990.0, 99.5, 0.004]);
+    let sums = select(vec![-10.0, 0.0, 5.0, 9.99, 10.0, 29.9, 59.8, 8.7, 13.05, 1_000.0, 2_990.0, 99.5, 0.004]);
     let measure = prop_oneof![
         3 => amount(count).prop_map(Measure::Count),
         2 => amount(sums).prop_map(|is| Measure::Sum { property: String::new(), is }),

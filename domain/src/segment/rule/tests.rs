@@ -145,6 +145,20 @@ fn a_sum_of_orders_is_asked_again_when_it_falls_below_its_limit_and_not_before()
 }
 
 #[test]
+fn a_sum_of_fractions_is_what_it_is_on_paper() {
+    let mut vocabulary = Vocabulary::new();
+    vocabulary.keep_property("price");
+    let mut row = person(&mut vocabulary, &[(0, "Sold"), (1, "Sold"), (2, "Sold")]);
+    let price = serde_json::Map::from_iter([("price".to_owned(), 4.35.into())]);
+    row.record = vec![vocabulary.record(&price); 3];
+    for is in [r#"{"at_least":13.05}"#, r#"{"at_most":13.05}"#, r#"{"exactly":13.05}"#] {
+        let who = r#"{"event":{"of":{"what":{"track":"Sold"}},"is":{"sum":{"property":"price","is":AMOUNT}}}}"#;
+        let plan = plan(&who.replace("AMOUNT", is), &vocabulary);
+        assert!(plan.holds(&row.as_person(&[]), START + 2), "{is}");
+    }
+}
+
+#[test]
 fn what_leaves_a_sum_in_one_second_leaves_at_once() {
     let mut vocabulary = Vocabulary::new();
     let mut row = person(&mut vocabulary, &[(0, "order"), (0, "order"), (60, "order")]);
