@@ -293,28 +293,22 @@ fn measure<const CHANGES: bool, S: Source>(clause: u16, events: &EventsNode, sou
             answer.holds = (*least..=*most).contains(&count);
             answer.because.count = u32::try_from(count).unwrap_or(u32::MAX);
             if CHANGES && window.moves() {
-                // Those that are meant leave the window one after the other. The one whose leaving brings the count
-                // out of its range, or into it:
-                let nth = if count > *most { Some(count - most - 1) } else { count.checked_sub(*least) };
-                let nth = nth.filter(|_| *least > 0 || count > *most);
-                let leaving = nth.and_then(|nth| seen.meant(of).nth(usize::try_from(nth).ok()?));
-                answer.changes = leaving.map_or(NEVER, leaves);
+                let mut left = count;
+                answer.changes = first_turn(seen, events, |_| {
+                    left -= 1;
+                    (*least..=*most).contains(&left) != answer.holds
+                });
             }
         }
         Measured::Total { is, minor_in_major } => {
             let holds = |sum: i128| is.holds(sum as f64 / minor_in_major);
             let mut sum: i128 = seen.meant(of).map(|place| i128::from(seen.minor(place))).sum();
             answer.holds = holds(sum);
-            if CHANGES {
-                // What is in the window leaves it, all of a second at once.
-                let mut leaving = seen.meant(of).peekable();
-                while let Some(place) = leaving.next().filter(|_| answer.changes == NEVER) {
+            if CHANGES && window.moves() {
+                answer.changes = first_turn(seen, events, |place| {
                     sum -= i128::from(seen.minor(place));
-                    let is_last_of_second = leaving.peek().is_none_or(|next| seen.at(*next) != seen.at(place));
-                    if is_last_of_second && holds(sum) != answer.holds {
-                        answer.changes = leaves(place);
-                    }
-                }
+                    holds(sum) != answer.holds
+                });
             }
         }
         Measured::Sum { numbers, least, most, .. } => {
@@ -368,6 +362,19 @@ fn measure<const CHANGES: bool, S: Source>(clause: u16, events: &EventsNode, sou
         }
     }
     answer
+}
+
+/// The first second at which an answer turns as those that are meant leave the window one after the other, all of a
+/// second at once. `turns` is told who left and says whether the answer is another one without them.
+fn first_turn<S: Source>(seen: S, events: &EventsNode, mut turns: impl FnMut(usize) -> bool) -> u64 {
+    let mut leaving = seen.meant(&events.of).peekable();
+    while let Some(place) = leaving.next() {
+        let at = seen.at(place);
+        if turns(place) && leaving.peek().is_none_or(|next| seen.at(*next) != at) {
+            return leaves(events.window, at);
+        }
+    }
+    NEVER
 }
 
 /// Fractions like 4.35 are not kept exactly: three of them are less than the 13.05 that somebody asks for.

@@ -173,6 +173,18 @@ fn what_leaves_a_sum_in_one_second_leaves_at_once() {
 }
 
 #[test]
+fn two_of_one_second_never_leave_one_behind() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "/"), (0, "/")]);
+    let plan = plan(
+        r#"{"event":{"of":{"what":{"page":"/"}},"window":{"within":"1 day"},"is":{"count":{"exactly":1}}}}"#,
+        &vocabulary,
+    );
+    let asked = plan.evaluate(&row.as_person(&[]), START);
+    assert_eq!((asked.member, asked.changes_at), (false, None));
+}
+
+#[test]
 fn an_order_in_the_second_of_the_cart_is_in_time_and_one_before_the_cart_is_not() {
     let mut vocabulary = Vocabulary::new();
     let bought = person(&mut vocabulary, &[(0, "Product Added"), (0, "order")]);
