@@ -1,6 +1,7 @@
 //! Segments that need no rule: value (RFM) and lifecycle, for any day, each membership with its reason.
 
 pub mod lifecycle;
+pub mod predict;
 pub mod rfm;
 
 use crate::event::ProfileId;
