@@ -34,6 +34,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(add)),
         )
         .route("/api/v1/segments/changes", web::get().to(changes))
+        .route("/api/v1/models", web::get().to(models))
+        .route("/api/v1/models/clusters/accept", web::post().to(accept_clusters))
         .route("/api/v1/segments/rule.schema.json", web::get().to(schema))
         .service(
             web::resource("/api/v1/segments/{key}")
@@ -371,6 +373,21 @@ async fn members(
         Ok(json!({ "key": segment.key, "members": rows.iter().map(member).collect::<Vec<_>>(), "next": next }))
     });
     Ok(HttpResponse::Ok().json(told.await?))
+}
+
+async fn models(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let told = with_site(state, &request, |state, site| Ok(state.store.models_told(site)?)).await?;
+    Ok(HttpResponse::Ok().json(told))
+}
+
+async fn accept_clusters(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let taken = with_site(state, &request, |state, site| {
+        match state.store.accept_clusters(site, crate::segments::today(site))? {
+            true => Ok(json!({ "accepted": true })),
+            false => Err(ApiError::NotFound("no new clusters are proposed".to_owned())),
+        }
+    });
+    Ok(HttpResponse::Ok().json(taken.await?))
 }
 
 async fn changes(
