@@ -250,3 +250,50 @@ fn two_workers_and_a_restart_keep_one_truth() {
     });
     assert!(told.iter().all(|change| change["segment"] != "keen"), "nothing is told twice: {told:?}");
 }
+
+#[test]
+fn a_shops_history_is_predicted_and_clustered() {
+    let shop = Shop::open();
+    let cdnow = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/data/cdnow_sample.csv");
+    let map = "customer_id=master_id,ordered_at=date,total=amount";
+    succeeds(&segments(&shop.database, &["import", "orders", "--site", "shop", cdnow, "--map", map]));
+    shop.is_projected();
+    let models = until("the models to know everybody", 3 * SOON, || {
+        let models = shop.ask("/api/v1/models").json();
+        (models["predictions"]["buyers"] == 2_357).then_some(models)
+    });
+    shop.is_swept();
+    assert_eq!(models["limits"][0]["version"], 1);
+    assert_eq!(models["predictions"]["chosen"]["basis"], "trials", "{}", models["predictions"]);
+    let clusters = models["clusters"]["model"]["clusters"].as_array().expect("clusters");
+    let sizes = clusters.iter().map(|cluster| cluster["people"].as_u64().unwrap());
+    assert!(clusters.len() >= 2 && sizes.sum::<u64>() == 2_357, "{clusters:#?}");
+    assert!(clusters.iter().all(|cluster| cluster["name"].as_str().is_some_and(|name| !name.is_empty())));
+    // Rules ask for what the models say, and are told the same as the table has.
+    let first = clusters[0]["id"].as_i64().unwrap();
+    shop.keeps("first-cluster", &format!("cluster is {first}"));
+    shop.keeps("alive", "probability alive at least 0.05");
+    let number = |query: &str| shop.database.number(query) as usize;
+    let of_cluster = number(&format!("SELECT count(*) FROM segment_scores WHERE cluster = {first}"));
+    assert_eq!(shop.members("first-cluster").len(), of_cluster);
+    let alive = number("SELECT count(*) FROM segment_scores WHERE probability_alive >= 0.05");
+    assert_eq!(shop.members("alive").len(), alive);
+    // Nobody is made better known than they are: nearly thirty years later hardly anybody is a customer.
+    assert!(number("SELECT count(*) FROM segment_scores WHERE probability_alive > 0.5") < 50);
+    // The grids hold everybody once; the lifecycle's cells are those of the day's book, found in another way. (The book
+    // counts calendar days and a rule days of 24 hours: a score's limit may lie between the two until noon.)
+    let list = shop.ask("/api/v1/segments").json();
+    let size = |key: &str| shop.members(key).len() as u64;
+    let (mut lifecycle, mut rfm) = (0, 0);
+    for segment in list["segments"].as_array().unwrap() {
+        let key = segment["key"].as_str().unwrap();
+        if key.starts_with("lifecycle-") {
+            assert_eq!(size(key), segment["size"].as_u64().unwrap(), "{key}");
+            lifecycle += size(key);
+        } else if key.starts_with("rfm-") && !key.starts_with("rfm-r") {
+            rfm += size(key);
+        }
+    }
+    assert_eq!((lifecycle, rfm), (2_357, 2_357));
+    shop.is_the_same_rebuilt();
+}

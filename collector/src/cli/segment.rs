@@ -307,8 +307,7 @@ fn explain_person(store: &Store, site: &Site, key: Option<&str>, person: &str, j
         if key.is_none() && !found.member {
             continue;
         }
-        let second = rule::second(found.as_of);
-        let because = found.explanation.sentence(&site.time_zone, second);
+        let because = found.because(site);
         if json {
             told.push(json!({
                 "segment": segment.key, "member": found.member, "since": found.since, "as_of": found.as_of,

@@ -3,7 +3,9 @@
 use super::{ApiError, with_site};
 use crate::http::State;
 use crate::store::lists::{Edit, MAX_LISTED};
-use crate::store::membership::{Cause, ChangeRow, Cursor, MemberOf, Sizes, read_changes, read_members, read_sizes};
+use crate::store::membership::{
+    Cause, ChangeRow, Cursor, MemberOf, Sizes, read_changes, read_listed, read_members, read_sizes,
+};
 use crate::store::projection::explain;
 use crate::store::segments::{Draft, Kind, Segment, SegmentError};
 use crate::store::sites::Site;
@@ -111,6 +113,25 @@ pub(super) fn list(store: &Store, site: &Site, is_told: impl Fn(&str) -> bool) -
     let segments = store.segments_in_use(site)?;
     let sizes = read_sizes(&mut *store.lend()?, site.site_id)?;
     Ok(segments.iter().filter(|segment| !is_told(&segment.key)).map(|segment| told(segment, &sizes)).collect())
+}
+
+/// The segments that a person is in now, each with its reason.
+pub(super) fn of_person(store: &Store, site: &Site, profile_id: i64) -> Result<Value, ApiError> {
+    let segments: HashMap<i32, Segment> =
+        store.segments_in_use(site)?.into_iter().map(|segment| (segment.segment_id, segment)).collect();
+    let explained = explain(store, site, &[profile_id])?.into_iter().flat_map(|(_, explained)| explained);
+    let told = explained.filter(|explained| explained.member).filter_map(|explained| {
+        let segment = segments.get(&explained.segment_id)?;
+        let because = explained.because(site);
+        Some(json!({ "key": segment.key, "name": segment.name, "since": explained.since, "because": because }))
+    });
+    let mut told: Vec<Value> = told.collect();
+    let listed = read_listed(&mut *store.lend()?, site.site_id, &[profile_id])?;
+    told.extend(listed.iter().filter_map(|(_, segment_id)| {
+        let segment = segments.get(segment_id)?;
+        Some(json!({ "key": segment.key, "name": segment.name, "since": null, "because": "Is in the list." }))
+    }));
+    Ok(Value::from(told))
 }
 
 fn told_one(store: &Store, site: &Site, segment: &Segment) -> Result<Value, ApiError> {
@@ -329,6 +350,7 @@ async fn explained(
             "member": found.as_ref().is_some_and(|found| found.member),
             "since": found.as_ref().and_then(|found| found.since),
             "as_of": found.as_ref().map(|found| found.as_of),
+            "because": found.as_ref().map(|found| found.because(site)),
             "explanation": found.as_ref().map(|found| &found.explanation),
         }))
     });

@@ -397,8 +397,15 @@ pub(crate) struct Explained {
     pub(crate) explanation: rule::Explanation,
 }
 
-/// Asks every segment with a rule about one person, and takes the answers apart. Empty for somebody who is unknown, or
-/// who is only measured.
+impl Explained {
+    /// Why, in one line.
+    pub(crate) fn because(&self, site: &Site) -> String {
+        self.explanation.sentence(&site.time_zone, rule::second(self.as_of))
+    }
+}
+
+/// Asks every segment with a rule about some people, and takes the answers apart. Somebody who is unknown, or only
+/// measured, is left out.
 ///
 /// # Errors
 /// [`StoreError`]
