@@ -23,7 +23,7 @@ pub use check::{MAX_CLAUSES, MAX_DEPTH, MAX_LISTED, MAX_SPAN_DAYS, MAX_STEPS, MA
 pub use evaluate::{Because, Verdict};
 pub use explain::{Evidence, Explanation};
 pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
-pub use plan::{Needs, Percentiles, Plan, Site, Slots};
+pub use plan::{Matcher, Needs, Percentiles, Plan, Site, Slots};
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
 
 use jiff::civil::Date;

@@ -172,9 +172,9 @@ pub(super) enum FactNode {
     Channel { last: bool, passing: Records, direct: Records, if_unknown: bool },
 }
 
-/// Which events are meant.
+/// Which events are meant: a [`Matching`] made ready, by itself for funnels and paths, and inside of a [`Plan`].
 #[derive(Clone, Debug)]
-pub(super) struct Matcher {
+pub struct Matcher {
     codes: Codes,
     records: Option<Records>,
 }
@@ -264,16 +264,33 @@ impl Pattern {
 }
 
 impl Matcher {
+    /// Makes a description of events ready.
+    ///
+    /// # Errors
+    /// [`RuleError`] where a property is not kept.
+    pub fn compile(matching: &Matching, vocabulary: &Vocabulary) -> Result<Matcher, RuleError> {
+        let site = Site::new(TimeZone::UTC, 2);
+        let compiler = Compiler { vocabulary, site: &site, slots: &Slots::default(), next: 0, path: String::new() };
+        let mut matcher = compiler.matcher(matching)?;
+        matcher.refresh(vocabulary);
+        Ok(matcher)
+    }
+
     /// Whether one event is meant.
     #[inline]
-    pub(super) fn matches(&self, what: What, record: u32) -> bool {
-        let is_meant = match &self.codes {
+    pub fn matches(&self, what: What, record: u32) -> bool {
+        self.may_match(what) && self.records.as_ref().is_none_or(|records| records.has(record))
+    }
+
+    /// Whether an event of this kind is meant with some properties at least.
+    #[inline]
+    pub fn may_match(&self, what: What) -> bool {
+        match &self.codes {
             Codes::Unheard(_) => false,
             Codes::One(code) => *code == what,
             Codes::Pages { known, .. } => what.kind() == What::PAGE && known.has(what.index()),
             Codes::Anything => what.kind() >= What::PAGE,
-        };
-        is_meant && self.records.as_ref().is_none_or(|records| records.has(record))
+        }
     }
 
     /// Orders are read from a list of their own.
