@@ -1,5 +1,6 @@
 //! `segments serve`: everything that runs, from start to drained.
 
+use crate::analysis;
 use crate::http::{self, State};
 use crate::intake::clock;
 use crate::intake::limits::{Buckets, Rate};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub demo: bool,
     /// What `/metrics` asks for; without it there is no such page.
     pub metrics_token: Option<String>,
+    /// How people are kept in memory, where there are pages.
+    pub analysis: analysis::Settings,
 }
 
 /// Database connections of the pool: pages, API, log-in. The writers and the projector have their own.
@@ -99,6 +102,8 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         }
     });
     let (writer, writers) = Writer::start(store, stored)?;
+    let columns =
+        runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
     let upkeep = Upkeep::start(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
     let state = web::Data::new(State {
         store: store.clone(),
@@ -112,6 +117,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         demo: settings.demo,
         metrics_token: settings.metrics_token.clone(),
         projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
+        analysis: columns.as_ref().map(analysis::Running::analysis),
     });
     let (role, shared) = (settings.role, state.clone());
     actix_web::rt::System::new().block_on(async move {
@@ -134,6 +140,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         }
     }
     drop(projector);
+    drop(columns);
     Ok(())
 }
 
