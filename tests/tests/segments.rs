@@ -264,7 +264,9 @@ fn a_shops_history_is_predicted_and_clustered() {
     });
     shop.is_swept();
     assert_eq!(models["limits"][0]["version"], 1);
-    assert_eq!(models["predictions"]["chosen"]["basis"], "trials", "{}", models["predictions"]);
+    // There is nothing in the last decades to try methods on.
+    assert_eq!(models["predictions"]["chosen"]["basis"], "default", "{}", models["predictions"]);
+    assert!(models["predictions"]["next_90_days"]["orders"].as_f64().is_some_and(|orders| orders < 50.0));
     let clusters = models["clusters"]["model"]["clusters"].as_array().expect("clusters");
     let sizes = clusters.iter().map(|cluster| cluster["people"].as_u64().unwrap());
     assert!(clusters.len() >= 2 && sizes.sum::<u64>() == 2_357, "{clusters:#?}");
