@@ -202,7 +202,7 @@ fn add_segments(web: &Web, database: &Database, keys: &Keys) -> Result<()> {
             2 => format!("ordered for at least {} in total within 60 days", 10 * n),
             3 => format!("in segment \"value-top-10-percent\" and viewed \"/1*\" at least once within {} days", 3 + n),
             4 => format!("last ordered at least {} days ago or in bucket 0 to {} of \"bench\"", 5 + n, 100 * n),
-            _ => format!("visits at least {n} and not (in segment \"rfm-champions\")"),
+            _ => format!("visits is at least {n} and not (in segment \"rfm-champions\")"),
         };
         add(&format!("own-{n}"), &says)?;
     }
