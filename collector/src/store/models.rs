@@ -227,12 +227,21 @@ impl Store {
         read(&mut *self.lend()?, site.site_id, Kind::Limits)
     }
 
+    /// The site's own thresholds of the RFM scores, if it has any.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn own_cuts(&self, site: &Site) -> Result<Option<Cuts>, StoreError> {
+        let cuts: Vec<Option<Cuts>> = read(&mut *self.lend()?, site.site_id, Kind::Cuts)?;
+        Ok(cuts.into_iter().next_back().flatten())
+    }
+
     /// Sets the site's own thresholds of the RFM scores, or takes them away again.
     ///
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn set_cuts(&self, site: &Site, cuts: Option<&Cuts>, today: Date) -> Result<(), StoreError> {
-        self.lend()?.transaction(|connection| {
+        self.lend()?.transaction::<_, StoreError, _>(|connection| {
             raise_revision(connection, site.site_id)?;
             write(connection, site.site_id, Kind::Cuts, 1, today, &cuts)?;
             // Made anew with them at the next look.
@@ -241,7 +250,9 @@ impl Store {
                 .bind::<Text, _>(Kind::Values.key().to_owned())
                 .execute(connection)?;
             Ok(())
-        })
+        })?;
+        self.forget_books(site);
+        Ok(())
     }
 }
 

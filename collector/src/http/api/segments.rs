@@ -61,7 +61,7 @@ async fn schema() -> HttpResponse {
 /// A segment as the API tells it.
 fn told(segment: &Segment, sizes: &Sizes) -> Value {
     let (entered, left) = sizes.moved.get(&segment.segment_id).copied().unwrap_or_default();
-    let ready = segment.since_revision <= sizes.sweep.swept_revision;
+    let progress = sizes.progress(segment);
     let mut told = json!({
         "key": segment.key,
         "name": segment.name,
@@ -75,10 +75,10 @@ fn told(segment: &Segment, sizes: &Sizes) -> Value {
         "size": sizes.members.get(&segment.segment_id).copied().unwrap_or(0),
         "entered_7_days": entered,
         "left_7_days": left,
-        "ready": ready,
+        "ready": progress.is_none(),
     });
-    if !ready {
-        told["progress"] = json!({ "asked": sizes.sweep.done, "people": sizes.sweep.people });
+    if let Some(progress) = progress {
+        told["progress"] = json!({ "asked": progress.asked, "people": progress.people });
     }
     if let Some(rule) = segment.rule() {
         told["rule"] = json!(rule);
@@ -220,9 +220,8 @@ async fn explained(
     let explained = with_site(state, &request, move |state, site| {
         let profile_id = super::find_profile(state, site, query.into_inner())?;
         let segment = state.store.segment_named(site, &key)?;
-        let all = explain(&state.store, site, &[profile_id])?;
-        let own = all.into_iter().flat_map(|(_, explained)| explained);
-        let found = own.into_iter().find(|explained| explained.segment_id == segment.segment_id);
+        let all = explain(&state.store, site, &[profile_id], |segment_id| segment_id == segment.segment_id)?;
+        let found = all.into_iter().flat_map(|(_, explained)| explained).next();
         Ok(json!({
             "profile_id": profile_id,
             "segment": segment.key,
