@@ -311,7 +311,8 @@ impl<'a> PreviewView<'a> {
             is_blank: false,
         };
         match tried {
-            Tried::Nothing => PreviewView { is_blank: !typed.trim().is_empty(), ..blank },
+            Tried::Nothing if typed.trim().is_empty() => blank,
+            Tried::Nothing => PreviewView { is_blank: true, hint: "The preview says whom it holds of.", ..blank },
             Tried::Unreadable(error) => {
                 let fault = FaultView::at(typed, error);
                 PreviewView { news: fault.message.clone(), fault: Some(fault), ..blank }

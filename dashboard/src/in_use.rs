@@ -64,8 +64,9 @@ pub(crate) struct RowView {
     pub(crate) revenue: String,
 }
 
-fn row(list: &SegmentsInUse, row: &InUse) -> RowView {
-    let bar = if row.people == 0 || list.people == 0 { 0 } else { (row.people * 72 / list.people).clamp(1, 72) };
+/// `top` is the size of the largest segment: its bar is full, or the others would be nothing to the eye.
+fn row(list: &SegmentsInUse, row: &InUse, top: u64) -> RowView {
+    let bar = if row.people == 0 { 0 } else { (row.people * 72 / top.max(1)).clamp(1, 72) };
     RowView {
         key: row.key.clone(),
         name: row.name.clone(),
@@ -84,8 +85,9 @@ fn row(list: &SegmentsInUse, row: &InUse) -> RowView {
 /// The site's own first, then theme by theme. While something is looked for, what is found lies open.
 pub(crate) fn groups(list: &SegmentsInUse) -> Vec<GroupView> {
     let searches = list.search.is_some();
+    let top = list.rows.iter().map(|row| row.people).max().unwrap_or(0);
     let group = |theme: Option<Theme>| {
-        let rows: Vec<RowView> = list.of(theme).map(|found| row(list, found)).collect();
+        let rows: Vec<RowView> = list.of(theme).map(|found| row(list, found, top)).collect();
         let is_shown = !rows.is_empty() || (theme.is_none() && !searches && list.total > 0);
         is_shown.then(|| GroupView {
             name: theme.map_or("Your own", Theme::name),

@@ -8,7 +8,9 @@ use crate::people::Pager;
 use crate::shell::{Nav, Shell};
 use askama::Template;
 use domain::report::{KeptBy, Members, Move, MoveOfPerson, SegmentReport};
+use domain::segment::Cause;
 use domain::segment::library::Theme;
+use jiff::civil::Date;
 
 /// Changes that are shown at once.
 const LATEST: usize = 8;
@@ -26,6 +28,8 @@ struct SegmentPage<'a> {
     share: String,
     moved: String,
     average: String,
+    /// Yesterday, where past days can be looked at.
+    past_day: Option<Date>,
     sweep: SweepView,
     chart: Option<ChartView>,
     weeks: Vec<WeekView>,
@@ -57,13 +61,13 @@ struct SharedView {
     of_all: String,
 }
 
-/// `Entered because of what they did`, `Left because time has passed`
-pub(crate) fn cause(change: &Move) -> String {
+/// `Entered because of what they did on 4 Nov 09:12`, `Left because time has passed`
+pub(crate) fn cause(change: &Move, f: &Format) -> String {
     let what = if change.entered { "Entered" } else { "Left" };
-    match change.cause {
-        Some(cause) => format!("{what} because {}", cause.words()),
-        None => what.to_owned(),
-    }
+    let Some(cause) = change.cause else { return what.to_owned() };
+    let on = change.evidence_at.filter(|_| cause == Cause::Event);
+    let on = on.map_or_else(String::new, |at| format!(" on {}", f.moment(&at)));
+    format!("{what} because {}{on}", cause.words())
 }
 
 fn chart(report: &SegmentReport, f: &Format) -> Result<Option<ChartView>, askama::Error> {
@@ -121,6 +125,7 @@ pub fn segment(shell: &Shell, report: &SegmentReport) -> Rendered {
             (entered, left) => format!("+{} −{}", format::count(&entered), format::count(&left)),
         },
         average: report.average_order().map_or_else(|| "–".to_owned(), |money| format::money(&money)),
+        past_day: members.today.yesterday().ok().filter(|_| report.has_days),
         sweep: SweepView::of(members.site.id, Some(&members.segment.key), report.progress),
         chart: chart(report, &f)?,
         weeks: weeks(report, &f),

@@ -143,6 +143,8 @@ fn forms_of_others_and_segments_of_others_are_refused() {
         assert_eq!(owner.gets(&format!("{list}{path}")).status, 200, "{path}");
     }
     assert_eq!(owner.posts(&format!("{theirs}/guests/archive"), &[]).status, 404);
+    assert_eq!(owner.posts(&format!("{theirs}/guests/restore"), &[]).status, 404);
+    assert_eq!(owner.posts(&format!("{list}/guests%00/restore"), &[]).status, 404);
     let fields = [("name", "x"), ("says", "signed up"), ("do", "save"), ("csrf_token", "guessed")];
     for path in ["/new", "/preview", "/cuts", "/guests/edit", "/guests/archive", "/guests/restore"] {
         assert_eq!(owner.posts_bare(&format!("{list}{path}"), &fields).status, 403, "{path}");

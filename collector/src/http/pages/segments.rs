@@ -87,7 +87,7 @@ enum Named {
 
 fn named(page: &Inside, key: &str, query: &HashMap<String, String>) -> Result<Named, PageError> {
     let of_day = key.parse::<SegmentKey>().map(Named::OfDay);
-    if given(query, "as_of").is_some() {
+    if as_of(page, query)? < page.today()? {
         return of_day.map_err(|_| PageError::NotFound);
     }
     match page.store.segment_named(page.site()?, key) {
@@ -279,7 +279,11 @@ async fn restore(
     let (site_id, key) = path.into_inner();
     inside(&state, &request, Some(site_id), move |page| {
         page.check(&form)?;
-        let segment = page.store.restore_segment(page.site()?, &key)?;
+        let site = page.site()?;
+        if !page.store.segments_archived(site)?.iter().any(|segment| segment.key == key) {
+            return Err(PageError::NotFound);
+        }
+        let segment = page.store.restore_segment(site, &key)?;
         Ok(Reply::To(format!("/s/{site_id}/segments/{}", segment.key)))
     })
     .await
@@ -287,7 +291,8 @@ async fn restore(
 
 /// The form as it was sent.
 fn typed(form: &HashMap<String, String>) -> SegmentForm {
-    let text = |name| field(form, name);
+    // What the database cannot store is nothing that anybody types.
+    let text = |name| field(form, name).replace('\0', "");
     SegmentForm {
         name: text("name"),
         description: text("description"),
