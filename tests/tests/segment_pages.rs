@@ -1,6 +1,7 @@
 //! Segments on the dashboard: found, read, written, archived and taken along as files.
 
 use serde_json::json;
+use tests::browser::Chromium;
 use tests::speech::now_ms;
 use tests::web::Owner;
 use tests::{SOON, Shop, shop, until};
@@ -190,4 +191,36 @@ fn own_thresholds_make_the_scores_and_can_be_taken_back() {
     shop.is_swept();
     assert!(owner.reads(&format!("{list}/rfm-champions")).contains("Recency and frequency"));
     assert!(owner.reads(&format!("{list}/rfm-champions?as_of=2026-01-01")).contains("As of the end of"));
+}
+
+#[test]
+fn a_rule_is_previewed_while_it_is_written_and_a_new_segment_shows_up_by_itself() {
+    let (shop, _, list) = open();
+    shop.visitor("mia").views("/pricing");
+    shop.is_projected();
+    let chromium = Chromium::start();
+    let tab = chromium.tab();
+    let url = |path: &str| format!("{}{path}", shop.web.origin());
+    tab.goes_to(&url("/login")).types("#email", EMAIL).types("#password", PASSWORD).clicks("button[type=submit]");
+    tab.sees("location.pathname.endsWith('/overview')");
+    let says = |text: &str| format!("document.querySelector('#says').value === {text:?}");
+    let previews = |text: &str| format!("document.querySelector('#preview').textContent.includes({text:?})");
+    tab.goes_to(&url(&format!("{list}/new"))).clicks(".phrases li:nth-child(3) button.insert");
+    tab.sees(&says("never ordered")).sees(&previews("1 of 1"));
+    tab.clicks(".words button.insert");
+    tab.sees(&says("never ordered\nand viewed \"/pricing\" at least once within 30 days")).sees(&previews("1 of 1"));
+    tab.types("#says", " und").sees("document.querySelector('#preview mark')?.textContent === 'u'");
+    assert_eq!(tab.value("document.querySelector('#says').value.length > 40"), true, "nothing typed is lost");
+    let rule = "document.querySelector('#says')";
+    tab.value(&format!(
+        "{rule}.value = 'never ordered', {rule}.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    ));
+    tab.types("#name", "Browsers").clicks("button[value=save]");
+    tab.sees(
+        "location.pathname.endsWith('/segments/browsers') && document.querySelector('.kpi .v').textContent === '1'",
+    );
+    tab.goes_to(&url(&list)).types("#q", "nobody has this");
+    tab.sees("document.querySelector('#in-use').textContent.includes('No segment speaks of')");
+    assert_eq!(tab.value("document.activeElement.id"), "q", "and can be gone on with");
+    assert_eq!(tab.console(), Vec::<String>::new());
 }
