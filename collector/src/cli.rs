@@ -1,5 +1,7 @@
 //! The command line.
 
+mod segment;
+
 use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
 use crate::intake::limits::Rate;
@@ -9,6 +11,7 @@ use crate::store::Store;
 use crate::store::sites::{NewSite, TagConsent};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -49,8 +52,13 @@ enum Command {
     /// Brings data in from files.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Segments: who is in them, why, and what keeps them.
+    Segment(segment::Segments),
     /// Computes every projection anew from the events and reports what was different.
     Rebuild(Rebuild),
+    /// Predictions from a file of orders, without any database.
+    #[command(subcommand)]
+    Model(ModelCommand),
 }
 
 #[derive(Args)]
@@ -150,6 +158,39 @@ enum ImportCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Fits all models to the orders and chooses a method for them.
+    Fit {
+        #[command(flatten)]
+        orders: OrdersFile,
+        /// The last day whose orders count; by default that of the last order.
+        #[arg(long, value_name = "DATE")]
+        calibration_end: Option<Date>,
+    },
+    /// Chooses a method on the orders until a day and compares its predictions with what came after it.
+    Evaluate {
+        #[command(flatten)]
+        orders: OrdersFile,
+        /// The last day whose orders are known to the method.
+        #[arg(long, value_name = "DATE")]
+        calibration_end: Date,
+    },
+}
+
+#[derive(Args)]
+struct OrdersFile {
+    /// A CSV file with a header line, or `-` for standard input.
+    #[arg(long = "orders", value_name = "FILE")]
+    path: PathBuf,
+    /// Which columns hold what, for example customer_id=master_id,ordered_at=date,total=amount.
+    #[arg(long, value_name = "FIELD=COLUMN,…")]
+    map: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Args)]
 struct Rebuild {
     /// One site's name; without it all sites.
@@ -167,19 +208,27 @@ pub fn run() -> anyhow::Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("SEGMENTS_LOG").unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
-    let mut opened = Opened::open(&cli.database)?;
+    let open = || Opened::open(&cli.database);
     match cli.command {
-        Command::Serve(serve) => opened.serve(serve),
+        Command::Serve(serve) => open()?.serve(serve),
         Command::Migrate => {
+            open()?;
             println!("the schema is at this version");
             Ok(())
         }
-        Command::Site(command) => site(&opened.store, command),
-        Command::User(command) => user(&opened.store, command),
+        Command::Site(command) => site(&open()?.store, command),
+        Command::User(command) => user(&open()?.store, command),
         Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
-            crate::import::orders(&opened.store, &site, &file, map.as_deref(), rejected)
+            crate::import::orders(&open()?.store, &site, &file, map.as_deref(), rejected)
         }
-        Command::Rebuild(Rebuild { site }) => rebuild(&opened.store, site.as_deref()),
+        Command::Rebuild(Rebuild { site }) => rebuild(&open()?.store, site.as_deref()),
+        Command::Model(ModelCommand::Fit { orders: OrdersFile { path, map, json }, calibration_end }) => {
+            crate::model::fit(&path, map.as_deref(), calibration_end, json)
+        }
+        Command::Model(ModelCommand::Evaluate { orders: OrdersFile { path, map, json }, calibration_end }) => {
+            crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
+        }
+        Command::Segment(arguments) => segment::run(&open()?.store, arguments),
     }
 }
 

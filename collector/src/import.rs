@@ -40,16 +40,16 @@ const FIELDS: [(&str, &[&str]); 5] = [
 ];
 
 /// Where each field stands in a line.
-struct Columns {
-    customer_id: usize,
-    ordered_at: usize,
-    total: usize,
+pub(crate) struct Columns {
+    pub(crate) customer_id: usize,
+    pub(crate) ordered_at: usize,
+    pub(crate) total: usize,
     order_id: Option<usize>,
-    currency: Option<usize>,
+    pub(crate) currency: Option<usize>,
 }
 
 impl Columns {
-    fn find(header: &csv::StringRecord, map: Option<&str>) -> anyhow::Result<Columns> {
+    pub(crate) fn find(header: &csv::StringRecord, map: Option<&str>) -> anyhow::Result<Columns> {
         let mut mapped: HashMap<&str, &str> = HashMap::new();
         for pair in map.unwrap_or("").split(',').filter(|pair| !pair.trim().is_empty()) {
             let (field, column) = pair.split_once('=').with_context(|| format!("--map {pair}: write field=column"))?;
@@ -305,7 +305,7 @@ fn order(
 }
 
 /// A date, a date and time in the site's time zone, or a moment with its offset, in µs since 1970.
-fn moment(text: &str, time_zone: &TimeZone) -> Option<i64> {
+pub(crate) fn moment(text: &str, time_zone: &TimeZone) -> Option<i64> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Some(moment.as_microsecond());
     }

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod http;
 pub mod import;
 pub mod intake;
+mod model;
 pub mod postgres;
 mod projector;
 mod secrets;

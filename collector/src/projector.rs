@@ -123,7 +123,8 @@ pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
     loop {
         match step(store, &mut projector, &mut connection) {
             Ok(Done { projected: 0, asked: 0 }) => {
-                if !projection::waits_before(&mut *store.lend()?, &end)? {
+                let other = &mut *store.lend()?;
+                if !projection::waits_before(other, &end)? && !projection::sweeps_wait(other)? {
                     return Ok(());
                 }
                 // Nothing to claim: somebody else is at it.

@@ -129,7 +129,7 @@ impl Reasons {
         });
         match (by_book, self.explained.get(&(profile_id, segment.segment_id)), &segment.kind) {
             (Some(membership), _, _) => membership.because,
-            (None, Some(explained), _) if explained.member => explained.sentence(site),
+            (None, Some(explained), _) if explained.member => explained.because(site),
             (None, _, Kind::List) => "Somebody put them into this list.".to_owned(),
             (None, _, Kind::Rule(_) | Kind::Unreadable) => String::new(),
         }
@@ -248,7 +248,7 @@ pub(crate) fn preview(store: &Store, site: &Site, rule: &Rule) -> Result<Preview
     let person = |(profile_id, explained): &(i64, Explained)| PreviewPerson {
         profile_id: ProfileId(*profile_id),
         name: names.remove(profile_id).flatten(),
-        because: explained.sentence(site),
+        because: explained.because(site),
     };
     let sample = previewed.found.iter().take(SAMPLE).map(person).collect();
     Ok(Preview { people: previewed.people, asked: previewed.asked, found, sample, unheard })

@@ -13,6 +13,7 @@ mod period;
 mod segments;
 mod setup;
 
+pub use csv::csv_line;
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Move, MoveOfPerson,
     MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, SharedWith, SizeDay, SizeHistory,

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod insight;
 pub mod library;
 pub mod lifecycle;
+pub mod predict;
 pub mod rfm;
 pub mod rule;
 mod survey;

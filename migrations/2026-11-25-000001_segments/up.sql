@@ -32,6 +32,16 @@ CREATE TABLE segments (
     UNIQUE (site_id, key)
 );
 
+-- One row per identifier that is in a list: whoever owns it is a member, whatever they are merged with.
+CREATE TABLE segment_lists (
+    site_id integer NOT NULL,
+    segment_id integer NOT NULL,
+    identity_id bigint NOT NULL,
+    added_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (site_id, segment_id, identity_id)
+);
+CREATE INDEX segment_lists_identity ON segment_lists (site_id, identity_id);
+
 -- One row per person and segment they are in now.
 CREATE TABLE segment_members (
     site_id integer NOT NULL,

@@ -14,6 +14,7 @@ pub mod pages;
 pub mod server;
 pub mod shop;
 pub mod speech;
+pub mod synthetic;
 pub mod web;
 
 pub use cluster::Database;

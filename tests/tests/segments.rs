@@ -1,8 +1,9 @@
 //! Segments that keep themselves: people enter with what they do, leave when time has passed, and everything says why.
 
 use serde_json::{Value, json};
+use tests::server::{fails, succeeds};
 use tests::speech::{now_ms, page, track, visitor_id};
-use tests::{SOON, Shop, until};
+use tests::{SOON, Shop, segments, until};
 use wire::Who;
 
 /// Waits until a person is in a segment, or is not.
@@ -141,6 +142,54 @@ fn a_merge_takes_the_other_persons_memberships_with_it() {
 }
 
 #[test]
+fn lists_and_snapshots_hold_people_whatever_they_are_merged_with() {
+    let shop = Shop::open();
+    for user in ["u1", "u2", "u3"] {
+        let message = json!({ "type": "identify", "userId": user, "messageId": user, "traits": {} });
+        assert_eq!(shop.server_says(&[message]).receipt(), (1, 0, 0));
+    }
+    let ids = ["u1", "u2", "u3"].map(|user| shop.profile_id(&format!("user_id={user}")));
+    let made = shop.call("POST", "/api/v1/segments", &json!({ "key": "vips", "name": "VIPs", "list": true }));
+    assert_eq!(made.status, 201, "{}", made.body);
+    shop.keeps("vip-readers", r#"in segment "vips" and viewed "*" at least once"#);
+    let put = shop.call("PUT", "/api/v1/segments/vips/list", &json!({ "user_ids": ["u1", "u2", "nobody", ""] }));
+    assert_eq!((&put.json()["found"], &put.json()["unknown"], &put.json()["added"]), (&json!(2), &json!(2), &json!(2)));
+    is(&shop, "vips", ids[0], true);
+    is(&shop, "vips", ids[1], true);
+    changed(&shop, "vips", &[(true, "list"), (true, "list")]);
+    shop.visitor("phone").views("/").signs_in("u1");
+    is(&shop, "vip-readers", ids[0], true);
+    // Two of the list turn out to be one, and one more joins them.
+    let alias = |from: &str, id: &str| {
+        let alias = json!({ "type": "alias", "userId": "u3", "previousId": from, "messageId": id });
+        assert_eq!(shop.server_says(&[alias]).receipt(), (1, 0, 0));
+    };
+    let snapshot = shop.call("POST", "/api/v1/segments/vips/snapshot", &json!({ "name": "VIPs of today" }));
+    assert_eq!((snapshot.status, &snapshot.json()["kind"]), (201, &json!("list")), "{}", snapshot.body);
+    alias("u1", "a1");
+    let whole = shop.profile_id("user_id=u3");
+    is(&shop, "vips", whole, true);
+    let put = shop.call("DELETE", "/api/v1/segments/vips/list", &json!({ "user_ids": ["u1", "u2"] }));
+    assert_eq!(put.json()["removed"], 2, "{}", put.body);
+    is(&shop, "vips", whole, false);
+    is(&shop, "vip-readers", whole, false);
+    shop.is_swept();
+    is(&shop, "vips-of-today", whole, true);
+    assert_eq!(shop.members("vips-of-today").len(), 2);
+    let refused = shop.call("PUT", "/api/v1/segments/vip-readers/list", &json!({ "user_ids": ["u1"] }));
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    shop.is_the_same_rebuilt();
+    // The same from the command line.
+    let run = |arguments: &[&str]| succeeds(&segments(&shop.database, arguments));
+    let told = run(&["segment", "explain", "vip-readers", "--person", "user_id=u3"]);
+    assert!(told.starts_with("not in vip-readers:") && told.contains("no   in segment \"vips\""), "{told}");
+    let told = run(&["segment", "members", "vips-of-today"]);
+    assert_eq!(told.lines().count(), 3, "{told}");
+    let said = fails(&segments(&shop.database, &["segment", "add", "x", "--says", "ordered at least many times"]));
+    assert!(said.contains("ordered at least many times\n") && said.contains('^'), "{said}");
+}
+
+#[test]
 fn a_rule_that_makes_no_sense_is_refused_with_the_clause_at_fault() {
     let shop = Shop::open();
     let refused = |body: Value| {
@@ -200,4 +249,51 @@ fn two_workers_and_a_restart_keep_one_truth() {
         more["changes"].as_array().filter(|changes| !changes.is_empty()).cloned()
     });
     assert!(told.iter().all(|change| change["segment"] != "keen"), "nothing is told twice: {told:?}");
+}
+
+#[test]
+fn a_shops_history_is_predicted_and_clustered() {
+    let shop = Shop::open();
+    let cdnow = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/data/cdnow_sample.csv");
+    let map = "customer_id=master_id,ordered_at=date,total=amount";
+    succeeds(&segments(&shop.database, &["import", "orders", "--site", "shop", cdnow, "--map", map]));
+    shop.is_projected();
+    let models = until("the models to know everybody", 3 * SOON, || {
+        let models = shop.ask("/api/v1/models").json();
+        (models["predictions"]["buyers"] == 2_357).then_some(models)
+    });
+    shop.is_swept();
+    assert_eq!(models["limits"][0]["version"], 1);
+    assert_eq!(models["predictions"]["chosen"]["basis"], "trials", "{}", models["predictions"]);
+    let clusters = models["clusters"]["model"]["clusters"].as_array().expect("clusters");
+    let sizes = clusters.iter().map(|cluster| cluster["people"].as_u64().unwrap());
+    assert!(clusters.len() >= 2 && sizes.sum::<u64>() == 2_357, "{clusters:#?}");
+    assert!(clusters.iter().all(|cluster| cluster["name"].as_str().is_some_and(|name| !name.is_empty())));
+    // Rules ask for what the models say, and are told the same as the table has.
+    let first = clusters[0]["id"].as_i64().unwrap();
+    shop.keeps("first-cluster", &format!("cluster is {first}"));
+    shop.keeps("alive", "probability alive at least 0.05");
+    let number = |query: &str| shop.database.number(query) as usize;
+    let of_cluster = number(&format!("SELECT count(*) FROM segment_scores WHERE cluster = {first}"));
+    assert_eq!(shop.members("first-cluster").len(), of_cluster);
+    let alive = number("SELECT count(*) FROM segment_scores WHERE probability_alive >= 0.05");
+    assert_eq!(shop.members("alive").len(), alive);
+    // Nobody is made better known than they are: nearly thirty years later hardly anybody is a customer.
+    assert!(number("SELECT count(*) FROM segment_scores WHERE probability_alive > 0.5") < 50);
+    // The grids hold everybody once; the lifecycle's cells are those of the day's book, found in another way. (The book
+    // counts calendar days and a rule days of 24 hours: a score's limit may lie between the two until noon.)
+    let list = shop.ask("/api/v1/segments").json();
+    let size = |key: &str| shop.members(key).len() as u64;
+    let (mut lifecycle, mut rfm) = (0, 0);
+    for segment in list["segments"].as_array().unwrap() {
+        let key = segment["key"].as_str().unwrap();
+        if key.starts_with("lifecycle-") {
+            assert_eq!(size(key), segment["size"].as_u64().unwrap(), "{key}");
+            lifecycle += size(key);
+        } else if key.starts_with("rfm-") && !key.starts_with("rfm-r") {
+            rfm += size(key);
+        }
+    }
+    assert_eq!((lifecycle, rfm), (2_357, 2_357));
+    shop.is_the_same_rebuilt();
 }

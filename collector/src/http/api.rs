@@ -10,7 +10,7 @@ use crate::store::sites::Site;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::event::{ProfileId, Trust};
+use domain::event::Trust;
 use domain::identity::{Kind, normalise};
 use domain::report::Member;
 use domain::segment::{SegmentBook, SegmentKey, definition};
@@ -153,10 +153,8 @@ async fn profile(
         let profile_id = find_profile(state, site, query)?;
         let unknown = || ApiError::NotFound("there is no such profile".to_owned());
         let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
-        let book = book::book(&state.store, site, book::today(site))?;
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
-        told["segments"] =
-            serde_json::to_value(book.segments_of(ProfileId(profile_id))).map_err(|_| ApiError::Fault)?;
+        told["segments"] = segments::of_person(&state.store, site, profile_id)?;
         Ok(told)
     });
     Ok(HttpResponse::Ok().json(person.await?))
@@ -207,12 +205,14 @@ async fn segment_list(
     Ok(HttpResponse::Ok().json(list.await?))
 }
 
-async fn members(
+/// The people of a segment of a day's book.
+async fn book_members(
     state: web::Data<State>,
     request: HttpRequest,
     key: web::Path<String>,
-    query: web::Query<AsOf>,
+    as_of: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
+    let query = AsOf { as_of };
     let wants_csv = request
         .headers()
         .get(header::ACCEPT)

@@ -13,7 +13,7 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz};
 pub(crate) use domain::segment::Cause;
-use domain::segment::rule::{self, Person, PersonRow, Plan, Scores, Slots, Verdict, Vocabulary};
+use domain::segment::rule::{self, Because, Person, PersonRow, Plan, Scores, Slots, Verdict, Vocabulary};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -223,7 +223,8 @@ impl LiveSite {
         asked: Asked,
     ) -> Result<usize, StoreError> {
         let profile_ids: Vec<i64> = people.clone().map(|row| row.profile_id.0).chain(gone.iter().copied()).collect();
-        let before = Before::read(connection, site.site_id, &profile_ids)?;
+        let has_lists = self.segments.iter().any(|live| live.segment.kind == Kind::List);
+        let before = Before::read(connection, site.site_id, &profile_ids, has_lists)?;
         for live in &mut self.segments {
             if let Some(plan) = &mut live.plan {
                 plan.refresh(&self.vocabulary);
@@ -240,8 +241,15 @@ impl LiveSite {
                 let was_in = member_of.contains(&live.segment.segment_id);
                 let verdict = match &live.plan {
                     Some(plan) => plan.evaluate(&Person { segments: &bits, ..row.as_person(&[]) }, second),
-                    // A list, or a rule that cannot be asked: it stays as it is.
-                    None => Verdict { member: was_in, because: Default::default(), changes_at: None },
+                    None => {
+                        let is_listed = before.listed.contains(&(profile_id, live.segment.segment_id));
+                        let member = match live.segment.kind {
+                            Kind::List => is_listed,
+                            // It cannot be asked: it stays as it is.
+                            Kind::Rule(_) | Kind::Unreadable => was_in,
+                        };
+                        Verdict { member, because: Because::default(), changes_at: None }
+                    }
                 };
                 bits[slot / 64] |= u64::from(verdict.member) << (slot % 64);
                 due = [due, verdict.changes_at].into_iter().flatten().min();
@@ -338,12 +346,24 @@ struct Before {
     members: HashMap<i64, HashSet<i32>>,
     /// In seconds since 1970.
     due: HashMap<i64, u32>,
+    /// Who is in which list.
+    listed: HashSet<(i64, i32)>,
     nothing: HashSet<i32>,
 }
 
 impl Before {
-    fn read(connection: &mut PgConnection, site_id: i32, profile_ids: &[i64]) -> Result<Before, StoreError> {
-        let mut before = Before { members: HashMap::new(), due: HashMap::new(), nothing: HashSet::new() };
+    fn read(
+        connection: &mut PgConnection,
+        site_id: i32,
+        profile_ids: &[i64],
+        has_lists: bool,
+    ) -> Result<Before, StoreError> {
+        let mut before = Before {
+            members: HashMap::new(),
+            due: HashMap::new(),
+            listed: if has_lists { read_listed(connection, site_id, profile_ids)? } else { HashSet::new() },
+            nothing: HashSet::new(),
+        };
         let members: Vec<MemberRow> =
             sql("SELECT profile_id, segment_id FROM segment_members WHERE site_id = $1 AND profile_id = ANY($2)")
                 .bind::<Integer, _>(site_id)
@@ -362,9 +382,25 @@ impl Before {
         Ok(before)
     }
 
+    /// The segments that a person is in as far as is stored.
     fn member_of(&self, profile_id: i64) -> &HashSet<i32> {
         self.members.get(&profile_id).unwrap_or(&self.nothing)
     }
+}
+
+/// Which of these people are in which list: those who own an identifier that is in it.
+pub(crate) fn read_listed(
+    connection: &mut PgConnection,
+    site_id: i32,
+    profile_ids: &[i64],
+) -> Result<HashSet<(i64, i32)>, StoreError> {
+    let rows: Vec<MemberRow> = sql("SELECT i.profile_id, l.segment_id FROM identities i
+         JOIN segment_lists l ON l.site_id = i.site_id AND l.identity_id = i.identity_id
+         WHERE i.site_id = $1 AND i.profile_id = ANY($2)")
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.profile_id, row.segment_id)).collect())
 }
 
 struct Change {
@@ -388,7 +424,11 @@ impl Written {
     fn change(&mut self, profile_id: i64, live: &LiveSegment, swept: i64, verdict: &Verdict, asked: Asked) {
         // Who is asked for the first time since the rule changed moves because of that, whatever they did.
         let is_new = live.segment.since_revision > swept;
-        let cause = if is_new { Cause::Rule } else { asked.cause };
+        let cause = match live.segment.kind {
+            Kind::List => Cause::List,
+            Kind::Rule(_) | Kind::Unreadable if is_new => Cause::Rule,
+            Kind::Rule(_) | Kind::Unreadable => asked.cause,
+        };
         self.changes.push(Change {
             profile_id,
             segment_id: live.segment.segment_id,
@@ -507,6 +547,48 @@ pub(crate) fn read_scores(
         cluster: row.cluster.and_then(|cluster| u16::try_from(cluster).ok()).unwrap_or(Scores::NO_CLUSTER),
     };
     Ok(rows.into_iter().map(|row| (row.profile_id, score(row))).collect())
+}
+
+/// A member of a segment.
+#[derive(QueryableByName, Clone, Debug)]
+pub(crate) struct MemberOf {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) profile_id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pub(crate) entered_at: PgTimestamp,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Text>)]
+    pub(crate) user_id: Option<String>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Text>)]
+    pub(crate) email: Option<String>,
+    #[diesel(sql_type = Integer)]
+    pub(crate) orders: i32,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) revenue_minor: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pub(crate) last_seen: PgTimestamp,
+}
+
+/// Members of a segment after a profile number, by profile number.
+pub(crate) fn read_members(
+    connection: &mut PgConnection,
+    site_id: i32,
+    segment_id: i32,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<MemberOf>, StoreError> {
+    // 2 and 3 are the kinds user id and e-mail of domain::identity.
+    Ok(sql("SELECT m.profile_id, m.entered_at, p.orders, p.revenue_minor, p.last_seen,
+                (SELECT value FROM identities i WHERE i.site_id = m.site_id AND i.profile_id = m.profile_id AND kind = 2
+                 ORDER BY identity_id LIMIT 1) AS user_id,
+                (SELECT value FROM identities i WHERE i.site_id = m.site_id AND i.profile_id = m.profile_id AND kind = 3
+                 ORDER BY identity_id LIMIT 1) AS email
+         FROM segment_members m JOIN profiles p ON p.site_id = m.site_id AND p.profile_id = m.profile_id
+         WHERE m.site_id = $1 AND m.segment_id = $2 AND m.profile_id > $3 ORDER BY m.profile_id LIMIT $4")
+    .bind::<Integer, _>(site_id)
+    .bind::<Integer, _>(segment_id)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(connection)?)
 }
 
 /// How many people are in each segment now, and how everybody being asked anew comes on.

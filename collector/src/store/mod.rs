@@ -8,6 +8,7 @@ pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod identities;
 pub(crate) mod ingest;
+pub(crate) mod lists;
 pub(crate) mod membership;
 pub(crate) mod migrate;
 pub(crate) mod models;

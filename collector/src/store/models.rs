@@ -1,6 +1,8 @@
 //! What a site's models say, in versions: the limits of the lifecycle, the scales and percentiles that rules are asked
 //! with. Made anew once a day, and when many orders have come in.
 
+mod people;
+
 use super::segments::{self, raise_revision};
 use super::sites::Site;
 use super::sql::sql;
@@ -27,6 +29,10 @@ enum Kind {
     Values,
     /// [`Cuts`]: the site's own thresholds of the RFM scores, or none again.
     Cuts,
+    /// How the site is predicted; the newest alone is kept.
+    Predictions,
+    /// [`people::Clustered`]; the newest alone is kept.
+    Clusters,
 }
 
 impl Kind {
@@ -35,6 +41,8 @@ impl Kind {
             Kind::Limits => "limits",
             Kind::Values => "values",
             Kind::Cuts => "cuts",
+            Kind::Predictions => "predictions",
+            Kind::Clusters => "clusters",
         }
     }
 }
@@ -190,7 +198,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let started = std::time::Instant::now();
         let today = now.to_zoned_datetime(site.time_zone.clone()).date();
-        let survey = Survey::of(&self.customers(site)?, now, &site.time_zone);
+        let customers = self.customers(site)?;
+        let survey = Survey::of(&customers, now, &site.time_zone);
+        let known = people::read_clusters(connection, site.site_id)?;
+        let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model));
         connection.transaction::<_, StoreError, _>(|connection| {
             raise_revision(connection, site.site_id)?;
             let current = read::<LimitsVersion>(connection, site.site_id, Kind::Limits)?.pop();
@@ -209,11 +220,12 @@ impl Store {
                 scales: values.scales,
                 revenue: values.revenue,
                 order_value: values.order_value,
-                expected_revenue: values.expected_revenue,
+                expected_revenue: people.expected_revenue(),
                 orders: counts.orders,
                 people: counts.people,
             };
-            write(connection, site.site_id, Kind::Values, 1, today, &values)
+            write(connection, site.site_id, Kind::Values, 1, today, &values)?;
+            people.write(connection, site.site_id, today)
         })?;
         tracing::info!(site = site.site_id, people = counts.people, took = ?started.elapsed(), "models are made");
         Ok(())
@@ -236,6 +248,42 @@ impl Store {
         Ok(cuts.into_iter().next_back().flatten())
     }
 
+    /// Takes the clusters that are proposed in place of those that do not fit any more. Everybody is put into them at the
+    /// next look at the models. Gives whether there was a proposal.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn accept_clusters(&self, site: &Site, today: Date) -> Result<bool, StoreError> {
+        self.lend()?.transaction(|connection| {
+            let Some(proposal) = people::read_clusters(connection, site.site_id)?.and_then(|known| known.proposal)
+            else {
+                return Ok(false);
+            };
+            let taken = people::Clustered { model: proposal, drift: Vec::new(), proposal: None };
+            write(connection, site.site_id, Kind::Clusters, 1, today, &taken)?;
+            make_again(connection, site.site_id)?;
+            Ok(true)
+        })
+    }
+
+    /// What a site's models say, for programs: limits in versions, values, how it is predicted, clusters.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn models_told(&self, site: &Site) -> Result<Value, StoreError> {
+        let connection = &mut *self.lend()?;
+        let newest = |connection: &mut PgConnection, kind| -> Result<Option<Value>, StoreError> {
+            Ok(read(connection, site.site_id, kind)?.pop())
+        };
+        let limits: Vec<Value> = read(connection, site.site_id, Kind::Limits)?;
+        Ok(serde_json::json!({
+            "limits": limits,
+            "cuts": newest(connection, Kind::Cuts)?,
+            "predictions": newest(connection, Kind::Predictions)?,
+            "clusters": newest(connection, Kind::Clusters)?,
+        }))
+    }
+
     /// Sets the site's own thresholds of the RFM scores, or takes them away again.
     ///
     /// # Errors
@@ -244,16 +292,20 @@ impl Store {
         self.lend()?.transaction::<_, StoreError, _>(|connection| {
             raise_revision(connection, site.site_id)?;
             write(connection, site.site_id, Kind::Cuts, 1, today, &cuts)?;
-            // Made anew with them at the next look.
-            sql("DELETE FROM segment_models WHERE site_id = $1 AND kind = $2")
-                .bind::<Integer, _>(site.site_id)
-                .bind::<Text, _>(Kind::Values.key().to_owned())
-                .execute(connection)?;
-            Ok(())
+            make_again(connection, site.site_id)
         })?;
         self.forget_books(site);
         Ok(())
     }
+}
+
+/// Has the models made anew at the next look.
+fn make_again(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+    sql("DELETE FROM segment_models WHERE site_id = $1 AND kind = $2")
+        .bind::<Integer, _>(site_id)
+        .bind::<Text, _>(Kind::Values.key().to_owned())
+        .execute(connection)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -429,6 +429,14 @@ struct Waits {
     waits: bool,
 }
 
+/// Whether there is a site whose people have not all been asked about its newest segments.
+pub(crate) fn sweeps_wait(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let row: Waits = sql("SELECT EXISTS (SELECT FROM sites s LEFT JOIN segment_sweeps w USING (site_id)
+            WHERE s.segments_revision > COALESCE(w.swept_revision, 0)) AS waits")
+    .get_result(connection)?;
+    Ok(row.waits)
+}
+
 /// Whether a row before this end of the journal is not projected yet.
 pub(crate) fn waits_before(connection: &mut PgConnection, end: &str) -> Result<bool, StoreError> {
     let row: Waits = sql("SELECT EXISTS (SELECT FROM journal WHERE NOT projected AND tx < $1::text::xid8) AS waits")

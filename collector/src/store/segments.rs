@@ -83,6 +83,9 @@ pub(crate) enum SegmentError {
     /// No such segment.
     #[error("there is no segment {0:?}")]
     Unknown(String),
+    /// It is kept by a rule.
+    #[error("{0:?} is no list but kept by its rule; change the rule, or make a snapshot of it")]
+    NoList(String),
     /// What is wrong with the rule, and where.
     #[error("rule {0}")]
     Rule(#[from] RuleError),
@@ -288,26 +291,8 @@ impl Store {
     /// # Errors
     /// [`SegmentError`]
     pub(crate) fn add_segment(&self, site: &Site, key: Option<&str>, draft: &Draft) -> Result<Segment, SegmentError> {
-        if let Some(key) = key.filter(|key| !is_key(key)) {
-            return Err(SegmentError::Key(key.chars().take(80).collect()));
-        }
-        if let Some(key) = key.filter(|key| RESERVED.contains(key)) {
-            return Err(SegmentError::KeyTaken(key.to_owned()));
-        }
-        let key = self.lend()?.transaction::<_, SegmentError, _>(|connection| {
-            let revision = raise_revision(connection, site.site_id)?;
-            let others = read_segments(connection, site.site_id)?;
-            if others.len() >= MAX_SEGMENTS {
-                return Err(SegmentError::TooMany);
-            }
-            let key = match key {
-                Some(key) => key.to_owned(),
-                None => free_key(connection, site.site_id, &key_of_name(&draft.name))?,
-            };
-            check(&key, draft, &others)?;
-            insert(connection, site.site_id, &key, draft, revision)?;
-            Ok(key)
-        })?;
+        let key =
+            self.lend()?.transaction(|connection| Ok::<_, SegmentError>(make(connection, site, key, draft)?.1))?;
         self.segment_named(site, &key)
     }
 
@@ -389,6 +374,32 @@ impl Store {
         })?;
         self.segment_named(site, key)
     }
+}
+
+/// Makes a segment in a transaction of the caller's; gives its number and its key.
+pub(crate) fn make(
+    connection: &mut PgConnection,
+    site: &Site,
+    key: Option<&str>,
+    draft: &Draft,
+) -> Result<(i32, String), SegmentError> {
+    if let Some(key) = key.filter(|key| !is_key(key)) {
+        return Err(SegmentError::Key(key.chars().take(80).collect()));
+    }
+    if let Some(key) = key.filter(|key| RESERVED.contains(key)) {
+        return Err(SegmentError::KeyTaken(key.to_owned()));
+    }
+    let revision = raise_revision(connection, site.site_id)?;
+    let others = read_segments(connection, site.site_id)?;
+    if others.len() >= MAX_SEGMENTS {
+        return Err(SegmentError::TooMany);
+    }
+    let key = match key {
+        Some(key) => key.to_owned(),
+        None => free_key(connection, site.site_id, &key_of_name(&draft.name))?,
+    };
+    check(&key, draft, &others)?;
+    Ok((insert(connection, site.site_id, &key, draft, revision)?, key))
 }
 
 #[derive(QueryableByName)]
@@ -485,24 +496,31 @@ fn insert(
     key: &str,
     draft: &Draft,
     revision: i64,
-) -> Result<(), SegmentError> {
-    let done = sql("INSERT INTO segments (site_id, key, name, description, action, kind, rule, since_revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-    .bind::<Integer, _>(site_id)
-    .bind::<Text, _>(key.to_owned())
-    .bind::<Text, _>(draft.name.trim().to_owned())
-    .bind::<Text, _>(draft.description.clone())
-    .bind::<Text, _>(draft.action.clone())
-    .bind::<Text, _>(kind_key(&draft.kind))
-    .bind::<Nullable<Jsonb>, _>(rule_value(&draft.kind)?)
-    .bind::<BigInt, _>(revision)
-    .execute(connection);
+) -> Result<i32, SegmentError> {
+    let done: Result<Number, DieselError> =
+        sql("INSERT INTO segments (site_id, key, name, description, action, kind, rule, since_revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING segment_id")
+        .bind::<Integer, _>(site_id)
+        .bind::<Text, _>(key.to_owned())
+        .bind::<Text, _>(draft.name.trim().to_owned())
+        .bind::<Text, _>(draft.description.clone())
+        .bind::<Text, _>(draft.action.clone())
+        .bind::<Text, _>(kind_key(&draft.kind))
+        .bind::<Nullable<Jsonb>, _>(rule_value(&draft.kind)?)
+        .bind::<BigInt, _>(revision)
+        .get_result(connection);
     match done {
         Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
             Err(SegmentError::KeyTaken(key.to_owned()))
         }
-        done => Ok(done.map(|_| ())?),
+        done => Ok(done?.segment_id),
     }
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = Integer)]
+    segment_id: i32,
 }
 
 fn kind_key(kind: &Kind) -> String {

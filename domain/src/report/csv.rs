@@ -4,6 +4,15 @@ use crate::money::Money;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+/// One line of texts, without its line end: for tables that are written as they are read.
+pub fn csv_line(cells: &[String]) -> String {
+    let mut table = Table { text: String::new(), at_line_start: true };
+    for cell in cells {
+        table.text(cell);
+    }
+    table.into_text()
+}
+
 /// A table on its way to being a file.
 pub(super) struct Table {
     text: String,

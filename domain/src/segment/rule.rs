@@ -6,7 +6,8 @@
 //! backtests, explanations and decisions in the page all call it.
 //!
 //! **Time** is cut to whole seconds. A rule asked `as_of` a moment sees what had happened by then and nothing later, so
-//! that a backtest on a past day cannot know the future; traits alone are taken as they are known now.
+//! that a backtest on a past day cannot know the future; traits, whether somebody signed up, scores and other segments
+//! alone are taken as they are known now, and orders as they were corrected since.
 //! A window `within 14 days` holds what is younger than 14 × 24 hours. Ages in days are whole days that have passed.
 //!
 //! **Nothing known is no.** A test on a value that is not there (the last order of somebody who never ordered) does not
@@ -136,7 +137,8 @@ pub struct Matching {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhatHappened {
-    /// A page was viewed: `/pricing`, `/blog/*`, or with the host `shop.example/pricing`; `*` stands for any text.
+    /// A page was viewed: `/pricing`, `/blog/*`, or with the host `shop.example/pricing`; `*` stands for any text. What
+    /// begins with a slash or a star is looked for in the path, on any host.
     Page(String),
     /// A named event.
     Track(String),
@@ -160,7 +162,9 @@ pub struct PropertyTest {
     pub is: Test,
 }
 
-/// A test on a value. Texts are compared without regard to case; a text that is a number is one.
+/// A test on a value. Texts are compared without regard to case. A text that is a number is one where it meets a
+/// number; two texts are the same only letter by letter, so that `01234` and `1234` are two postcodes. Lists, objects
+/// and texts beyond [`MAX_TEXT_BYTES`] are known to exist, and no other test holds of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Test {
@@ -176,9 +180,9 @@ pub enum Test {
     AtMost(f64),
     /// Is a number between the two, both included.
     Between(f64, f64),
-    /// Is a text that holds this.
+    /// Is a text, or a number as it is written, that holds this.
     Contains(String),
-    /// Is a text that begins so.
+    /// Is a text, or a number as it is written, that begins so.
     StartsWith(String),
     /// Is known at all, or is not.
     Exists(bool),
@@ -368,7 +372,7 @@ pub enum Measure {
     /// How many they are.
     Count(Amount),
     /// What a property of theirs adds up to; of orders, `total` in the site's currency. Values that are no number count
-    /// as nothing.
+    /// as nothing; sums are rounded to a millionth, so that three times 4.35 is 13.05.
     Sum {
         /// The property.
         property: String,
@@ -512,7 +516,8 @@ pub enum Fact {
     SignedUp,
     /// The stage of the lifecycle: `active`, `at-risk`, `churned`; of people who signed up or ordered.
     Lifecycle,
-    /// The number of orders in words: `new-sign-ups`, `one-timers`, `repeats`, `loyals`.
+    /// The number of orders in words: `new-sign-ups`, `one-timers`, `repeats`, `loyals`; of people who signed up or
+    /// ordered.
     Buyers,
     /// The named group of recency and frequency: `champions`, …; of people who ordered.
     RfmGroup,
@@ -528,7 +533,7 @@ pub enum Fact {
     OrderValuePercentile,
     /// What brought the first visit, as a channel's key.
     FirstChannel,
-    /// What brought the last visit that was not direct.
+    /// What brought the last visit that was not direct; a direct one only while there is no other.
     LastChannel,
     /// Probability of still being a customer, 0 to 1, from the site's own model.
     ProbabilityAlive,

@@ -2,12 +2,17 @@
 
 use super::{ApiError, with_site};
 use crate::http::State;
-use crate::store::membership::{Cause, ChangeRow, Cursor, Sizes, read_changes, read_sizes};
+use crate::store::lists::{Edit, MAX_LISTED};
+use crate::store::membership::{
+    Cause, ChangeRow, Cursor, MemberOf, Sizes, read_changes, read_listed, read_members, read_sizes,
+};
 use crate::store::projection::explain;
 use crate::store::segments::{Draft, Kind, Segment, SegmentError};
 use crate::store::sites::Site;
 use crate::store::{Store, from_timestamp};
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::identity::Kind as IdentityKind;
+use domain::segment::SegmentKey;
 use domain::segment::rule::{self, Rule, RuleError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,8 +20,12 @@ use std::collections::HashMap;
 
 /// Changes of one answer.
 const CHANGES: i64 = 1_000;
+/// Members of one answer.
+const MEMBERS: i64 = 1_000;
 /// A body with a rule of the most clauses is far smaller.
 const MAX_BODY: usize = 256 * 1024;
+/// Room for [`MAX_LISTED`] identifiers of a hundred bytes.
+const MAX_LIST_BODY: usize = 10 * 1024 * 1024;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -27,6 +36,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(add)),
         )
         .route("/api/v1/segments/changes", web::get().to(changes))
+        .route("/api/v1/models", web::get().to(models))
+        .route("/api/v1/models/clusters/accept", web::post().to(accept_clusters))
         .route("/api/v1/segments/rule.schema.json", web::get().to(schema))
         .service(
             web::resource("/api/v1/segments/{key}")
@@ -36,8 +47,16 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(archive)),
         )
         .route("/api/v1/segments/{key}/restore", web::post().to(restore))
+        .route("/api/v1/segments/{key}/snapshot", web::post().to(snapshot))
+        .service(
+            web::resource("/api/v1/segments/{key}/list")
+                .app_data(web::PayloadConfig::new(MAX_LIST_BODY))
+                .route(web::put().to(replace_list))
+                .route(web::post().to(add_to_list))
+                .route(web::delete().to(remove_from_list)),
+        )
         .route("/api/v1/segments/{key}/explain", web::get().to(explained))
-        .route("/api/v1/segments/{key}/members", web::get().to(super::members));
+        .route("/api/v1/segments/{key}/members", web::get().to(members));
 }
 
 impl From<SegmentError> for ApiError {
@@ -45,7 +64,9 @@ impl From<SegmentError> for ApiError {
         match error {
             SegmentError::Unknown(_) => ApiError::NotFound(error.to_string()),
             SegmentError::Rule(RuleError { path, message }) => ApiError::BadRule { path, message },
-            SegmentError::KeyTaken(_) | SegmentError::InUse { .. } => ApiError::Conflict(error.to_string()),
+            SegmentError::KeyTaken(_) | SegmentError::InUse { .. } | SegmentError::NoList(_) => {
+                ApiError::Conflict(error.to_string())
+            }
             SegmentError::Key(_) | SegmentError::Name | SegmentError::TooMany => {
                 ApiError::BadRequest(error.to_string())
             }
@@ -92,6 +113,25 @@ pub(super) fn list(store: &Store, site: &Site, is_told: impl Fn(&str) -> bool) -
     let segments = store.segments_in_use(site)?;
     let sizes = read_sizes(&mut *store.lend()?, site.site_id)?;
     Ok(segments.iter().filter(|segment| !is_told(&segment.key)).map(|segment| told(segment, &sizes)).collect())
+}
+
+/// The segments that a person is in now, each with its reason.
+pub(super) fn of_person(store: &Store, site: &Site, profile_id: i64) -> Result<Value, ApiError> {
+    let segments: HashMap<i32, Segment> =
+        store.segments_in_use(site)?.into_iter().map(|segment| (segment.segment_id, segment)).collect();
+    let explained = explain(store, site, &[profile_id], |_| true)?.into_iter().flat_map(|(_, explained)| explained);
+    let told = explained.filter(|explained| explained.member).filter_map(|explained| {
+        let segment = segments.get(&explained.segment_id)?;
+        let because = explained.because(site);
+        Some(json!({ "key": segment.key, "name": segment.name, "since": explained.since, "because": because }))
+    });
+    let mut told: Vec<Value> = told.collect();
+    let listed = read_listed(&mut *store.lend()?, site.site_id, &[profile_id])?;
+    told.extend(listed.iter().filter_map(|(_, segment_id)| {
+        let segment = segments.get(segment_id)?;
+        Some(json!({ "key": segment.key, "name": segment.name, "since": null, "because": "Is in the list." }))
+    }));
+    Ok(Value::from(told))
 }
 
 fn told_one(store: &Store, site: &Site, segment: &Segment) -> Result<Value, ApiError> {
@@ -211,6 +251,86 @@ async fn restore(
     Ok(HttpResponse::Ok().json(restored.await?))
 }
 
+/// People of a list, by the identifiers that they are known by.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    #[serde(default)]
+    user_ids: Vec<String>,
+    #[serde(default)]
+    emails: Vec<String>,
+}
+
+async fn edit_list(
+    state: web::Data<State>,
+    request: &HttpRequest,
+    key: String,
+    edit: Edit,
+    body: &[u8],
+) -> Result<HttpResponse, ApiError> {
+    let Listed { user_ids, emails } = serde_json::from_slice(body)
+        .map_err(|error| ApiError::BadRequest(format!("the body is no list of user_ids and emails: {error}")))?;
+    if user_ids.len() + emails.len() > MAX_LISTED {
+        let count = user_ids.len() + emails.len();
+        let message = format!("{count} identifiers, limit {MAX_LISTED}; send the rest with POST");
+        return Err(ApiError::BadRequest(message));
+    }
+    let user_ids = user_ids.into_iter().map(|value| (IdentityKind::UserId, value));
+    let identifiers: Vec<_> = user_ids.chain(emails.into_iter().map(|value| (IdentityKind::Email, value))).collect();
+    let edited =
+        with_site(state, request, move |state, site| Ok(state.store.edit_list(site, &key, edit, &identifiers)?));
+    Ok(HttpResponse::Ok().json(edited.await?))
+}
+
+async fn replace_list(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    edit_list(state, &request, key.into_inner(), Edit::Replace, &body).await
+}
+
+async fn add_to_list(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    edit_list(state, &request, key.into_inner(), Edit::Add, &body).await
+}
+
+async fn remove_from_list(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    edit_list(state, &request, key.into_inner(), Edit::Remove, &body).await
+}
+
+/// The name of a snapshot.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnapshotSaid {
+    name: String,
+}
+
+async fn snapshot(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let SnapshotSaid { name } = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::BadRequest(format!("the body is no {{\"name\": …}}: {error}")))?;
+    let made = with_site(state, &request, move |state, site| {
+        let list = state.store.snapshot_segment(site, &key, &name)?;
+        told_one(&state.store, site, &list)
+    });
+    Ok(HttpResponse::Created().json(made.await?))
+}
+
 async fn explained(
     state: web::Data<State>,
     request: HttpRequest,
@@ -229,10 +349,66 @@ async fn explained(
             "member": found.as_ref().is_some_and(|found| found.member),
             "since": found.as_ref().and_then(|found| found.since),
             "as_of": found.as_ref().map(|found| found.as_of),
+            "because": found.as_ref().map(|found| found.because(site)),
             "explanation": found.as_ref().map(|found| &found.explanation),
         }))
     });
     Ok(HttpResponse::Ok().json(explained.await?))
+}
+
+/// Members now, by profile number, a part at a time. A segment of the day's book is told as of a day, too.
+async fn members(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+    query: web::Query<HashMap<String, String>>,
+) -> Result<HttpResponse, ApiError> {
+    if key.parse::<SegmentKey>().is_ok() && !query.contains_key("after") {
+        return super::book_members(state, request, key, query.get("as_of").cloned()).await;
+    }
+    if query.contains_key("as_of") {
+        let message = "as_of is for rfm-… and lifecycle-… segments; others are told as they are now".to_owned();
+        return Err(ApiError::BadRequest(message));
+    }
+    let after = match query.get("after").map(|after| after.parse::<i64>()) {
+        None => i64::MIN,
+        Some(Ok(after)) => after,
+        Some(Err(_)) => return Err(ApiError::BadRequest("after is the `next` of an earlier answer".to_owned())),
+    };
+    let told = with_site(state, &request, move |state, site| {
+        let segment = state.store.segment_named(site, &key)?;
+        let connection = &mut *state.store.lend()?;
+        let rows = read_members(connection, site.site_id, segment.segment_id, after, MEMBERS)?;
+        let next = rows.last().filter(|_| rows.len() as i64 == MEMBERS).map(|row| row.profile_id);
+        let member = |row: &MemberOf| {
+            json!({
+                "profile_id": row.profile_id,
+                "since": from_timestamp(row.entered_at),
+                "user_id": row.user_id,
+                "email": row.email,
+                "orders": row.orders,
+                "revenue": { "minor": row.revenue_minor, "currency": site.currency },
+                "last_seen": from_timestamp(row.last_seen),
+            })
+        };
+        Ok(json!({ "key": segment.key, "members": rows.iter().map(member).collect::<Vec<_>>(), "next": next }))
+    });
+    Ok(HttpResponse::Ok().json(told.await?))
+}
+
+async fn models(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let told = with_site(state, &request, |state, site| Ok(state.store.models_told(site)?)).await?;
+    Ok(HttpResponse::Ok().json(told))
+}
+
+async fn accept_clusters(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let taken = with_site(state, &request, |state, site| {
+        match state.store.accept_clusters(site, crate::segments::today(site))? {
+            true => Ok(json!({ "accepted": true })),
+            false => Err(ApiError::NotFound("no new clusters are proposed".to_owned())),
+        }
+    });
+    Ok(HttpResponse::Ok().json(taken.await?))
 }
 
 async fn changes(

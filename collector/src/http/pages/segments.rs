@@ -56,6 +56,7 @@ impl From<SegmentError> for PageError {
             error @ (SegmentError::KeyTaken(_)
             | SegmentError::Key(_)
             | SegmentError::Name
+            | SegmentError::NoList(_)
             | SegmentError::Rule(_)
             | SegmentError::InUse { .. }
             | SegmentError::TooMany) => PageError::BadRequest(sentence(&error.to_string())),
@@ -415,6 +416,7 @@ fn save(
                     | SegmentError::TooMany
                     | SegmentError::Key(_)
                     | SegmentError::KeyTaken(_)
+                    | SegmentError::NoList(_)
                     | SegmentError::InUse { .. }),
                 ) => Err((Tried::Nothing, sentence(&error.to_string()))),
                 Err(error @ (SegmentError::Unknown(_) | SegmentError::Store(_))) => return Err(error.into()),

@@ -427,8 +427,8 @@ pub(crate) struct Explained {
 }
 
 impl Explained {
-    /// Why, in a line for people.
-    pub(crate) fn sentence(&self, site: &Site) -> String {
+    /// Why, in one line.
+    pub(crate) fn because(&self, site: &Site) -> String {
         self.explanation.sentence(&site.time_zone, rule::second(self.as_of))
     }
 }

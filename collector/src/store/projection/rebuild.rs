@@ -2,6 +2,7 @@
 
 use super::{Projector, Step, Touched, lock};
 use crate::store::membership::Cause;
+use crate::store::segments::{Revisions, read_revisions};
 use crate::store::sites::{Site, read_sites};
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError};
@@ -123,7 +124,10 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             // As it is by now: its settings may have changed since the rebuild began.
             let site = read_sites(connection)?.into_iter().find(|now| now.site_id == site.site_id);
             let Some(site) = site else { return Ok(()) };
-            let moving = moving(connection, site.site_id)?;
+            let Revisions { revision, swept_revision } = read_revisions(connection, site.site_id)?;
+            // While everybody is being asked anew, memberships are allowed to be behind.
+            let moving =
+                if revision == swept_revision { moving(connection, site.site_id)? } else { profile_ids.clone() };
             let before = stored(connection, site.site_id, &profile_ids, &moving)?;
             let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
             // One who cannot be projected is told in the log and keeps nobody else from it.

@@ -1,7 +1,7 @@
 //! Two shares compared: difference and ratio with intervals, and how easily chance would do the same.
 
+use libm::erfc;
 use serde::{Deserialize, Serialize};
-use statrs::function::erf::erfc;
 
 /// The standard normal distribution's 97.5 % quantile: intervals here are of 95 %.
 pub const Z_95: f64 = 1.959_963_984_540_054;

@@ -1,10 +1,12 @@
 //! One function that answers for one person at one moment. It allocates nothing.
 
-use super::plan::{EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, Records, SequenceNode, Site};
+use super::plan::{Channels, EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, SequenceNode, Site, StepNode};
 use super::vocabulary::What;
 use super::{Age, BucketClause, Fact, MAX_STEPS, Person, PlacedAt, Scores, Test};
+use crate::attribution::Channel;
 use crate::segment::lifecycle::{self, Buyers, Stage};
 use crate::segment::rfm::{Cell, Scale};
+use std::ops::Range;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +33,15 @@ pub struct Because {
     pub at: u32,
 }
 
-const NEVER: u32 = u32::MAX;
+/// A moment, or none: deadlines are added up in 64 bits, so that none of them is cut off at the end of the calendar.
+const NEVER: u64 = u64::MAX;
 const DAY: u32 = 86_400;
 
 #[derive(Clone, Copy)]
 pub(super) struct Answer {
     holds: bool,
-    changes: u32,
+    /// Later than the moment that is asked about.
+    changes: u64,
     pub(super) because: Because,
     /// When the completion of a sequence began that `because` tells of; 0 for none.
     pub(super) began: u32,
@@ -55,21 +59,19 @@ impl Plan {
     ///
     /// The plan must have been refreshed since the vocabulary learnt the person's words, see [`Plan::refresh`].
     pub fn evaluate(&self, person: &Person<'_>, as_of: u32) -> Verdict {
-        self.evaluate_node(&self.root, person, as_of)
+        self.verdict(&self.root, person, as_of)
     }
 
-    /// [`Plan::evaluate`] for a part of the rule.
-    pub(super) fn evaluate_node(&self, node: &Node, person: &Person<'_>, as_of: u32) -> Verdict {
+    /// [`Plan::evaluate`] for a part of the rule, as if it were the whole.
+    pub(super) fn verdict(&self, node: &Node, person: &Person<'_>, as_of: u32) -> Verdict {
         let arrives = person.first_seen().filter(|first| *first > as_of);
         if arrives.is_some() || person.at.is_empty() {
             return Verdict { member: false, because: Because::default(), changes_at: arrives };
         }
-        let mut answer = self.answer::<true>(node, person, as_of);
-        if let Some(next) = person.next_after(as_of) {
-            answer.changes = answer.changes.min(next);
-        }
-        let changes_at = (answer.changes != NEVER).then(|| answer.changes.max(as_of + 1));
-        Verdict { member: answer.holds, because: answer.because, changes_at }
+        let answer = self.answer::<true>(node, person, as_of);
+        let changes = answer.changes.min(person.next_after(as_of).map_or(NEVER, u64::from));
+        debug_assert!(changes > u64::from(as_of));
+        Verdict { member: answer.holds, because: answer.because, changes_at: u32::try_from(changes).ok() }
     }
 
     /// Whether the person is a member, and nothing else: [`Plan::evaluate`] for many people.
@@ -89,11 +91,8 @@ impl Plan {
             Node::Events { clause, events } if events.of.is_order() => {
                 measure::<CHANGES, _>(*clause, events, person.orders, as_of)
             }
-            Node::Events { clause, events } => {
-                let stream = Stream { at: person.at, what: person.what, record: person.record };
-                measure::<CHANGES, _>(*clause, events, &stream, as_of)
-            }
-            Node::Sequence { clause, sequence } => follow(*clause, sequence, person, as_of),
+            Node::Events { clause, events } => measure::<CHANGES, _>(*clause, events, Stream::of(person), as_of),
+            Node::Sequence { clause, sequence } => follow::<CHANGES>(*clause, sequence, person, as_of),
             Node::Trait { clause, slot, values } => {
                 let value = person.traits.get(*slot).copied().unwrap_or(super::vocabulary::NO_VALUE);
                 Answer::of(*clause, values.has(value))
@@ -146,80 +145,126 @@ impl Plan {
 }
 
 /// Things in time order, of which some are meant.
-trait Source {
-    fn len(&self) -> usize;
-    fn at(&self, place: usize) -> u32;
-    fn matches(&self, of: &Matcher, place: usize) -> bool;
-    fn record(&self, place: usize) -> u32;
+trait Source: Copy {
+    fn len(self) -> usize;
+    fn at(self, place: usize) -> u32;
+    fn is_meant(self, of: &Matcher, place: usize) -> bool;
+    fn record(self, place: usize) -> u32;
     /// What it is worth in minor units; of orders.
-    fn minor(&self, place: usize) -> i64;
-    /// The first place at or after `second`.
-    fn place_of(&self, second: u32) -> usize;
+    fn minor(self, place: usize) -> i64;
+    fn part(self, places: Range<usize>) -> Self;
+    /// The first place at or after a second.
+    fn place_of(self, second: u64) -> usize;
+
+    /// Those that are meant, the earliest first.
+    fn meant(self, of: &Matcher) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.len()).filter(move |place| self.is_meant(of, *place))
+    }
+
+    /// How many are meant.
+    fn count(self, of: &Matcher) -> usize {
+        self.meant(of).count()
+    }
 }
 
+/// The first place at or after a second among times in order. Most questions are about the end of a history, so it is
+/// looked at first; and most histories are short: there, counting the earlier ones has no branch to guess wrong, and
+/// is done for several at once.
+pub(super) fn place_of(times: &[u32], second: u64) -> usize {
+    const SHORT: usize = 32;
+    let Ok(second) = u32::try_from(second) else { return times.len() };
+    if times.last().is_none_or(|last| *last < second) {
+        return times.len();
+    }
+    let short = times.len().saturating_sub(SHORT);
+    if short > 0 && times[short] >= second {
+        return times[..short].partition_point(|at| *at < second);
+    }
+    short + times[short..].iter().map(|at| u32::from(*at < second)).sum::<u32>() as usize
+}
+
+#[derive(Clone, Copy)]
 struct Stream<'a> {
     at: &'a [u32],
     what: &'a [What],
     record: &'a [u32],
 }
 
-impl Source for Stream<'_> {
-    fn len(&self) -> usize {
-        self.at.len()
-    }
-
-    fn at(&self, place: usize) -> u32 {
-        self.at[place]
-    }
-
-    fn matches(&self, of: &Matcher, place: usize) -> bool {
-        of.matches(self.what[place], self.record[place])
-    }
-
-    fn record(&self, place: usize) -> u32 {
-        self.record[place]
-    }
-
-    fn minor(&self, _: usize) -> i64 {
-        0
-    }
-
-    fn place_of(&self, second: u32) -> usize {
-        self.at.partition_point(|at| *at < second)
+impl<'a> Stream<'a> {
+    fn of(person: &Person<'a>) -> Stream<'a> {
+        Stream { at: person.at, what: person.what, record: person.record }
     }
 }
 
-impl Source for [PlacedAt] {
-    fn len(&self) -> usize {
+impl Source for Stream<'_> {
+    fn len(self) -> usize {
+        self.at.len()
+    }
+
+    fn at(self, place: usize) -> u32 {
+        self.at[place]
+    }
+
+    fn is_meant(self, of: &Matcher, place: usize) -> bool {
+        of.matches(self.what[place], || self.record[place])
+    }
+
+    fn record(self, place: usize) -> u32 {
+        self.record[place]
+    }
+
+    fn minor(self, _: usize) -> i64 {
+        0
+    }
+
+    fn part(self, places: Range<usize>) -> Self {
+        Stream { at: &self.at[places.clone()], what: &self.what[places.clone()], record: &self.record[places] }
+    }
+
+    fn place_of(self, second: u64) -> usize {
+        place_of(self.at, second)
+    }
+
+    fn count(self, of: &Matcher) -> usize {
+        of.count(self.what, self.record)
+    }
+}
+
+impl Source for &[PlacedAt] {
+    fn len(self) -> usize {
         <[PlacedAt]>::len(self)
     }
 
-    fn at(&self, place: usize) -> u32 {
+    fn at(self, place: usize) -> u32 {
         self[place].at
     }
 
-    fn matches(&self, of: &Matcher, place: usize) -> bool {
-        of.matches(What::ORDER, self[place].record)
+    fn is_meant(self, of: &Matcher, place: usize) -> bool {
+        of.matches(What::ORDER, || self[place].record)
     }
 
-    fn record(&self, place: usize) -> u32 {
+    fn record(self, place: usize) -> u32 {
         self[place].record
     }
 
-    fn minor(&self, place: usize) -> i64 {
+    fn minor(self, place: usize) -> i64 {
         self[place].minor
     }
 
-    fn place_of(&self, second: u32) -> usize {
-        self.partition_point(|order| order.at < second)
+    fn part(self, places: Range<usize>) -> Self {
+        &self[places]
+    }
+
+    fn place_of(self, second: u64) -> usize {
+        self.partition_point(|order| u64::from(order.at) < second)
     }
 }
 
 /// The first second inside a window and the first one behind it.
-pub(super) fn bounds(window: Frame, as_of: u32) -> (u32, u32) {
-    let behind_now = as_of.saturating_add(1);
+pub(super) fn bounds(window: Frame, as_of: u32) -> (u64, u64) {
+    let behind_now = u64::from(as_of) + 1;
     // Younger than a span: later than the moment so long ago.
-    let younger = |span: u32| behind_now.saturating_sub(span);
+    let younger = |span: u32| behind_now.saturating_sub(span.into());
     match window {
         Frame::Ever => (0, behind_now),
         Frame::Within(span) => (younger(span), behind_now),
@@ -229,89 +274,143 @@ pub(super) fn bounds(window: Frame, as_of: u32) -> (u32, u32) {
 }
 
 /// When something of that time leaves a window.
-fn leaves(window: Frame, at: u32) -> u32 {
+fn leaves(window: Frame, at: u32) -> u64 {
     match window {
-        Frame::Within(span) | Frame::Ago(span, _) => at.saturating_add(span),
+        Frame::Within(span) | Frame::Ago(span, _) => u64::from(at) + u64::from(span),
         Frame::Ever | Frame::Fixed(..) => NEVER,
     }
 }
 
-fn measure<const CHANGES: bool, S: Source + ?Sized>(
-    clause: u16,
-    events: &EventsNode,
-    source: &S,
-    as_of: u32,
-) -> Answer {
-    let (from, behind) = bounds(events.window, as_of);
-    let (start, end) = (source.place_of(from), source.place_of(behind));
-    let meant = |place: &usize| source.matches(&events.of, *place);
+fn measure<const CHANGES: bool, S: Source>(clause: u16, events: &EventsNode, source: S, as_of: u32) -> Answer {
+    let EventsNode { of, window, measure } = events;
+    let (from, behind) = bounds(*window, as_of);
+    let end = source.place_of(behind);
+    let start = source.part(0..end).place_of(from);
+    let seen = source.part(start..end);
     let mut answer = Answer::of(clause, false);
-    match &events.measure {
+    let leaves = |place: usize| leaves(*window, seen.at(place));
+    match measure {
         Measured::Count { least, most } => {
-            let (mut count, mut last) = (0_u64, 0);
-            for place in (start..end).filter(meant) {
-                count += 1;
-                last = source.at(place);
-                if !CHANGES && *most == u64::MAX && count >= *least {
-                    break;
-                }
-            }
+            let count = seen.count(of) as u64;
             answer.holds = (*least..=*most).contains(&count);
             answer.because.count = u32::try_from(count).unwrap_or(u32::MAX);
-            answer.because.at = last;
-            if CHANGES {
-                // Those that are meant leave the window one after the other. The one whose leaving brings the count
-                // out of its range, or into it:
-                let nth = if count > *most { Some(count - most - 1) } else { count.checked_sub(*least) };
-                let nth = nth.filter(|_| count >= *least && *least > 0 || count > *most);
-                let leaving = nth.and_then(|nth| (start..end).filter(meant).nth(usize::try_from(nth).ok()?));
-                answer.changes = leaving.map_or(NEVER, |place| leaves(events.window, source.at(place)));
+            if CHANGES && window.moves() {
+                let mut left = count;
+                answer.changes = first_turn(seen, events, |_| {
+                    left -= 1;
+                    (*least..=*most).contains(&left) != answer.holds
+                });
             }
         }
-        Measured::Total { least, most } => {
-            let sum = (start..end).filter(meant).fold(0_i64, |sum, place| sum.saturating_add(source.minor(place)));
-            answer.holds = (*least..=*most).contains(&(sum as f64));
-            answer.because.count = (start..end).filter(meant).count() as u32;
+        Measured::Total { is, minor_in_major } => {
+            let holds = |sum: i128| is.holds(sum as f64 / minor_in_major);
+            let mut sum: i128 = seen.meant(of).map(|place| i128::from(seen.minor(place))).sum();
+            answer.holds = holds(sum);
+            if CHANGES && window.moves() {
+                answer.changes = first_turn(seen, events, |place| {
+                    sum -= i128::from(seen.minor(place));
+                    holds(sum) != answer.holds
+                });
+            }
         }
         Measured::Sum { numbers, least, most, .. } => {
-            let number = |place: usize| numbers.get(source.record(place) as usize).copied().unwrap_or(0.0);
-            let sum: f64 = (start..end).filter(meant).map(number).sum();
+            let number = |place: usize| numbers.get(seen.record(place) as usize).copied().unwrap_or(0.0);
+            let sum = to_a_millionth(seen.meant(of).map(number).sum());
             answer.holds = (*least..=*most).contains(&sum);
-            answer.because.count = (start..end).filter(meant).count() as u32;
+            if CHANGES {
+                // Fractions taken out one by one are not what is left when added up anew: the first that leaves.
+                answer.changes = seen.meant(of).next().map_or(NEVER, leaves);
+            }
         }
         Measured::Age { last, age } => {
-            let found = if *last { (start..end).rev().find(meant) } else { (start..end).find(meant) };
+            let found = if *last { seen.meant(of).next_back() } else { seen.meant(of).next() };
             if let Some(place) = found {
-                let at = source.at(place);
-                let turns;
-                (answer.holds, turns) = match age {
-                    Age::AtLeast(span) => (as_of - at >= span.seconds(), at.saturating_add(span.seconds())),
-                    Age::AtMost(span) => {
-                        (as_of - at <= span.seconds(), at.saturating_add(span.seconds()).saturating_add(1))
-                    }
-                };
+                let at = seen.at(place);
+                let turn = Turn::of(*age, at);
+                answer.holds = turn.holds(as_of.into());
                 answer.because = Because { clause, count: 1, at };
-                answer.changes = if turns > as_of { turns } else { NEVER };
+                if CHANGES {
+                    let mut now = u64::from(as_of) + 1;
+                    // One after the other is the first there is, until it leaves.
+                    for place in seen.part(place..seen.len()).meant(of).map(|further| place + further) {
+                        let turn = Turn::of(*age, seen.at(place));
+                        let turns = turn.turns_between(now, leaves(place), answer.holds);
+                        if turns != NEVER || leaves(place) == NEVER {
+                            answer.changes = turns;
+                            now = NEVER;
+                            break;
+                        }
+                        now = now.max(leaves(place));
+                    }
+                    if now != NEVER && answer.holds {
+                        answer.changes = now;
+                    }
+                }
             }
         }
     }
     if CHANGES {
-        if !matches!(events.measure, Measured::Count { .. }) {
-            // Whatever is asked of what is in the window: it stays the same until the first leaves.
-            if let Some(first) = (start..end).find(meant) {
-                answer.changes = answer.changes.min(leaves(events.window, source.at(first)));
+        if let Frame::Ago(_, to) = window {
+            let later = source.part(end..source.len());
+            if let Some(entering) = later.meant(of).next() {
+                answer.changes = answer.changes.min(u64::from(later.at(entering)) + u64::from(*to));
             }
         }
-        if let Frame::Ago(_, to) = events.window
-            && let Some(entering) = (end..source.len()).find(meant)
-        {
-            answer.changes = answer.changes.min(source.at(entering).saturating_add(to));
+        if let Measured::Total { .. } | Measured::Sum { .. } = measure {
+            answer.because.count = u32::try_from(seen.count(of)).unwrap_or(u32::MAX);
         }
         if answer.because.at == 0 && answer.because.count > 0 {
-            answer.because.at = (start..end).rev().find(meant).map_or(0, |place| source.at(place));
+            answer.because.at = seen.meant(of).next_back().map_or(0, |place| seen.at(place));
         }
     }
     answer
+}
+
+/// The first second at which an answer turns as those that are meant leave the window one after the other, all of a
+/// second at once. `turns` is told who left and says whether the answer is another one without them.
+fn first_turn<S: Source>(seen: S, events: &EventsNode, mut turns: impl FnMut(usize) -> bool) -> u64 {
+    let mut leaving = seen.meant(&events.of).peekable();
+    while let Some(place) = leaving.next() {
+        let at = seen.at(place);
+        if turns(place) && leaving.peek().is_none_or(|next| seen.at(*next) != at) {
+            return leaves(events.window, at);
+        }
+    }
+    NEVER
+}
+
+/// Fractions like 4.35 are not kept exactly: three of them are less than the 13.05 that somebody asks for.
+pub(super) fn to_a_millionth(sum: f64) -> f64 {
+    /// Whole numbers up to 2^53 are exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let millionths = sum * 1e6;
+    if millionths.abs() < EXACT { millionths.round() / 1e6 } else { sum }
+}
+
+/// The second at which an age becomes large enough, or too large.
+#[derive(Clone, Copy)]
+struct Turn {
+    at: u64,
+    to: bool,
+}
+
+impl Turn {
+    fn of(age: Age, at: u32) -> Turn {
+        match age {
+            Age::AtLeast(span) => Turn { at: u64::from(at) + u64::from(span.seconds()), to: true },
+            Age::AtMost(span) => Turn { at: u64::from(at) + u64::from(span.seconds()) + 1, to: false },
+        }
+    }
+
+    fn holds(self, second: u64) -> bool {
+        (second >= self.at) == self.to
+    }
+
+    /// The first second from `now` on and before `end` at which it is not as it was.
+    fn turns_between(self, now: u64, end: u64, was: bool) -> u64 {
+        let turns = if self.holds(now) == was { self.at.max(now) } else { now };
+        if turns < end && self.holds(turns) != was { turns } else { NEVER }
+    }
 }
 
 /// How far a sequence has come: when it began, its latest step's time and place.
@@ -323,50 +422,60 @@ struct Partial {
 }
 
 /// Of all ways to a step the latest is kept: it has the latest beginning, and whatever kills it kills the earlier ones.
-pub(super) fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, as_of: u32) -> Answer {
+pub(super) fn follow<const CHANGES: bool>(
+    clause: u16,
+    sequence: &SequenceNode,
+    person: &Person<'_>,
+    as_of: u32,
+) -> Answer {
     let (from, behind) = bounds(sequence.window, as_of);
-    let stream = Stream { at: person.at, what: person.what, record: person.record };
-    let start = stream.place_of(from);
-    let end = stream.place_of(as_of.saturating_add(1));
+    let stream = Stream::of(person);
+    let end = stream.place_of(u64::from(as_of) + 1);
+    let start = stream.part(0..end).place_of(from);
     let steps = sequence.then.len() + 1;
     let mut reached: [Option<Partial>; MAX_STEPS] = [None; MAX_STEPS];
     // Complete ones: the latest that counts, and of those that still wait the oldest and the latest.
     let mut complete: Option<Partial> = None;
     let mut waiting: Option<(Partial, Partial)> = None;
-    let mut count = 0;
+    let mut answer = Answer::of(clause, false);
     let confirm = |waiting: &mut Option<(Partial, Partial)>, complete: &mut Option<Partial>, span: u32, now: u32| {
         if let Some((oldest, latest)) = waiting {
-            if latest.at.saturating_add(span) < now {
+            if now - latest.at > span {
                 *complete = Some(*latest);
                 *waiting = None;
-            } else if oldest.at.saturating_add(span) < now {
+            } else if now - oldest.at > span {
                 *complete = Some(*oldest);
                 *oldest = *latest;
             }
         }
     };
     for place in start..end {
-        let (at, what, record) = (stream.at[place], stream.what[place], stream.record[place]);
-        if let Some((never, span)) = &sequence.never {
+        let at = stream.at[place];
+        let is_meant = |of: &Matcher| stream.is_meant(of, place);
+        if let Some((never, span)) = &sequence.never
+            && waiting.is_some()
+        {
             confirm(&mut waiting, &mut complete, *span, at);
-            if never.matches(what, record) {
+            if is_meant(never) {
                 waiting = None;
             }
         }
-        if at < behind {
-            for step in (1..steps).rev() {
-                let StepNode { of, within, .. } = &sequence.then[step - 1];
-                let before = reached[step - 1].filter(|before| within.is_none_or(|within| at - before.at <= within));
-                if let Some(before) = before.filter(|_| of.matches(what, record)) {
-                    reached[step] = Some(Partial { start: before.start, at, place });
+        if u64::from(at) < behind {
+            for (step, StepNode { of, within, .. }) in sequence.then.iter().enumerate().rev() {
+                let before = reached[step].filter(|before| within.is_none_or(|within| at - before.at <= within));
+                if let Some(before) = before.filter(|_| is_meant(of)) {
+                    reached[step + 1] = Some(Partial { start: before.start, at, place });
                 }
             }
-            if sequence.first.matches(what, record) {
+            if is_meant(&sequence.first) {
                 reached[0] = Some(Partial { start: at, at, place });
             }
             if let Some(done) = reached[steps - 1].filter(|done| done.place == place) {
-                count += 1;
+                answer.because.count += 1;
+                answer.because.at = at;
+                answer.began = done.start;
                 match (&sequence.never, &mut waiting) {
+                    (None, _) if !CHANGES => return Answer::of(clause, true),
                     (None, _) => complete = Some(done),
                     (Some(_), Some((_, latest))) => *latest = done,
                     (Some(_), None) => waiting = Some((done, done)),
@@ -374,8 +483,10 @@ pub(super) fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, 
             }
         }
         for (step, node) in sequence.then.iter().enumerate() {
-            let kills = node.without.as_ref().is_some_and(|without| without.matches(what, record));
-            if kills && reached[step].is_some_and(|partial| partial.place != place) {
+            if let Some(without) = &node.without
+                && reached[step].is_some_and(|partial| partial.place != place)
+                && is_meant(without)
+            {
                 reached[step] = None;
             }
         }
@@ -383,24 +494,21 @@ pub(super) fn follow(clause: u16, sequence: &SequenceNode, person: &Person<'_>, 
     if let Some((_, span)) = &sequence.never {
         confirm(&mut waiting, &mut complete, *span, as_of);
     }
-    let mut answer = Answer::of(clause, complete.is_some());
-    answer.because.count = count;
+    answer.holds = complete.is_some();
     if let Some(done) = complete {
         answer.because.at = done.at;
         answer.began = done.start;
         answer.changes = leaves(sequence.window, done.start);
     } else if let (Some((_, span)), Some((oldest, _))) = (&sequence.never, waiting) {
-        answer.changes = oldest.at.saturating_add(*span).saturating_add(1);
+        answer.changes = u64::from(oldest.at) + u64::from(*span) + 1;
     }
     if let Frame::Ago(_, to) = sequence.window
         && let Some(entering) = stream.at.get(stream.place_of(behind))
     {
-        answer.changes = answer.changes.min(entering.saturating_add(to));
+        answer.changes = answer.changes.min(u64::from(*entering) + u64::from(to));
     }
     answer
 }
-
-use super::plan::StepNode;
 
 fn fact_holds(site: &Site, clause: u16, node: &FactNode, person: &Person<'_>, as_of: u32) -> Answer {
     let mut answer = Answer::of(clause, false);
@@ -453,9 +561,9 @@ fn fact_holds(site: &Site, clause: u16, node: &FactNode, person: &Person<'_>, as
                 }
             }
         }
-        FactNode::Channel { last, passing, direct, if_unknown } => match visit_behind(*last, direct, person, as_of) {
+        FactNode::Channel { last, words, channels, if_unknown } => match visit_of(*last, channels, person, as_of) {
             Some(place) => {
-                answer.holds = passing.has(person.record[place]);
+                answer.holds = channels.of(person.record[place]).is_some_and(|word| words >> word & 1 == 1);
                 answer.because.at = person.at[place];
             }
             None => answer.holds = *if_unknown,
@@ -464,24 +572,22 @@ fn fact_holds(site: &Site, clause: u16, node: &FactNode, person: &Person<'_>, as
     answer
 }
 
-/// The place of the visit that a channel fact tells of.
-pub(super) fn visit_behind(last: bool, direct: &Records, person: &Person<'_>, as_of: u32) -> Option<usize> {
-    let end = person.at.partition_point(|at| *at <= as_of);
-    let is_visit = |place: &usize| person.what[*place] == What::VISIT;
-    if last {
-        // The last one that somebody brought about; a direct one only while there is no other.
-        let brought = |place: &usize| is_visit(place) && !direct.has(person.record[*place]);
-        (0..end).rev().find(brought).or_else(|| (0..end).rev().find(is_visit))
-    } else {
-        (0..end).find(is_visit)
+/// The visit that [`Fact::FirstChannel`] or [`Fact::LastChannel`] is taken from.
+pub(super) fn visit_of(last: bool, channels: &Channels, person: &Person<'_>, as_of: u32) -> Option<usize> {
+    let mut visits = (0..place_of(person.at, u64::from(as_of) + 1)).filter(|place| person.what[*place] == What::VISIT);
+    if !last {
+        return visits.next();
     }
+    // The last one that somebody brought about; a direct one only while there is no other.
+    let is_brought = |place: &usize| channels.of(person.record[*place]) != Some(Channel::Direct as usize);
+    visits.clone().rev().find(is_brought).or_else(|| visits.next_back())
 }
 
 /// The first second at which one of these numbers of days has passed and something turns. Candidates may come in any
 /// order.
-fn next_day(candidates: impl Iterator<Item = u32>, days: u32, since: u32, turns: impl Fn(u32) -> bool) -> u32 {
+fn next_day(candidates: impl Iterator<Item = u32>, days: u32, since: u32, turns: impl Fn(u32) -> bool) -> u64 {
     let next = candidates.filter(|candidate| *candidate > days && turns(*candidate)).min();
-    next.map_or(NEVER, |days| u32::try_from(u64::from(since) + u64::from(days) * u64::from(DAY)).unwrap_or(NEVER))
+    next.map_or(NEVER, |days| u64::from(since) + u64::from(days) * u64::from(DAY))
 }
 
 /// Numbers of days at which a test on days, less so many, can turn.
@@ -528,7 +634,7 @@ pub(super) enum Known {
 pub(super) fn number(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -> Known {
     let orders = person.orders_by(as_of);
     let minor = || orders.iter().fold(0_i64, |sum, order| sum.saturating_add(order.minor));
-    let major = |minor: f64| minor / 10_f64.powi(i32::try_from(site.currency_digits).unwrap_or(2));
+    let major = |minor: f64| minor / site.minor_in_major();
     let seen = || &person.at[..person.at.partition_point(|at| *at <= as_of)];
     let known = |number: Option<f64>| number.map_or(Known::Nothing, Known::Number);
     let since = |at: Option<u32>| at.map_or(Known::Nothing, |since| Known::Days { since, less: 0 });
@@ -540,7 +646,7 @@ pub(super) fn number(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -
         Fact::AverageOrderValue => buyer(major(minor() as f64 / orders.len() as f64)),
         Fact::Visits => Known::Number(visits(person, seen().len()) as f64),
         Fact::PageViews => {
-            let views = person.what[..seen().len()].iter().filter(|what| what.kind() == What::PAGE);
+            let views = person.what[..seen().len()].iter().filter(|what| what.is_page());
             Known::Number(views.count() as f64)
         }
         Fact::DaysSinceFirstSeen => since(seen().first().copied()),
@@ -630,5 +736,5 @@ pub(super) fn word_now(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32)
     }
 }
 
-// Stages and groups are looked up by their place among the words.
+// Stages, groups and channels are looked up by their place among the words.
 const _: () = assert!(Stage::ALL.len() == 3);

@@ -1,6 +1,6 @@
 //! Why somebody is a member, clause by clause, and in a line for people.
 
-use super::evaluate::{Known, bounds, follow, number, visit_behind, word_now};
+use super::evaluate::{Known, bounds, follow, number, to_a_millionth, visit_of, word_now};
 use super::plan::{EventsNode, FactNode, Frame, Measured, Node};
 use super::sentence::{HowOften, Literal, Noun, Quoted, Spaced, Told};
 use super::vocabulary::{NO_VALUE, What, visit};
@@ -149,7 +149,7 @@ struct Explainer<'a> {
 impl Explainer<'_> {
     fn node(&self, node: &Node) -> Explanation {
         // The same function, asked of a part.
-        let verdict = self.plan.evaluate_node(node, self.person, self.as_of);
+        let verdict = self.plan.verdict(node, self.person, self.as_of);
         let (number, mut parts, evidence) = match node {
             Node::All { clause, parts } | Node::Any { clause, parts } => {
                 (*clause, parts.iter().map(|part| self.node(part)).collect(), Evidence::Parts)
@@ -192,12 +192,11 @@ impl Explainer<'_> {
             Node::All { .. } | Node::Any { .. } | Node::Not { .. } => Evidence::Parts,
             Node::Events { events, .. } => self.events(events),
             Node::Sequence { clause, sequence } => {
-                let answer = follow(*clause, sequence, self.person, self.as_of);
-                let is_complete = answer.because.at > 0;
+                let answer = follow::<true>(*clause, sequence, self.person, self.as_of);
                 Evidence::Sequence {
                     count: answer.because.count,
-                    began_at: is_complete.then_some(answer.began),
-                    completed_at: is_complete.then_some(answer.because.at),
+                    began_at: holds.then_some(answer.began),
+                    completed_at: holds.then_some(answer.because.at),
                     window: self.seconds(sequence.window),
                 }
             }
@@ -210,19 +209,21 @@ impl Explainer<'_> {
         }
     }
 
-    fn seconds(&self, window: Frame) -> Option<Seconds> {
-        let (from, behind) = bounds(window, self.as_of);
-        (!matches!(window, Frame::Ever)).then_some(Seconds { from, to: behind.saturating_sub(1) })
+    fn seconds(&self, frame: Frame) -> Option<Seconds> {
+        let (from, behind) = bounds(frame, self.as_of);
+        let second = |second: u64| u32::try_from(second).unwrap_or(u32::MAX);
+        let window = Seconds { from: second(from), to: second(behind.saturating_sub(1)) };
+        (!matches!(frame, Frame::Ever)).then_some(window)
     }
 
     fn events(&self, events: &EventsNode) -> Evidence {
         let (from, behind) = bounds(events.window, self.as_of);
-        let is_inside = |at: u32| (from..behind).contains(&at);
+        let is_inside = |at: u32| (from..behind).contains(&u64::from(at));
         let window = self.seconds(events.window);
         let person = self.person;
         // When each was, and what it adds: orders in minor units.
         let found: Vec<(u32, f64)> = if events.of.is_order() {
-            let orders = person.orders.iter().filter(|order| events.of.matches(What::ORDER, order.record));
+            let orders = person.orders.iter().filter(|order| events.of.matches(What::ORDER, || order.record));
             orders.map(|order| (order.at, order.minor as f64)).filter(|(at, _)| is_inside(*at)).collect()
         } else {
             let number = |record: u32| match &events.measure {
@@ -230,12 +231,13 @@ impl Explainer<'_> {
                 Measured::Count { .. } | Measured::Total { .. } | Measured::Age { .. } => 0.0,
             };
             let happened = person.at.iter().zip(person.what).zip(person.record);
-            let meant = happened.filter(|((at, what), record)| is_inside(**at) && events.of.matches(**what, **record));
+            let meant =
+                happened.filter(|((at, what), record)| is_inside(**at) && events.of.matches(**what, || **record));
             meant.map(|((at, _), record)| (*at, number(*record))).collect()
         };
         let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
         let (first_at, last_at) = (found.first().map(|(at, _)| *at), found.last().map(|(at, _)| *at));
-        let sum: f64 = found.iter().map(|(_, number)| number).sum();
+        let sum = to_a_millionth(found.iter().map(|(_, number)| number).sum());
         match &events.measure {
             Measured::Count { .. } => Evidence::Events { count, first_at, last_at, window },
             Measured::Total { .. } => {
@@ -253,9 +255,7 @@ impl Explainer<'_> {
             FactNode::Number { fact, .. } => match number(site, *fact, person, as_of) {
                 Known::Nothing => Evidence::Unknown,
                 Known::Number(number) => Evidence::Number(number),
-                Known::Days { since, less } => {
-                    Evidence::Number(f64::from((as_of.saturating_sub(since)) / 86_400) - f64::from(less))
-                }
+                Known::Days { since, less } => Evidence::Number(f64::from((as_of - since) / 86_400) - f64::from(less)),
                 Known::Recency { since } => {
                     let days = as_of.saturating_sub(since) / 86_400;
                     let score = site.scales.recency_days.place(days.into()).unwrap_or(1);
@@ -267,8 +267,8 @@ impl Explainer<'_> {
                     .and_then(|place| fact.words()?.get(place).map(|word| (*word).to_owned()));
                 word.map_or(Evidence::Unknown, Evidence::Word)
             }
-            FactNode::Channel { last, direct, .. } => {
-                let record = visit_behind(*last, direct, person, as_of).map(|place| person.record[place]);
+            FactNode::Channel { last, channels, .. } => {
+                let record = visit_of(*last, channels, person, as_of).map(|place| person.record[place]);
                 match record.and_then(|record| self.vocabulary.property_of(record, visit::CHANNEL as u16)).flatten() {
                     Some(channel) => Evidence::Word(channel.to_string()),
                     None => Evidence::Unknown,

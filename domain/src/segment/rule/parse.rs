@@ -678,7 +678,11 @@ impl<'s> Parser<'s> {
         if self.eat("starts with") {
             return Ok(Test::StartsWith(self.quoted_text("a text in quotes")?));
         }
-        self.need("is", "\"is\", \"contains\" or \"starts with\"")?;
+        // `orders at least 3` is read, `orders is at least 3` is written.
+        let asks_a_number = ["at", "between"].into_iter().any(|word| self.token.is(word));
+        if !asks_a_number {
+            self.need("is", "\"is\", \"contains\" or \"starts with\"")?;
+        }
         Ok(if self.eat("not known") {
             Test::Exists(false)
         } else if self.eat("known") {

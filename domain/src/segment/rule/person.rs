@@ -19,8 +19,8 @@ pub struct PlacedAt {
     pub minor: i64,
 }
 
-/// What models say of a person; not-a-number where they say nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What models say of a person; not-a-number where they say nothing, which equals nothing said.
+#[derive(Clone, Copy, Debug)]
 pub struct Scores {
     /// Probability of still being a customer.
     pub probability_alive: f32,
@@ -30,6 +30,14 @@ pub struct Scores {
     pub expected_revenue: f32,
     /// The cluster's number; [`Scores::NO_CLUSTER`] for none.
     pub cluster: u16,
+}
+
+impl PartialEq for Scores {
+    fn eq(&self, other: &Scores) -> bool {
+        let all = |scores: &Scores| [scores.probability_alive, scores.expected_orders, scores.expected_revenue];
+        let same = |(one, other): (f32, f32)| one == other || one.is_nan() && other.is_nan();
+        self.cluster == other.cluster && all(self).into_iter().zip(all(other)).all(same)
+    }
 }
 
 impl Scores {
@@ -150,8 +158,14 @@ impl PersonRow {
         words: &mut Words<'_>,
     ) {
         let mut entries: Vec<(u32, u8, What, RecordId)> = Vec::with_capacity(self.at.len() + events.len());
-        // Orders are given anew, and so is the session that may have changed: the last that began in its second.
-        let mut again: Vec<u32> = sessions.iter().map(|session| second(session.started_at)).collect();
+        // Orders are given anew, and so is a session whose first event was added before: the last that began in its
+        // second. Others that began in that second are new.
+        let is_new = |session: &&Session| {
+            let begun = (session.started_at, session.session_id);
+            events.binary_search_by_key(&begun, |event| (event.occurred_at, event.event_id)).is_ok()
+        };
+        let again = sessions.iter().filter(|session| !is_new(session));
+        let mut again: Vec<u32> = again.map(|session| second(session.started_at)).collect();
         for ((at, what), record) in self.at.iter().zip(&self.what).zip(&self.record).rev() {
             let is_given_again = *what == What::VISIT
                 && again.iter().position(|began| began == at).map(|place| again.swap_remove(place)).is_some();

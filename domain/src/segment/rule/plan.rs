@@ -6,6 +6,7 @@ use super::{
     Age, Amount, BucketClause, Clause, EventClause, Fact, FactClause, Matching, Measure, PropertyTest, Rule, Scalar,
     SequenceClause, Test, TraitClause, Vocabulary, WhatHappened, Window, person, visit,
 };
+use crate::attribution::Channel;
 use crate::segment::lifecycle::{Buyers, Limits};
 use crate::segment::rfm::Scales;
 use jiff::SignedDuration;
@@ -76,6 +77,11 @@ impl Site {
         }
     }
 
+    /// Minor units of the currency in one of its major unit.
+    pub(super) fn minor_in_major(&self) -> f64 {
+        10_f64.powi(i32::try_from(self.currency_digits).unwrap_or(2))
+    }
+
     pub(super) fn limits_after(&self, orders: usize) -> &Limits {
         &self.limits[Buyers::after(u32::try_from(orders).unwrap_or(u32::MAX)) as usize]
     }
@@ -131,8 +137,8 @@ pub(super) struct EventsNode {
 pub(super) enum Measured {
     /// From so many to so many.
     Count { least: u64, most: u64 },
-    /// Of orders' totals, in minor units.
-    Total { least: f64, most: f64 },
+    /// Of orders' totals; so many minor units are one in which the amount is given.
+    Total { is: Amount, minor_in_major: f64 },
     /// Of a property.
     Sum { property: u16, numbers: Vec<f64>, least: f64, most: f64 },
     /// Seconds since the first, or the last.
@@ -147,7 +153,14 @@ pub(super) enum Frame {
     /// Younger than the first, not younger than the second.
     Ago(u32, u32),
     /// From the first second to before the second.
-    Fixed(u32, u32),
+    Fixed(u64, u64),
+}
+
+impl Frame {
+    /// Whether things leave it as time goes by.
+    pub(super) fn moves(self) -> bool {
+        matches!(self, Frame::Within(_) | Frame::Ago(..))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -171,8 +184,8 @@ pub(super) enum FactNode {
     Number { fact: Fact, test: Test },
     /// The words it may be, by their place in [`Fact::words`].
     Word { fact: Fact, words: u32, if_unknown: bool },
-    /// A channel: the records of visits that pass, and those that are direct.
-    Channel { last: bool, passing: Records, direct: Records, if_unknown: bool },
+    /// A channel: the words it may be, and which one a record of a visit has.
+    Channel { last: bool, words: u32, channels: Channels, if_unknown: bool },
 }
 
 /// Which events are meant.
@@ -187,12 +200,42 @@ enum Codes {
     /// None: a name that never happened, which may come to be known.
     Unheard(String),
     One(What),
+    /// Pages that are like it. Nearly always it is one of them, whose comparison is a single one.
     Pages {
         pattern: Pattern,
         known: Bits,
+        only: Only,
     },
     /// Page views and named events.
     Anything,
+}
+
+/// The channel of each record of a visit, as its place in [`Fact::words`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Channels(Vec<Option<u8>>);
+
+impl Channels {
+    /// The channel of a visit; `None` of what found no room in the vocabulary.
+    pub(super) fn of(&self, record: u32) -> Option<usize> {
+        self.0.get(record as usize).copied().flatten().map(usize::from)
+    }
+
+    fn refresh(&mut self, vocabulary: &Vocabulary) {
+        for record in self.0.len()..vocabulary.records() {
+            // As many records as fit are numbered.
+            let key = vocabulary.property_of(record as u32, visit::CHANNEL as u16).flatten();
+            let is_named = |channel: &Channel| matches!(key, Some(Scalar::Text(key)) if key == channel.key());
+            self.0.push((0..).zip(Channel::ALL).find(|(_, channel)| is_named(channel)).map(|(place, _)| place));
+        }
+    }
+}
+
+/// Whether a set of pages has one member alone.
+#[derive(Clone, Copy, Debug)]
+enum Only {
+    Nobody,
+    One(What),
+    Many,
 }
 
 /// Records of which all tests hold.
@@ -269,14 +312,33 @@ impl Pattern {
 impl Matcher {
     /// Whether one event is meant.
     #[inline]
-    pub(super) fn matches(&self, what: What, record: u32) -> bool {
+    pub(super) fn matches(&self, what: What, record: impl FnOnce() -> u32) -> bool {
         let is_meant = match &self.codes {
-            Codes::Unheard(_) => false,
-            Codes::One(code) => *code == what,
-            Codes::Pages { known, .. } => what.kind() == What::PAGE && known.has(what.index()),
-            Codes::Anything => what.kind() >= What::PAGE,
+            Codes::Unheard(_) | Codes::Pages { only: Only::Nobody, .. } => false,
+            Codes::One(code) | Codes::Pages { only: Only::One(code), .. } => *code == what,
+            Codes::Pages { known, only: Only::Many, .. } => what.is_page() && known.has(what.index()),
+            Codes::Anything => what.is_page_or_track(),
         };
-        is_meant && self.records.as_ref().is_none_or(|records| records.has(record))
+        is_meant && self.records.as_ref().is_none_or(|records| records.has(record()))
+    }
+
+    /// How many events are meant. One loop for each kind, without a branch in it.
+    pub(super) fn count(&self, what: &[What], record: &[u32]) -> usize {
+        if self.records.is_some() {
+            return what.iter().zip(record).filter(|(what, record)| self.matches(**what, || **record)).count();
+        }
+        fn count(what: &[What], is_meant: impl Fn(What) -> bool) -> usize {
+            // No more than 2^32 events; small numbers are added up more at once.
+            what.iter().map(|what| u32::from(is_meant(*what))).sum::<u32>() as usize
+        }
+        match &self.codes {
+            Codes::Unheard(_) | Codes::Pages { only: Only::Nobody, .. } => 0,
+            Codes::One(code) | Codes::Pages { only: Only::One(code), .. } => count(what, |what| what == *code),
+            Codes::Pages { known, only: Only::Many, .. } => {
+                count(what, |what| what.is_page() & known.has(what.index()))
+            }
+            Codes::Anything => count(what, What::is_page_or_track),
+        }
     }
 
     /// Orders are read from a list of their own.
@@ -291,9 +353,15 @@ impl Matcher {
                     self.codes = Codes::One(what);
                 }
             }
-            Codes::Pages { pattern, known } => {
-                for page in &vocabulary.pages()[known.seen..] {
-                    known.push(pattern.matches(page));
+            Codes::Pages { pattern, known, only } => {
+                for (what, page) in vocabulary.pages().skip(known.seen) {
+                    let is_meant = pattern.matches(page);
+                    known.push(is_meant);
+                    *only = match only {
+                        _ if !is_meant => *only,
+                        Only::Nobody => Only::One(what),
+                        Only::One(_) | Only::Many => Only::Many,
+                    };
                 }
             }
             Codes::One(_) | Codes::Anything => {}
@@ -456,10 +524,7 @@ impl Node {
                 }
             }
             Node::Trait { values, .. } => values.refresh(vocabulary),
-            Node::Fact { fact: FactNode::Channel { passing, direct, .. }, .. } => {
-                passing.refresh(vocabulary);
-                direct.refresh(vocabulary);
-            }
+            Node::Fact { fact: FactNode::Channel { channels, .. }, .. } => channels.refresh(vocabulary),
             Node::Fact { .. } | Node::Segment { .. } | Node::Bucket { .. } => {}
         }
     }
@@ -552,7 +617,9 @@ impl Compiler<'_> {
 
     fn matcher(&self, matching: &Matching) -> Result<Matcher, RuleError> {
         let codes = match &matching.what {
-            WhatHappened::Page(text) => Codes::Pages { pattern: Pattern::new(text), known: Bits::default() },
+            WhatHappened::Page(text) => {
+                Codes::Pages { pattern: Pattern::new(text), known: Bits::default(), only: Only::Nobody }
+            }
             WhatHappened::Track(name) => {
                 self.vocabulary.track_named(name).map_or_else(|| Codes::Unheard(name.clone()), Codes::One)
             }
@@ -578,9 +645,7 @@ impl Compiler<'_> {
         let measure = match &event.is {
             Measure::Count(amount) => count(*amount),
             Measure::Sum { is, .. } if of.is_order() => {
-                let (least, most) = is.range();
-                let minor = 10_f64.powi(i32::try_from(self.site.currency_digits).unwrap_or(2));
-                Measured::Total { least: round(least * minor), most: round(most * minor) }
+                Measured::Total { is: *is, minor_in_major: self.site.minor_in_major() }
             }
             Measure::Sum { property, is } => {
                 let known = self.vocabulary.property(property);
@@ -620,32 +685,24 @@ impl Compiler<'_> {
     }
 
     fn fact(&self, clause: &FactClause) -> FactNode {
+        let fact = clause.name;
+        let Some(words) = fact.words() else { return FactNode::Number { fact, test: clause.is.clone() } };
         let if_unknown = clause.is.holds(None);
-        match clause.name {
+        let holds = |word: &str| clause.is.holds(Some(&Scalar::Text(word.to_owned())));
+        let words = (0..).zip(words).fold(0, |set, (place, word)| set | (u32::from(holds(word)) << place));
+        match fact {
             Fact::FirstChannel | Fact::LastChannel => {
-                let test = |test: Test| Records::new(vec![(visit::CHANNEL as u16, test)], self.vocabulary);
-                FactNode::Channel {
-                    last: clause.name == Fact::LastChannel,
-                    passing: test(clause.is.clone()),
-                    direct: test(Test::Is(Scalar::Text(crate::attribution::Channel::Direct.key().to_owned()))),
-                    if_unknown,
-                }
+                let last = fact == Fact::LastChannel;
+                FactNode::Channel { last, words, channels: Channels::default(), if_unknown }
             }
-            fact => match fact.words() {
-                Some(words) => {
-                    let holds = |word: &str| clause.is.holds(Some(&Scalar::Text(word.to_owned())));
-                    let words = (0..).zip(words).fold(0, |set, (place, word)| set | (u32::from(holds(word)) << place));
-                    FactNode::Word { fact, words, if_unknown }
-                }
-                None => FactNode::Number { fact, test: clause.is.clone() },
-            },
+            _ => FactNode::Word { fact, words, if_unknown },
         }
     }
 
     fn frame(&self, window: Window) -> Frame {
         let begins = |day: Date| {
             let midnight = day.to_zoned_datetime(self.site.time_zone.clone());
-            midnight.map_or(u32::MAX, |midnight| person::second(midnight.timestamp()))
+            midnight.map_or(u64::MAX, |midnight| person::second(midnight.timestamp()).into())
         };
         let next = |day: Date| day.saturating_add(SignedDuration::from_hours(24));
         match window {
@@ -653,7 +710,7 @@ impl Compiler<'_> {
             Window::Within(span) => Frame::Within(span.seconds()),
             Window::Ago(from, to) => Frame::Ago(from.seconds(), to.seconds()),
             Window::Before(day) => Frame::Fixed(0, begins(day)),
-            Window::Since(day) => Frame::Fixed(begins(day), u32::MAX),
+            Window::Since(day) => Frame::Fixed(begins(day), u64::MAX),
             Window::Between(first, last) => Frame::Fixed(begins(first), begins(next(last))),
         }
     }
@@ -664,10 +721,6 @@ fn count(amount: Amount) -> Measured {
     let (least, most) = amount.range();
     // Casts of what is negative or infinite end at the bounds.
     Measured::Count { least: least.max(0.0).ceil() as u64, most: if most < 0.0 { 0 } else { most.floor() as u64 } }
-}
-
-fn round(value: f64) -> f64 {
-    if value.is_finite() { value.round() } else { value }
 }
 
 // An event without properties is one of the records that tests are asked of.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::event::ProfileId;
 use jiff::tz::TimeZone;
+use proptest::prelude::*;
 
 const DAY: u32 = 86_400;
 /// Some day long after 1970.
@@ -102,5 +103,164 @@ fn pages_are_found_with_and_without_host_and_by_a_star() {
     }
     for page in ["/blog", "/blog/a", "other.example/*", "/blog/*/x", "/*/blog"] {
         assert!(!viewed(page), "{page}");
+    }
+}
+
+#[test]
+fn somebody_who_is_still_to_come_is_explained_as_unknown() {
+    let mut vocabulary = Vocabulary::new();
+    let mut row = person(&mut vocabulary, &[(0, "visit")]);
+    row.signed_up = true;
+    let plan = plan(r#"{"fact":{"name":"lifecycle","is":{"is":"active"}}}"#, &vocabulary);
+    let explained = plan.explain(&row.as_person(&[]), START - 1, &vocabulary);
+    assert_eq!((explained.holds, explained.evidence), (false, Evidence::Unknown));
+    assert_eq!(explained.changes_at, Some(START));
+}
+
+#[test]
+fn a_limit_between_two_amounts_of_money_is_not_rounded() {
+    let mut vocabulary = Vocabulary::new();
+    // Twice 10.00.
+    let row = person(&mut vocabulary, &[(0, "order"), (1, "order")]);
+    let holds = |is: &str| {
+        let who = format!(r#"{{"event":{{"of":{{"what":"order"}},"is":{{"sum":{{"property":"total","is":{is}}}}}}}}}"#);
+        plan(&who, &vocabulary).holds(&row.as_person(&[]), START + 1)
+    };
+    assert!(holds(r#"{"exactly":20}"#) && holds(r#"{"between":[19.996,20]}"#));
+    assert!(!holds(r#"{"at_most":19.996}"#) && !holds(r#"{"exactly":20.004}"#) && !holds(r#"{"at_least":20.004}"#));
+}
+
+#[test]
+fn a_sum_of_orders_is_asked_again_when_it_falls_below_its_limit_and_not_before() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "order"), (50, "order"), (50, "order"), (60, "order")]);
+    let plan = plan(
+        r#"{"event":{"of":{"what":"order"},"window":{"within":"1 day"},
+            "is":{"sum":{"property":"total","is":{"at_least":20}}}}}"#,
+        &vocabulary,
+    );
+    let asked = plan.evaluate(&row.as_person(&[]), START + 60);
+    assert_eq!((asked.member, asked.changes_at), (true, Some(START + 50 + DAY)));
+    assert_eq!(asked.because, Because { clause: 0, count: 4, at: START + 60 });
+}
+
+#[test]
+fn a_sum_of_fractions_is_what_it_is_on_paper() {
+    let mut vocabulary = Vocabulary::new();
+    vocabulary.keep_property("price");
+    let mut row = person(&mut vocabulary, &[(0, "Sold"), (1, "Sold"), (2, "Sold")]);
+    let price = serde_json::Map::from_iter([("price".to_owned(), 4.35.into())]);
+    row.record = vec![vocabulary.record(&price); 3];
+    for is in [r#"{"at_least":13.05}"#, r#"{"at_most":13.05}"#, r#"{"exactly":13.05}"#] {
+        let who = r#"{"event":{"of":{"what":{"track":"Sold"}},"is":{"sum":{"property":"price","is":AMOUNT}}}}"#;
+        let plan = plan(&who.replace("AMOUNT", is), &vocabulary);
+        assert!(plan.holds(&row.as_person(&[]), START + 2), "{is}");
+    }
+}
+
+#[test]
+fn what_leaves_a_sum_in_one_second_leaves_at_once() {
+    let mut vocabulary = Vocabulary::new();
+    let mut row = person(&mut vocabulary, &[(0, "order"), (0, "order"), (60, "order")]);
+    row.orders[1].minor = -1_000;
+    let plan = plan(
+        r#"{"event":{"of":{"what":"order"},"window":{"within":"1 day"},
+            "is":{"sum":{"property":"total","is":{"at_least":10}}}}}"#,
+        &vocabulary,
+    );
+    let asked = plan.evaluate(&row.as_person(&[]), START + 60);
+    assert_eq!((asked.member, asked.changes_at), (true, Some(START + 60 + DAY)), "ten less ten is nothing less");
+}
+
+#[test]
+fn two_of_one_second_never_leave_one_behind() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "/"), (0, "/")]);
+    let plan = plan(
+        r#"{"event":{"of":{"what":{"page":"/"}},"window":{"within":"1 day"},"is":{"count":{"exactly":1}}}}"#,
+        &vocabulary,
+    );
+    let asked = plan.evaluate(&row.as_person(&[]), START);
+    assert_eq!((asked.member, asked.changes_at), (false, None));
+}
+
+#[test]
+fn an_order_in_the_second_of_the_cart_is_in_time_and_one_before_the_cart_is_not() {
+    let mut vocabulary = Vocabulary::new();
+    let bought = person(&mut vocabulary, &[(0, "Product Added"), (0, "order")]);
+    let left = person(&mut vocabulary, &[(0, "order"), (0, "Product Added")]);
+    let plan = plan(
+        r#"{"sequence":{"first":{"what":{"track":"Product Added"}},"never":{"of":{"what":"order"},"within":"1 hour"}}}"#,
+        &vocabulary,
+    );
+    let holds = |row: &PersonRow| plan.holds(&row.as_person(&[]), START + DAY);
+    assert!(!holds(&bought) && holds(&left));
+}
+
+#[test]
+fn the_last_second_of_the_calendar_is_one() {
+    let row = PersonRow {
+        at: vec![0, u32::MAX],
+        what: vec![What::IDENTIFY; 2],
+        record: vec![0; 2],
+        ..PersonRow::new(ProfileId(7), false)
+    };
+    let vocabulary = Vocabulary::new();
+    for window in [r#""ever""#, r#"{"within":"1 second"}"#, r#"{"since":"2100-12-31"}"#] {
+        let who = r#"{"event":{"of":{"what":"identify"},"window":WINDOW,"is":{"last":{"at_most":"1 second"}}}}"#;
+        let plan = plan(&who.replace("WINDOW", window), &vocabulary);
+        let asked = |as_of| plan.evaluate(&row.as_person(&[]), as_of);
+        assert_eq!((asked(u32::MAX).member, asked(u32::MAX).changes_at), (true, None), "{window}");
+        assert_eq!((asked(u32::MAX - 1).member, asked(u32::MAX - 1).changes_at), (false, Some(u32::MAX)), "{window}");
+        assert!(plan.holds(&row.as_person(&[]), u32::MAX), "{window}");
+    }
+}
+
+#[test]
+fn a_sequence_that_is_still_waited_for_says_when_it_was_completed() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "visit"), (10, "Product Added")]);
+    let plan = plan(
+        r#"{"sequence":{"first":{"what":{"track":"Product Added"}},"never":{"of":{"what":"order"},"within":"1 hour"}}}"#,
+        &vocabulary,
+    );
+    let explained = plan.explain(&row.as_person(&[]), START + 20, &vocabulary);
+    assert!(!explained.holds);
+    let evidence = Evidence::Sequence { count: 1, began_at: None, completed_at: None, window: None };
+    assert_eq!(explained.evidence, evidence, "it does not count yet");
+    let verdict = plan.evaluate(&row.as_person(&[]), START + 20);
+    assert_eq!(verdict.because, Because { clause: 0, count: 1, at: START + 10 });
+}
+
+#[test]
+fn a_channel_is_told_by_its_name() {
+    let mut vocabulary = Vocabulary::new();
+    let mut row = person(&mut vocabulary, &[(0, "visit"), (10, "visit"), (20, "visit")]);
+    row.record = ["direct", "email", "direct"].map(|channel| vocabulary.touch(&[channel])).to_vec();
+    let word = |fact: &str| {
+        let who = format!(r#"{{"fact":{{"name":"{fact}","is":{{"is":"email"}}}}}}"#);
+        let explained = plan(&who, &vocabulary).explain(&row.as_person(&[]), START + 20, &vocabulary);
+        (explained.holds, explained.evidence)
+    };
+    assert_eq!(word("first_channel"), (false, Evidence::Word("direct".into())));
+    assert_eq!(word("last_channel"), (true, Evidence::Word("email".into())));
+}
+
+#[test]
+fn a_person_of_whom_no_model_says_anything_equals_themselves() {
+    let row = PersonRow::new(ProfileId(7), false);
+    assert_eq!(row.clone(), row);
+    assert_ne!(Scores { probability_alive: 0.5, ..Scores::NONE }, Scores::NONE);
+}
+
+proptest! {
+    #[test]
+    fn long_histories_are_searched_as_short_ones(
+        mut times in prop::collection::vec(prop_oneof![0..50_u32, Just(u32::MAX)], 0..120),
+        second in prop_oneof![0..60_u64, u64::from(u32::MAX)..u64::from(u32::MAX) + 3],
+    ) {
+        times.sort_unstable();
+        let place = times.partition_point(|at| u64::from(*at) < second);
+        prop_assert_eq!(evaluate::place_of(&times, second), place);
     }
 }

@@ -25,11 +25,19 @@ impl What {
     /// Two ids were said to be one person.
     pub const ALIAS: What = What((2 << What::SHIFT) + 2);
 
-    pub(super) const PAGE: u32 = 3;
-    pub(super) const TRACK: u32 = 4;
+    const PAGE: u32 = 3;
+    const TRACK: u32 = 4;
 
-    pub(super) fn kind(self) -> u32 {
+    fn kind(self) -> u32 {
         self.0 >> What::SHIFT
+    }
+
+    pub(super) fn is_page(self) -> bool {
+        self.kind() == What::PAGE
+    }
+
+    pub(super) fn is_page_or_track(self) -> bool {
+        self.kind() >= What::PAGE
     }
 
     pub(super) fn index(self) -> usize {
@@ -216,13 +224,15 @@ impl Vocabulary {
             What::IDENTIFY => Some(Happened::Identify),
             What::GROUP => Some(Happened::Group),
             What::ALIAS => Some(Happened::Alias),
-            _ if what.kind() == What::PAGE => self.pages.get(what.index()).cloned().map(Happened::Page),
+            _ if what.is_page() => self.pages.get(what.index()).cloned().map(Happened::Page),
             _ => self.tracks.get(what.index()).cloned().map(Happened::Track),
         }
     }
 
-    pub(super) fn pages(&self) -> &[Arc<str>] {
-        &self.pages
+    /// Host and path of the pages, in the order in which they came to be known.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (What, &str)> {
+        // As many as there are were numbered.
+        (0..).zip(&self.pages).map(|(index, page)| (What((What::PAGE << What::SHIFT) | index), &**page))
     }
 
     pub(super) fn track_named(&self, name: &str) -> Option<What> {

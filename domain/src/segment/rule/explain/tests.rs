@@ -122,7 +122,7 @@ fn a_line_tells_what_decided_and_until_when() {
         (r#"did "Product Added" then ordered"#, r#"Not so far: did "Product Added" then ordered"#),
         (
             r#"last viewed "/pricing" at least 1 hour ago, within 7 days"#,
-            "Last viewed /pricing within 7 days on 3 March 2026; until 8 March",
+            "Last viewed /pricing within 7 days on 3 March 2026; until 10 March",
         ),
         (
             r#"trait "plan" is "pro" and trait "seats" is not known and trait "tags" is known and visits is 2"#,

@@ -202,3 +202,11 @@ fn a_sentence_of_any_length_is_refused_where_it_goes_too_far() {
     assert!(wrong(&format!("ordered within 3 {}", "d".repeat(1 << 20))).len() < 300);
     assert!(wrong(&format!("orders is {}", "9".repeat(1 << 20))).ends_with("a number is at most 1e15 in size"));
 }
+
+#[test]
+fn a_number_is_asked_for_with_and_without_is() {
+    let read = |sentence: &str| sentence.parse::<Rule>().unwrap();
+    assert_eq!(read("orders at least 3"), read("orders is at least 3"));
+    assert_eq!(read(r#"trait "age" between 18 and 30"#), read(r#"trait "age" is between 18 and 30"#));
+    assert_eq!(read("orders at least 3").to_string(), "orders is at least 3");
+}

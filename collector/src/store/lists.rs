@@ -1,0 +1,188 @@
+//! Fixed sets of people: who is in one was said by somebody, by identifier.
+
+use super::segments::{self, Draft, Kind, Segment, SegmentError};
+use super::sites::Site;
+use super::sql::sql;
+use super::{Store, StoreError};
+use diesel::Connection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
+use domain::identity::{Kind as IdentityKind, normalise};
+use std::collections::BTreeSet;
+
+/// Identifiers of one call.
+pub(crate) const MAX_LISTED: usize = 100_000;
+/// Identifiers that are named back as unknown.
+const NAMED_BACK: usize = 20;
+
+/// What is done with a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// These and nobody else.
+    Replace,
+    /// These, too.
+    Add,
+    /// Not these.
+    Remove,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Edited {
+    /// Identifiers that somebody is known by.
+    pub(crate) found: usize,
+    /// Identifiers that nobody is known by, or that are none.
+    pub(crate) unknown: usize,
+    /// The first of those.
+    pub(crate) first_unknown: Vec<String>,
+    /// Identifiers that came into the list, and that left it.
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
+}
+
+#[derive(QueryableByName)]
+struct IdentityRow {
+    #[diesel(sql_type = BigInt)]
+    identity_id: i64,
+    #[diesel(sql_type = SmallInt)]
+    kind: i16,
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+#[derive(QueryableByName)]
+struct EntryRow {
+    #[diesel(sql_type = BigInt)]
+    identity_id: i64,
+}
+
+impl Store {
+    /// Edits a list by identifiers: user ids, e-mail addresses, as they are written. The people concerned follow within
+    /// a moment.
+    ///
+    /// # Errors
+    /// [`SegmentError::Unknown`] where there is no such list.
+    pub(crate) fn edit_list(
+        &self,
+        site: &Site,
+        key: &str,
+        edit: Edit,
+        identifiers: &[(IdentityKind, String)],
+    ) -> Result<Edited, SegmentError> {
+        let list = self.list_named(site, key)?;
+        let mut edited = Edited::default();
+        let mut asked: Vec<(IdentityKind, String)> = Vec::with_capacity(identifiers.len());
+        let unknown = |edited: &mut Edited, value: &str| {
+            edited.unknown += 1;
+            if edited.first_unknown.len() < NAMED_BACK {
+                edited.first_unknown.push(value.chars().take(100).collect());
+            }
+        };
+        for (kind, value) in identifiers {
+            match normalise(*kind, value) {
+                Ok(normal) => asked.push((*kind, normal)),
+                Err(_) => unknown(&mut edited, value),
+            }
+        }
+        let mut connection = self.lend()?;
+        connection.transaction::<_, SegmentError, _>(|connection| {
+            let rows: Vec<IdentityRow> =
+                sql("SELECT i.identity_id, i.kind, i.value FROM unnest($1, $2) AS a (kind, value)
+                 JOIN identities i ON i.site_id = $3 AND i.kind = a.kind AND i.value = a.value")
+                .bind::<Array<SmallInt>, _>(asked.iter().map(|(kind, _)| kind.code()).collect::<Vec<_>>())
+                .bind::<Array<Text>, _>(asked.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>())
+                .bind::<Integer, _>(site.site_id)
+                .load(connection)?;
+            let known: BTreeSet<(i16, &str)> = rows.iter().map(|row| (row.kind, row.value.as_str())).collect();
+            for (kind, value) in &asked {
+                if !known.contains(&(kind.code(), value.as_str())) {
+                    unknown(&mut edited, value);
+                }
+            }
+            let wanted: BTreeSet<i64> = rows.iter().map(|row| row.identity_id).collect();
+            edited.found = wanted.len();
+            let entries: Vec<EntryRow> =
+                sql("SELECT identity_id FROM segment_lists WHERE site_id = $1 AND segment_id = $2 FOR UPDATE")
+                    .bind::<Integer, _>(site.site_id)
+                    .bind::<Integer, _>(list.segment_id)
+                    .load(connection)?;
+            let there: BTreeSet<i64> = entries.into_iter().map(|row| row.identity_id).collect();
+            let (added, removed) = match edit {
+                Edit::Replace => (&wanted - &there, &there - &wanted),
+                Edit::Add => (&wanted - &there, BTreeSet::new()),
+                Edit::Remove => (BTreeSet::new(), &there & &wanted),
+            };
+            let (added, removed): (Vec<i64>, Vec<i64>) = (added.into_iter().collect(), removed.into_iter().collect());
+            (edited.added, edited.removed) = (added.len(), removed.len());
+            add_entries(connection, site.site_id, list.segment_id, &added)?;
+            sql("DELETE FROM segment_lists WHERE site_id = $1 AND segment_id = $2 AND identity_id = ANY($3)")
+                .bind::<Integer, _>(site.site_id)
+                .bind::<Integer, _>(list.segment_id)
+                .bind::<Array<BigInt>, _>(removed.clone())
+                .execute(connection)?;
+            ask_again(connection, site.site_id, &[added, removed].concat())?;
+            Ok(())
+        })?;
+        Ok(edited)
+    }
+
+    /// Makes a list of those who are in a segment now.
+    ///
+    /// # Errors
+    /// [`SegmentError`]
+    pub(crate) fn snapshot_segment(&self, site: &Site, key: &str, name: &str) -> Result<Segment, SegmentError> {
+        let from = self.segment_named(site, key)?;
+        let draft = Draft {
+            name: name.to_owned(),
+            description: format!("Those who were in {} when this was made.", from.name),
+            action: from.action.clone(),
+            kind: Kind::List,
+        };
+        let key = self.lend()?.transaction::<_, SegmentError, _>(|connection| {
+            let (segment_id, key) = segments::make(connection, site, None, &draft)?;
+            // A profile has the number of the identity that it was founded on.
+            sql("INSERT INTO segment_lists (segment_id, site_id, identity_id)
+                 SELECT $1, site_id, profile_id FROM segment_members WHERE site_id = $2 AND segment_id = $3")
+            .bind::<Integer, _>(segment_id)
+            .bind::<Integer, _>(site.site_id)
+            .bind::<Integer, _>(from.segment_id)
+            .execute(connection)?;
+            Ok(key)
+        })?;
+        self.segment_named(site, &key)
+    }
+
+    fn list_named(&self, site: &Site, key: &str) -> Result<Segment, SegmentError> {
+        let found = self.segment_named(site, key)?;
+        if found.kind == Kind::List { Ok(found) } else { Err(SegmentError::NoList(key.to_owned())) }
+    }
+}
+
+fn add_entries(
+    connection: &mut PgConnection,
+    site_id: i32,
+    segment_id: i32,
+    identity_ids: &[i64],
+) -> Result<(), StoreError> {
+    sql(
+        "INSERT INTO segment_lists (site_id, segment_id, identity_id) SELECT $1, $2, unnest($3) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Integer, _>(site_id)
+    .bind::<Integer, _>(segment_id)
+    .bind::<Array<BigInt>, _>(identity_ids.to_vec())
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Has the projector look at the owners of these identities anew.
+fn ask_again(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) -> Result<(), StoreError> {
+    sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles)
+         SELECT $1, '{}', '{}', p.ids FROM (
+            SELECT array_agg(DISTINCT profile_id) AS ids FROM identities WHERE site_id = $2 AND identity_id = ANY($3)
+         ) AS p WHERE p.ids IS NOT NULL")
+    .bind::<Integer, _>(site_id)
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<BigInt>, _>(identity_ids.to_vec())
+    .execute(connection)?;
+    Ok(())
+}
