@@ -2,6 +2,7 @@
 
 mod segment;
 
+use crate::analysis;
 use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
 use crate::intake::limits::Rate;
@@ -87,6 +88,12 @@ struct Serve {
     /// Serves /metrics to Prometheus to those who send this token as Bearer.
     #[arg(long, env = "SEGMENTS_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     metrics_token: Option<String>,
+    /// Memory in MiB that people of all sites may take for questions about everybody; older page views stay out of it.
+    #[arg(long, env = "SEGMENTS_ANALYSIS_MEMORY", value_name = "MIB", default_value_t = analysis::Settings::MEMORY_MIB)]
+    analysis_memory: u64,
+    /// Folder for files that let the next start go on without reading everybody again; by default in the data folder.
+    #[arg(long, env = "SEGMENTS_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Loads the demo on first start and serves its shop at /demo/.
     #[arg(long)]
     demo: bool,
@@ -277,6 +284,10 @@ impl Opened {
             public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             demo: serve.demo,
             metrics_token: serve.metrics_token,
+            analysis: analysis::Settings {
+                memory_bytes: serve.analysis_memory.saturating_mul(1 << 20),
+                cache: serve.cache.or_else(|| self.data.as_ref().map(|data| data.join("analysis"))),
+            },
         };
         let demo = serve.demo.then(|| demo::prepare(&self.store, self.data.as_deref())).transpose()?;
         let store = self.store.clone();

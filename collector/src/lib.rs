@@ -1,5 +1,6 @@
 //! The `segments` server: intake, store, projector, jobs and pages beside PostgreSQL.
 
+pub mod analysis;
 pub mod cli;
 pub mod demo;
 pub mod http;

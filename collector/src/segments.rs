@@ -1,14 +1,16 @@
 //! Who is in which segment, and why: one value for the page, its CSV and the API.
 
+use crate::analysis::View;
+use crate::store::models;
 use crate::store::projection::{self, Explained};
 use crate::store::reports::{Whole, kept_by, theme};
-use crate::store::segments::{Kind, Segment};
+use crate::store::segments::{Kind, Segment, SegmentError};
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use domain::event::ProfileId;
 use domain::money::Money;
 use domain::report::{Belonging, Member, Members, Paging, Preview, PreviewPerson, SegmentReport, SegmentRow, Unheard};
-use domain::segment::rule::{Rule, Word};
+use domain::segment::rule::{self, Plan, Rule, RuleError, Slots, Word};
 use domain::segment::{SegmentBook, SegmentKey, definition};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -24,6 +26,57 @@ const SAMPLE: usize = 10;
 /// [`StoreError`]
 pub(crate) fn book(store: &Store, site: &Site, as_of: Date) -> Result<Arc<SegmentBook>, StoreError> {
     store.segment_book(site, as_of)
+}
+
+/// A rule made ready for the columns as of a moment, behind the rules of the segments that it asks for, directly or
+/// through others: what [`crate::analysis::Among`] takes. Today it is asked with the values that the site's live segments
+/// are asked with, of a past day with those of that day.
+///
+/// # Errors
+/// [`SegmentError`]: what is wrong with the rule, and a list that it asks for, which has no past.
+pub(crate) fn plans(
+    store: &Store,
+    site: &Site,
+    view: &View,
+    rule: &Rule,
+    as_of: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Plan>, SegmentError> {
+    rule.check()?;
+    let known = store.segments_in_use(site)?;
+    rule.knows(|key| known.iter().any(|segment| segment.key == key))?;
+    // Those that are asked for, each once.
+    let mut asked: Vec<(String, Rule)> = Vec::new();
+    let mut open = rule.needs().segments;
+    while let Some(key) = open.pop() {
+        if asked.iter().any(|(known, _)| *known == key) {
+            continue;
+        }
+        let segment = known.iter().find(|segment| segment.key == key);
+        let Some(rule) = segment.and_then(Segment::rule) else {
+            let message =
+                format!("{key:?} is a list; who was in it on which day is not known, so it cannot be asked here");
+            return Err(RuleError { path: "/who".to_owned(), message }.into());
+        };
+        open.extend(rule.needs().segments);
+        asked.push((key, rule.clone()));
+    }
+    let order =
+        Rule::order(&asked).map_err(|cycle| RuleError { path: "/who".to_owned(), message: cycle.to_string() })?;
+    let slots = Slots::of(order.iter().map(|place| asked[*place].0.as_str()));
+    let second = rule::second(as_of);
+    let values = if as_of == now {
+        models::read_values(&mut *store.lend()?, site)?
+    } else {
+        let mut values = view.population(second);
+        let day = as_of.to_zoned_datetime(site.time_zone.clone()).date();
+        if let Some(rhythm) = models::read_settings(&mut *store.lend()?, site, day)?.rhythm {
+            (values.limits, values.usual_gap_days) = (rhythm.limits, rhythm.usual_gap_days);
+        }
+        values
+    };
+    let rules = order.iter().map(|place| &asked[*place].1).chain([rule]);
+    rules.map(|rule| Ok(view.plan(rule, &slots, &values)?)).collect()
 }
 
 /// Today in the site's time zone.

@@ -1,5 +1,6 @@
 //! `segments serve`: everything that runs, from start to drained.
 
+use crate::analysis;
 use crate::http::{self, State};
 use crate::intake::clock;
 use crate::intake::limits::{Buckets, Rate};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub demo: bool,
     /// What `/metrics` asks for; without it there is no such page.
     pub metrics_token: Option<String>,
+    /// How people are kept in memory, where there are pages.
+    pub analysis: analysis::Settings,
 }
 
 /// Database connections of the pool: pages, API, log-in. The writers and the projector have their own.
@@ -103,6 +106,8 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     let (writer, writers) = Writer::start(store, stored)?;
     let upkeep = upkeep(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
     let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
+    let columns =
+        runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
     let state = web::Data::new(State {
         store: store.clone(),
         sites,
@@ -115,6 +120,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         demo: settings.demo,
         metrics_token: settings.metrics_token.clone(),
         projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
+        analysis: columns.as_ref().map(analysis::Running::analysis),
     });
     let (role, shared) = (settings.role, state.clone());
     actix_web::rt::System::new().block_on(async move {
@@ -138,6 +144,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         }
     }
     drop(projector);
+    drop(columns);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The API for programs: `Authorization: Bearer` with the site's secret key; described by `openapi.json` beside this
 //! file.
 
+mod analysis;
 mod segments;
 
 use super::State;
@@ -29,6 +30,9 @@ const OPENAPI: &str = include_str!("openapi.json");
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/api/v1/openapi.json", web::get().to(openapi))
+        .route("/api/v1/analysis", web::get().to(analysis::state))
+        .route("/api/v1/preview", web::post().to(analysis::preview))
+        .route("/api/v1/backtest", web::post().to(analysis::backtest))
         .route("/api/v1/outcomes", web::get().to(outcomes))
         .route("/api/v1/profiles", web::get().to(profile))
         .configure(segments::routes);
@@ -51,6 +55,8 @@ enum ApiError {
         path: String,
         message: String,
     },
+    #[error("{0}")]
+    NotYet(String),
     #[error("the database is away; try again")]
     Away,
     #[error("something is wrong on this server; its log says what")]
@@ -64,14 +70,14 @@ impl actix_web::ResponseError for ApiError {
             ApiError::BadRequest(_) | ApiError::BadRule { .. } => StatusCode::BAD_REQUEST,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::Conflict(_) => StatusCode::CONFLICT,
-            ApiError::Away => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::NotYet(_) | ApiError::Away => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if matches!(self, ApiError::Away) {
+        if matches!(self, ApiError::Away | ApiError::NotYet(_)) {
             response.insert_header((header::RETRY_AFTER, "2"));
         }
         match self {
@@ -169,13 +175,14 @@ impl AsOf {
     fn day(&self, site: &Site) -> Result<Date, ApiError> {
         match &self.as_of {
             None => Ok(book::today(site)),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|day: &Date| (1970..=2200).contains(&day.year()))
-                .ok_or_else(|| ApiError::BadRequest(format!("as_of {text:.20} is no day, for example 2026-11-23"))),
+            Some(text) => day(text),
         }
     }
+}
+
+fn day(text: &str) -> Result<Date, ApiError> {
+    let day = text.parse().ok().filter(|day: &Date| (1970..=2200).contains(&day.year()));
+    day.ok_or_else(|| ApiError::BadRequest(format!("as_of {text:.20} is no day, for example 2026-11-23")))
 }
 
 fn segment(book: &SegmentBook, key: SegmentKey) -> Value {

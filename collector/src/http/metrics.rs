@@ -16,15 +16,19 @@ pub(super) async fn metrics(state: web::Data<State>, request: HttpRequest) -> Ht
         return HttpResponse::Unauthorized().finish();
     }
     let shared = state.clone();
-    let journal = web::block(move || shared.store.journal_backlog()).await;
-    let text = page(&state, journal.ok().and_then(Result::ok));
+    let asked = web::block(move || {
+        let lag = shared.analysis.as_ref().and_then(|analysis| analysis.lag_seconds().ok());
+        (shared.store.journal_backlog().ok(), lag)
+    });
+    let (journal, lag) = asked.await.unwrap_or_default();
+    let text = page(&state, journal, lag);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
 /// Journal rows that wait, and the age of the oldest in seconds.
 pub(crate) type Backlog = (i64, f64);
 
-fn page(state: &State, backlog: Option<Backlog>) -> String {
+fn page(state: &State, backlog: Option<Backlog>, lag: Option<f64>) -> String {
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(&str, f64)]| {
         // Writing to a String cannot fail.
@@ -57,6 +61,17 @@ fn page(state: &State, backlog: Option<Backlog>) -> String {
     if let Some((rows, age)) = backlog {
         metric("journal_rows", "gauge", "Journal rows that are not projected yet.", &[("", rows as f64)]);
         metric("journal_age_seconds", "gauge", "Age of the oldest of them.", &[("", age)]);
+    }
+    if let Some(analysis) = &state.analysis {
+        let figures = analysis.figures();
+        metric("analysis_people", "gauge", "People in analysis columns.", &[("", figures.people as f64)]);
+        metric("analysis_events", "gauge", "Their events, visits and orders.", &[("", figures.events as f64)]);
+        metric("analysis_bytes", "gauge", "What the columns take in memory.", &[("", figures.bytes as f64)]);
+        metric("analysis_loading_rows", "gauge", "Rows that are being read in.", &[("", figures.loading.of as f64)]);
+        metric("analysis_loaded_rows", "gauge", "How many of them are.", &[("", figures.loading.read as f64)]);
+    }
+    if let Some(lag) = lag {
+        metric("analysis_lag_seconds", "gauge", "Age of the oldest event that the columns lack.", &[("", lag)]);
     }
     text
 }

@@ -8,6 +8,7 @@ pub mod intake;
 mod metrics;
 mod pages;
 
+use crate::analysis::Analysis;
 use crate::intake::limits::Buckets;
 use crate::intake::measure::Salts;
 use crate::intake::writer::Writer;
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) metrics_token: Option<String>,
     /// Events projected by this process.
     pub(crate) projected: Arc<AtomicU64>,
+    /// People in memory, where this process has pages.
+    pub(crate) analysis: Option<Analysis>,
 }
 
 /// Registers the routes of a role.

@@ -12,6 +12,7 @@ use super::sql::sql;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz};
+use domain::event::ProfileId;
 pub(crate) use domain::segment::Cause;
 use domain::segment::rule::{self, Because, Person, PersonRow, Plan, Scores, Slots, Verdict, Vocabulary};
 use jiff::Timestamp;
@@ -528,6 +529,17 @@ struct ScoreRow {
     cluster: Option<i16>,
 }
 
+impl From<&ScoreRow> for Scores {
+    fn from(row: &ScoreRow) -> Scores {
+        Scores {
+            probability_alive: row.probability_alive.unwrap_or(f32::NAN),
+            expected_orders: row.expected_orders.unwrap_or(f32::NAN),
+            expected_revenue: row.expected_revenue.unwrap_or(f32::NAN),
+            cluster: row.cluster.and_then(|cluster| u16::try_from(cluster).ok()).unwrap_or(Scores::NO_CLUSTER),
+        }
+    }
+}
+
 /// What the models say of some people; nothing of those who are left out.
 pub(crate) fn read_scores(
     connection: &mut PgConnection,
@@ -540,13 +552,20 @@ pub(crate) fn read_scores(
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(profile_ids.to_vec())
         .load(connection)?;
-    let score = |row: ScoreRow| Scores {
-        probability_alive: row.probability_alive.unwrap_or(f32::NAN),
-        expected_orders: row.expected_orders.unwrap_or(f32::NAN),
-        expected_revenue: row.expected_revenue.unwrap_or(f32::NAN),
-        cluster: row.cluster.and_then(|cluster| u16::try_from(cluster).ok()).unwrap_or(Scores::NO_CLUSTER),
-    };
-    Ok(rows.into_iter().map(|row| (row.profile_id, score(row))).collect())
+    Ok(rows.iter().map(|row| (row.profile_id, row.into())).collect())
+}
+
+/// What the models say of all people of a site.
+pub(crate) fn read_all_scores(
+    connection: &mut PgConnection,
+    site_id: i32,
+) -> Result<HashMap<ProfileId, Scores>, StoreError> {
+    let rows: Vec<ScoreRow> =
+        sql("SELECT profile_id, probability_alive, expected_orders, expected_revenue, cluster FROM segment_scores
+             WHERE site_id = $1")
+        .bind::<Integer, _>(site_id)
+        .load(connection)?;
+    Ok(rows.iter().map(|row| (ProfileId(row.profile_id), row.into())).collect())
 }
 
 /// A member of a segment.

@@ -4,6 +4,7 @@
 //! run [`ingest`] and [`projection`] on it.
 
 pub(crate) mod cache;
+pub(crate) mod columns;
 pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod identities;

@@ -196,6 +196,21 @@ pub(crate) fn read_revisions(connection: &mut PgConnection, site_id: i32) -> Res
     Ok(row.unwrap_or_default())
 }
 
+/// The revision of each site's segments and models.
+pub(crate) fn read_all_revisions(connection: &mut PgConnection) -> Result<Vec<(i32, i64)>, StoreError> {
+    let rows: Vec<SiteRevision> =
+        sql("SELECT site_id, segments_revision AS revision FROM sites ORDER BY site_id").load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.site_id, row.revision)).collect())
+}
+
+#[derive(QueryableByName)]
+struct SiteRevision {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    revision: i64,
+}
+
 /// Says that a site's segments or models change with this transaction; changes of one site follow one another.
 pub(crate) fn raise_revision(connection: &mut PgConnection, site_id: i32) -> Result<i64, StoreError> {
     let row: Revision = sql("UPDATE sites SET segments_revision = segments_revision + 1 WHERE site_id = $1

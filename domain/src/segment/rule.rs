@@ -32,7 +32,7 @@ pub use explain::{Evidence, Explanation};
 pub use order::Cycle;
 pub use parse::SentenceError;
 pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
-pub use plan::{Needs, Percentiles, Plan, Site, Slots};
+pub use plan::{Matcher, Needs, Percentiles, Plan, Site, Slots};
 pub use schema::SCHEMA;
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
 pub use words::{Word, nearest};

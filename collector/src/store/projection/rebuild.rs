@@ -2,7 +2,7 @@
 
 use super::{Projector, Step, Touched, lock};
 use crate::store::membership::Cause;
-use crate::store::segments::{Revisions, read_revisions};
+use crate::store::segments::read_revisions;
 use crate::store::sites::{Site, read_sites};
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError};
@@ -29,6 +29,9 @@ pub(crate) struct Rebuilt {
     pub(crate) examples: Vec<String>,
 }
 
+/// What a row of [`StoredRows`] is that says of which segment somebody is a member.
+const MEMBER: &str = "member";
+
 /// A person's rows, each with what it is.
 type StoredRows = Vec<(&'static str, Value)>;
 
@@ -37,7 +40,6 @@ fn stored(
     connection: &mut PgConnection,
     site_id: i32,
     profile_ids: &BTreeSet<i64>,
-    moving: &BTreeSet<i64>,
 ) -> Result<BTreeMap<i64, StoredRows>, StoreError> {
     let mut all: BTreeMap<i64, StoredRows> = BTreeMap::new();
     for (table, statement) in [
@@ -51,29 +53,23 @@ fn stored(
         ),
         ("profile", "SELECT to_jsonb(p) AS row FROM profiles p WHERE site_id = $1 AND profile_id = ANY($2)"),
         ("history", "SELECT to_jsonb(h) AS row FROM histories h WHERE site_id = $1 AND profile_id = ANY($2)"),
+        (
+            MEMBER,
+            "SELECT jsonb_build_object('profile_id', profile_id, 'segment', g.key) AS row
+             FROM segment_members m JOIN segments g USING (site_id, segment_id)
+             WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, segment_id",
+        ),
     ] {
         let rows: Vec<JsonRow> = sql(statement)
             .bind::<Integer, _>(site_id)
             .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
             .load(connection)?;
-        all_rows(&mut all, table, rows);
+        for row in rows {
+            let profile_id = row.row.get("profile_id").and_then(Value::as_i64).unwrap_or_default();
+            all.entry(profile_id).or_default().push((table, row.row));
+        }
     }
-    // Whose deadline comes while the rebuild is at work may rightly be in other segments afterwards.
-    let rows: Vec<JsonRow> = sql("SELECT jsonb_build_object('profile_id', profile_id, 'segment', g.key) AS row
-         FROM segment_members m JOIN segments g USING (site_id, segment_id)
-         WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, segment_id")
-    .bind::<Integer, _>(site_id)
-    .bind::<Array<BigInt>, _>(profile_ids.difference(moving).copied().collect::<Vec<_>>())
-    .load(connection)?;
-    all_rows(&mut all, "member", rows);
     Ok(all)
-}
-
-fn all_rows(all: &mut BTreeMap<i64, StoredRows>, table: &'static str, rows: Vec<JsonRow>) {
-    for row in rows {
-        let profile_id = row.row.get("profile_id").and_then(Value::as_i64).unwrap_or_default();
-        all.entry(profile_id).or_default().push((table, row.row));
-    }
 }
 
 /// People whose membership of something changes by itself in the next seconds.
@@ -124,16 +120,25 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             // As it is by now: its settings may have changed since the rebuild began.
             let site = read_sites(connection)?.into_iter().find(|now| now.site_id == site.site_id);
             let Some(site) = site else { return Ok(()) };
-            let Revisions { revision, swept_revision } = read_revisions(connection, site.site_id)?;
-            // While everybody is being asked anew, memberships are allowed to be behind.
-            let moving =
-                if revision == swept_revision { moving(connection, site.site_id)? } else { profile_ids.clone() };
-            let before = stored(connection, site.site_id, &profile_ids, &moving)?;
+            let revisions = read_revisions(connection, site.site_id)?;
+            let moving = moving(connection, site.site_id)?;
+            let mut before = stored(connection, site.site_id, &profile_ids)?;
             let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
             // One who cannot be projected is told in the log and keeps nobody else from it.
             projector.careful = true;
             projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default(), Cause::Mended)?;
-            let now = stored(connection, site.site_id, &profile_ids, &moving)?;
+            let mut now = stored(connection, site.site_id, &profile_ids)?;
+            // While everybody is being asked anew memberships are allowed to be behind, and whose deadline comes while
+            // the rebuild is at work may rightly be somewhere else afterwards.
+            let is_settled = revisions.revision == revisions.swept_revision
+                && read_revisions(connection, site.site_id)?.revision == revisions.revision;
+            for (profile_id, rows) in before.iter_mut().chain(&mut now) {
+                if !is_settled || moving.contains(profile_id) {
+                    rows.retain(|(table, _)| *table != MEMBER);
+                }
+            }
+            before.retain(|_, rows| !rows.is_empty());
+            now.retain(|_, rows| !rows.is_empty());
             for profile_id in &profile_ids {
                 let (before, now) = (before.get(profile_id), now.get(profile_id));
                 // What still waits in the journal is no difference: it was only a little early.

@@ -188,9 +188,9 @@ pub(super) enum FactNode {
     Channel { last: bool, words: u32, channels: Channels, if_unknown: bool },
 }
 
-/// Which events are meant.
+/// Which events are meant: a [`Matching`] made ready, by itself for funnels and paths, and inside of a [`Plan`].
 #[derive(Clone, Debug)]
-pub(super) struct Matcher {
+pub struct Matcher {
     codes: Codes,
     records: Option<Records>,
 }
@@ -310,16 +310,33 @@ impl Pattern {
 }
 
 impl Matcher {
+    /// Makes a description of events ready.
+    ///
+    /// # Errors
+    /// [`RuleError`] where a property is not kept.
+    pub fn compile(matching: &Matching, vocabulary: &Vocabulary) -> Result<Matcher, RuleError> {
+        let site = Site::new(TimeZone::UTC, 2);
+        let compiler = Compiler { vocabulary, site: &site, slots: &Slots::default(), next: 0, path: String::new() };
+        let mut matcher = compiler.matcher(matching)?;
+        matcher.refresh(vocabulary);
+        Ok(matcher)
+    }
+
     /// Whether one event is meant.
     #[inline]
-    pub(super) fn matches(&self, what: What, record: impl FnOnce() -> u32) -> bool {
-        let is_meant = match &self.codes {
+    pub fn matches(&self, what: What, record: impl FnOnce() -> u32) -> bool {
+        self.may_match(what) && self.records.as_ref().is_none_or(|records| records.has(record()))
+    }
+
+    /// Whether an event of this kind is meant with some properties at least.
+    #[inline]
+    pub fn may_match(&self, what: What) -> bool {
+        match &self.codes {
             Codes::Unheard(_) | Codes::Pages { only: Only::Nobody, .. } => false,
             Codes::One(code) | Codes::Pages { only: Only::One(code), .. } => *code == what,
             Codes::Pages { known, only: Only::Many, .. } => what.is_page() && known.has(what.index()),
             Codes::Anything => what.is_page_or_track(),
-        };
-        is_meant && self.records.as_ref().is_none_or(|records| records.has(record()))
+        }
     }
 
     /// How many events are meant. One loop for each kind, without a branch in it.

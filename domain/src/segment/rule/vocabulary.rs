@@ -1,7 +1,10 @@
 //! A site's words as numbers, so that rules compare integers: what happened, with which properties, and traits.
 
+mod saved;
+
 use super::Scalar;
 use crate::event::TermId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +35,8 @@ impl What {
         self.0 >> What::SHIFT
     }
 
-    pub(super) fn is_page(self) -> bool {
+    /// Whether a page was viewed.
+    pub fn is_page(self) -> bool {
         self.kind() == What::PAGE
     }
 
@@ -109,8 +113,9 @@ pub mod visit {
 type Record = Box<[(u16, u32)]>;
 
 /// A site's words. It only ever grows, so that numbers given once stay true; what it has no room for is known by its
-/// kind alone, and [`Vocabulary::is_full`] says so.
-#[derive(Clone, Debug)]
+/// kind alone, and [`Vocabulary::is_full`] says so. Serialises to its words, which get the same numbers when read back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "saved::Saved", into = "saved::Saved")]
 pub struct Vocabulary {
     pages: Vec<Arc<str>>,
     page_of_term: HashMap<TermId, What>,

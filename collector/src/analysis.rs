@@ -1,0 +1,736 @@
+//! Analysis columns: every person of a site with all they did, in memory, for questions that SQL is too slow for.
+//!
+//! PostgreSQL stays the truth. One thread reads each site once ([`load`]), or takes it from a file of the last run
+//! ([`file`]), and from then on follows the journal with a cursor of its own: whoever is named there is read again and
+//! put before the columns ([`columns`]). Whoever asks takes a [`View`], one moment that stays as it is, and is never
+//! waited for; questions ([`ask`]) run on all cores.
+//!
+//! **Memory** is bounded. What does not fit leaves by whole months, the oldest first; visits and orders stay. Every view
+//! says in its [`Coverage`] what it leaves out.
+
+mod ask;
+mod columns;
+mod file;
+mod load;
+#[cfg(test)]
+mod tests;
+
+pub use ask::{
+    Among, Backtested, Cohort, Distribution, Funnel, FunnelStep, Group, MAX_FUNNEL_STEPS, Memberships, Path, Period,
+    Preview, Return, Rfm, View, VisitorsOfDay,
+};
+
+use crate::secrets;
+use crate::store::columns::{Cursor, ReadError, Selection, Size, backend_pid, follow, sizes};
+use crate::store::membership::read_all_scores;
+use crate::store::segments;
+use crate::store::sites::Site;
+use crate::store::{Store, StoreError};
+use columns::{Columns, Row};
+use diesel::PgConnection;
+use domain::event::ProfileId;
+use domain::segment::rule::{Needs, Vocabulary, visit};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often the journal is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often the list of sites is.
+const LOOK_FOR_SITES: Duration = Duration::from_secs(2);
+/// How often the cursor is noted, memory counted and what grew too large cut.
+const NOTE: Duration = Duration::from_secs(10);
+/// How often changed columns are written to disk. The journal is kept from the last file on, so that a crash loses none.
+const SAVE: Duration = Duration::from_secs(15 * 60);
+/// The journal is kept for a file no longer than this: one that cannot be written must not fill the database.
+const SAVE_OVERDUE: Duration = Duration::from_secs(45 * 60);
+/// Pause after something failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Properties, and traits, that a site keeps at most.
+const MAX_KEPT: usize = 64;
+
+/// Threads of a question.
+fn threads() -> usize {
+    static THREADS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(2, usize::from))
+}
+
+/// How columns are kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes that all sites may take together, also while they are read.
+    pub memory_bytes: u64,
+    /// Where files for fast starts are; without it there are none.
+    pub cache: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Memory where nothing is said.
+    pub const MEMORY_MIB: u64 = 1_024;
+}
+
+/// How far reading is: people, events, visits and orders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Progress {
+    /// So many are read.
+    pub read: u64,
+    /// Of so many that were there when reading began.
+    pub of: u64,
+}
+
+/// What answers leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Coverage {
+    /// Page views and named events before this second are not looked at, only visits and orders; `None` when all are.
+    pub from: Option<u32>,
+    /// Everything is there.
+    pub complete: bool,
+    /// Some texts or properties found no room: tests on properties may miss people.
+    pub crowded: bool,
+    /// Something is being read: the site for the first time, or again with more properties.
+    pub loading: Option<Progress>,
+}
+
+/// Figures of all sites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// People in memory.
+    pub people: u64,
+    /// Their events, visits and orders.
+    pub events: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// What is still being read.
+    pub loading: Progress,
+}
+
+/// Where columns are asked for; cheap to clone.
+#[derive(Clone)]
+pub struct Analysis(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    settings: Settings,
+    stop: AtomicBool,
+    cursor: AtomicU64,
+    /// Which of PostgreSQL's processes is streaming a site to this one; 0 for none.
+    streams: AtomicI32,
+    sites: RwLock<HashMap<i32, Arc<Kept>>>,
+}
+
+/// A site's columns and what is to become of them.
+#[derive(Default)]
+struct Kept {
+    columns: RwLock<Option<Arc<Columns>>>,
+    /// Held by whoever makes the next moment out of the last one, so that no change is lost; readers never take it.
+    change: Mutex<()>,
+    /// What the columns were read with.
+    selection: Mutex<Selection>,
+    /// What they are to be read with.
+    wanted: Mutex<Needs>,
+    /// They must be read again whatever they hold.
+    is_lost: AtomicBool,
+    loading: AtomicBool,
+    gauge: load::Gauge,
+    people: AtomicU64,
+    events: AtomicU64,
+    bytes: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    fn now(&self) -> Option<Arc<Columns>> {
+        self.columns.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the next moment out of the last one, if there is one.
+    fn change(&self, change: impl FnOnce(&mut Columns)) {
+        let _alone = lock(&self.change);
+        if let Some(now) = self.now() {
+            let mut next = Columns::clone(&now);
+            change(&mut next);
+            self.publish(next);
+        }
+    }
+
+    fn publish(&self, columns: Columns) {
+        let before = self.columns.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(columns));
+        // Outside of the lock: the last of a moment takes a while to be given back.
+        drop(before);
+    }
+
+    fn count(&self) {
+        if let Some(columns) = self.now() {
+            let (people, events) = columns.counts();
+            self.people.store(people, Ordering::Relaxed);
+            self.events.store(events, Ordering::Relaxed);
+            self.bytes.store(columns.bytes() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        self.loading.load(Ordering::Acquire).then(|| {
+            let of = self.gauge.of.load(Ordering::Relaxed);
+            Progress { read: self.gauge.done.load(Ordering::Relaxed).min(of), of }
+        })
+    }
+
+    /// Has what these name kept from the next reading on.
+    fn want(&self, needs: &Needs) {
+        let mut wanted = lock(&self.wanted);
+        let Needs { properties, traits, .. } = &mut *wanted;
+        for (known, names) in [(properties, &needs.properties), (traits, &needs.traits)] {
+            let is_given = |name: &String| visit::NAMES.contains(&name.as_str());
+            let new: Vec<String> =
+                names.iter().filter(|name| !known.contains(name) && !is_given(name)).cloned().collect();
+            known.extend(new);
+            known.truncate(MAX_KEPT);
+        }
+    }
+
+    /// Whether the columns are missing, lost, or lack something that is wanted.
+    fn wants_reading(&self) -> bool {
+        let wanted = lock(&self.wanted);
+        let selection = lock(&self.selection);
+        self.is_lost.load(Ordering::Acquire)
+            || self.now().is_none()
+            || !wanted.properties.iter().all(|name| selection.properties.contains(name))
+            || !wanted.traits.iter().all(|name| selection.traits.contains(name))
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Selection {
+        Selection { properties: visit::NAMES.map(str::to_owned).to_vec(), traits: Vec::new(), from: None }
+    }
+}
+
+impl Analysis {
+    fn kept(&self, site_id: i32) -> Option<Arc<Kept>> {
+        self.0.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site_id).cloned()
+    }
+
+    /// The site's people as they are now; `None` until they have been read for the first time.
+    pub fn view(&self, site: &Site) -> Option<View> {
+        let columns = self.kept(site.site_id)?.now()?;
+        Some(View::new(columns, site, self.coverage(site.site_id)))
+    }
+
+    /// What a view of the site leaves out now.
+    pub fn coverage(&self, site_id: i32) -> Coverage {
+        let Some(kept) = self.kept(site_id) else {
+            return Coverage { loading: Some(Progress::default()), ..Coverage::default() };
+        };
+        let columns = kept.now();
+        let crowded = columns
+            .as_ref()
+            .is_some_and(|columns| columns.vocabulary.read().unwrap_or_else(PoisonError::into_inner).is_full());
+        let from = columns.as_ref().and_then(|columns| columns.from);
+        // Between two looks of the thread nothing is being read although it should be.
+        let loading = kept.progress().or_else(|| columns.is_none().then(Progress::default));
+        let complete = columns.is_some() && from.is_none() && !crowded;
+        Coverage { from, complete, crowded, loading }
+    }
+
+    /// Sees to it that the properties and traits that a rule names are kept; gives whether they already are. Otherwise
+    /// the site is read again in the background, while views go on without them.
+    ///
+    /// No more than 64 of each are kept: what is asked for beyond never is.
+    pub fn keep(&self, site_id: i32, needs: &Needs) -> bool {
+        let Some(kept) = self.kept(site_id) else { return false };
+        kept.want(needs);
+        let selection = lock(&kept.selection);
+        kept.now().is_some()
+            && needs.properties.iter().all(|name| selection.properties.contains(name))
+            && needs.traits.iter().all(|name| selection.traits.contains(name))
+    }
+
+    /// Figures of all sites, at most some seconds old.
+    pub fn figures(&self) -> Figures {
+        let sites = self.0.sites.read().unwrap_or_else(PoisonError::into_inner);
+        sites.values().fold(Figures::default(), |mut sum, kept| {
+            sum.people += kept.people.load(Ordering::Relaxed);
+            sum.events += kept.events.load(Ordering::Relaxed);
+            sum.bytes += kept.bytes.load(Ordering::Relaxed);
+            if let Some(progress) = kept.progress() {
+                sum.loading.read += progress.read;
+                sum.loading.of += progress.of;
+            }
+            sum
+        })
+    }
+
+    /// The age in seconds of the oldest journal row that is not in the columns yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn lag_seconds(&self) -> Result<f64, StoreError> {
+        self.0.store.cursor_lag(self.0.cursor.load(Ordering::Relaxed))
+    }
+
+    /// Reads the site anew and compares: the people whose columns are not what the database says. What changes while it
+    /// reads is no difference.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a site that is not loaded differs in nothing.
+    pub fn verify(&self, site: &Site) -> Result<Vec<ProfileId>, StoreError> {
+        let Some((kept, before)) = self.kept(site.site_id).and_then(|kept| Some((Arc::clone(&kept), kept.now()?)))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut connection = self.0.store.connect()?;
+        let selection = lock(&kept.selection).clone();
+        // The same words, so that the same numbers mean the same.
+        let words = before.vocabulary.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (people, _) = before.counts();
+        let size = Size { people, ..Size::default() };
+        let gauge = load::Gauge::default();
+        let anew = load::load(&mut connection, site, &size, &selection, words, &gauge, &AtomicBool::new(false));
+        let anew = match anew {
+            Ok(loaded) => Arc::new(loaded.columns),
+            Err(ReadError::Store(error)) => return Err(error),
+            Err(ReadError::Stopped) => return Ok(Vec::new()),
+        };
+        let coverage = self.coverage(site.site_id);
+        let view = |columns: Arc<Columns>| View::new(columns, site, coverage);
+        let mut different: BTreeSet<i64> = view(before).differences(&view(anew)).into_iter().collect();
+        // Some were read at another moment: those are the same once the columns have caught up.
+        for _ in 0..10 {
+            if different.is_empty() {
+                break;
+            }
+            std::thread::park_timeout(3 * LOOK_AGAIN);
+            let Some(now) = kept.now() else { break };
+            let rows = load::rows(&mut connection, site, &selection, &now.vocabulary, &different)?;
+            let is_same = |id: i64, row: Option<&Row>| {
+                let known = now.find(id, ask::fingerprint);
+                known == row.map(|row| ask::fingerprint(&row.row.as_person(&[]), row.seen))
+            };
+            different = rows.iter().filter(|(id, row)| !is_same(*id, row.as_ref())).map(|(id, _)| *id).collect();
+        }
+        Ok(different.into_iter().map(ProfileId).collect())
+    }
+}
+
+/// The thread that keeps columns; dropping it ends what it reads, writes the files and waits for that.
+pub struct Running {
+    analysis: Analysis,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where to ask.
+    pub fn analysis(&self) -> Analysis {
+        self.analysis.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.analysis.0.stop.store(true, Ordering::Release);
+        // What is left of a stream would have to be read to its end.
+        let pid = self.analysis.0.streams.load(Ordering::Acquire);
+        if pid != 0
+            && let Err(error) = self.analysis.0.store.cancel(pid)
+        {
+            tracing::warn!(%error, "the reading of a site is not cut short");
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("analysis ended by a panic");
+            }
+        }
+    }
+}
+
+/// Starts to read all sites in the background, and to keep them as they are.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(store: Store, settings: Settings) -> std::io::Result<Running> {
+    let shared = Arc::new(Shared {
+        store,
+        settings,
+        stop: AtomicBool::new(false),
+        cursor: AtomicU64::new(0),
+        streams: AtomicI32::new(0),
+        sites: RwLock::default(),
+    });
+    let keeper_of = Arc::clone(&shared);
+    let thread = std::thread::Builder::new().name("analysis".to_owned()).spawn(move || {
+        Keeper {
+            shared: &keeper_of,
+            reader: secrets::token("analysis_"),
+            cursor: 0,
+            connection: None,
+            sites: Vec::new(),
+            saved: HashMap::new(),
+            changed: BTreeSet::new(),
+            last_save: Instant::now(),
+            revisions: HashMap::new(),
+        }
+        .run();
+    })?;
+    Ok(Running { analysis: Analysis(shared), thread: Some(thread) })
+}
+
+/// What the thread knows.
+struct Keeper<'a> {
+    shared: &'a Shared,
+    /// Its name among the journal's readers.
+    reader: String,
+    cursor: Cursor,
+    connection: Option<PgConnection>,
+    sites: Vec<Site>,
+    /// Which place of the journal each site's file has.
+    saved: HashMap<i32, Cursor>,
+    /// Sites that are not as in their file.
+    changed: BTreeSet<i32>,
+    last_save: Instant,
+    /// Which revision of each site's segments and models the columns have taken over.
+    revisions: HashMap<i32, i64>,
+}
+
+impl Keeper<'_> {
+    fn stops(&self) -> bool {
+        self.shared.stop.load(Ordering::Acquire)
+    }
+
+    fn run(&mut self) {
+        let mut is_placed = false;
+        let mut looked: Option<Instant> = None;
+        let mut noted = Instant::now();
+        while !self.stops() {
+            let done = self.turn(&mut is_placed, &mut looked, &mut noted);
+            match done {
+                Ok(true) => {}
+                Ok(false) => std::thread::park_timeout(LOOK_AGAIN),
+                Err(ReadError::Stopped) => {}
+                Err(ReadError::Store(_)) if self.stops() => {}
+                Err(ReadError::Store(error)) => {
+                    tracing::warn!(%error, "analysis is tried again");
+                    self.connection = None;
+                    std::thread::park_timeout(PAUSE);
+                }
+            }
+        }
+        if is_placed {
+            self.save_all();
+            self.note();
+        }
+    }
+
+    /// Does what is due; gives whether there may be more at once.
+    fn turn(
+        &mut self,
+        is_placed: &mut bool,
+        looked: &mut Option<Instant>,
+        noted: &mut Instant,
+    ) -> Result<bool, ReadError> {
+        if self.connection.is_none() {
+            self.connection = Some(self.shared.store.connect()?);
+        }
+        if looked.is_none_or(|at| at.elapsed() > LOOK_FOR_SITES) {
+            self.look_for_sites()?;
+            *looked = Some(Instant::now());
+        }
+        if !*is_placed {
+            self.take_place()?;
+            *is_placed = true;
+        }
+        // First, so that a site is read once with all that its rules ask for.
+        self.learn()?;
+        let loaded = self.load_one()?;
+        let followed = self.follow()?;
+        if loaded || noted.elapsed() > NOTE {
+            *noted = Instant::now();
+            self.trim();
+            if self.last_save.elapsed() > SAVE {
+                self.save_all();
+            } else if loaded {
+                self.save();
+            }
+            if !self.note() {
+                // Silent for too long: what was touched since may be gone from the journal.
+                tracing::warn!("the journal has gone on without this reader; all sites are read again");
+                self.cursor = self.shared.store.new_cursor(&self.reader)?;
+                for kept in self.shared.sites.read().unwrap_or_else(PoisonError::into_inner).values() {
+                    kept.is_lost.store(true, Ordering::Release);
+                }
+            }
+        }
+        Ok(loaded || followed)
+    }
+
+    fn look_for_sites(&mut self) -> Result<(), StoreError> {
+        self.sites = self.shared.store.sites()?;
+        let mut kept = self.shared.sites.write().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|site_id, _| self.sites.iter().any(|site| site.site_id == *site_id));
+        self.saved.retain(|site_id, _| kept.contains_key(site_id));
+        for site in &self.sites {
+            kept.entry(site.site_id).or_default();
+        }
+        Ok(())
+    }
+
+    fn kept(&self, site_id: i32) -> Option<Arc<Kept>> {
+        self.shared.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site_id).cloned()
+    }
+
+    /// Takes the files of the last run as far as the journal still knows their place, else begins at its end.
+    fn take_place(&mut self) -> Result<(), StoreError> {
+        let mut place: Option<Cursor> = None;
+        for site in self.sites.clone() {
+            let Some((folder, kept)) = self.shared.settings.cache.as_ref().zip(self.kept(site.site_id)) else {
+                continue;
+            };
+            let begun = Instant::now();
+            let (about, columns) = match file::read(folder, site.site_id) {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    tracing::warn!(site = site.site_id, %error, "the file of columns is left aside");
+                    continue;
+                }
+            };
+            let is_same = about.currency == site.currency.code();
+            if !is_same || !self.shared.store.take_cursor(&about.reader, about.cursor, &self.reader)? {
+                tracing::info!(site = site.site_id, "the file of columns is too old, the site is read anew");
+                continue;
+            }
+            place = Some(place.map_or(about.cursor, |place| place.min(about.cursor)));
+            self.saved.insert(site.site_id, about.cursor);
+            {
+                let mut wanted = lock(&kept.wanted);
+                let kept_of = |names: &[String]| -> Vec<String> {
+                    names.iter().filter(|name| !visit::NAMES.contains(&name.as_str())).cloned().collect()
+                };
+                wanted.properties.extend(kept_of(&about.selection.properties));
+                wanted.traits.extend(about.selection.traits.clone());
+            }
+            *lock(&kept.selection) = about.selection;
+            kept.publish(columns);
+            kept.count();
+            tracing::info!(site = site.site_id, ms = begun.elapsed().as_millis() as u64, "columns are taken from disk");
+        }
+        self.cursor = match place {
+            Some(place) => place,
+            None => self.shared.store.new_cursor(&self.reader)?,
+        };
+        self.shared.cursor.store(self.cursor, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads one site that has to be; gives whether there was one.
+    fn load_one(&mut self) -> Result<bool, ReadError> {
+        let next = self.sites.iter().find_map(|site| {
+            let kept = self.kept(site.site_id)?;
+            kept.wants_reading().then(|| (site.clone(), kept))
+        });
+        let Some((site, kept)) = next else { return Ok(false) };
+        let Some(connection) = &mut self.connection else { return Ok(false) };
+        kept.loading.store(true, Ordering::Release);
+        let begun = Instant::now();
+        let read = (|| {
+            let sizes = sizes(connection)?;
+            let size = sizes.get(&site.site_id).cloned().unwrap_or_default();
+            let mut selection = Selection::default();
+            {
+                let wanted = lock(&kept.wanted);
+                selection.properties.extend(wanted.properties.iter().cloned());
+                selection.traits.extend(wanted.traits.iter().cloned());
+            }
+            selection.from = fitting(&size, share(&sizes, site.site_id, self.shared.settings.memory_bytes));
+            let rows = size.people + size.visits + size.orders + size.events_since(selection.from);
+            kept.gauge.done.store(0, Ordering::Relaxed);
+            kept.gauge.of.store(rows, Ordering::Relaxed);
+            let mut words = Vocabulary::new();
+            selection.properties.iter().for_each(|name| _ = words.keep_property(name));
+            selection.traits.iter().for_each(|name| _ = words.keep_trait(name));
+            let stop = &self.shared.stop;
+            self.shared.streams.store(backend_pid(connection)?, Ordering::Release);
+            let loaded = load::load(connection, &site, &size, &selection, words, &kept.gauge, stop)?;
+            *lock(&kept.selection) = selection;
+            {
+                let _alone = lock(&kept.change);
+                let mut columns = loaded.columns;
+                if let Some(before) = kept.now() {
+                    columns.score(&before.scores());
+                }
+                kept.publish(columns);
+            }
+            kept.is_lost.store(false, Ordering::Release);
+            kept.count();
+            let ms = begun.elapsed().as_millis() as u64;
+            tracing::info!(site = site.site_id, cursor = loaded.cursor, rows, ms, "columns are read");
+            Ok(())
+        })();
+        self.shared.streams.store(0, Ordering::Release);
+        kept.loading.store(false, Ordering::Release);
+        self.changed.insert(site.site_id);
+        read.map(|()| true)
+    }
+
+    /// Takes over what has changed of the sites' segments and models: what the rules ask for is kept, and people have the
+    /// scores that the models gave them.
+    fn learn(&mut self) -> Result<(), StoreError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        for (site_id, revision) in segments::read_all_revisions(connection)? {
+            let kept = self.shared.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site_id).cloned();
+            let Some(kept) = kept.filter(|_| self.revisions.get(&site_id) != Some(&revision)) else { continue };
+            for rule in segments::read_segments(connection, site_id)?.iter().filter_map(|segment| segment.rule()) {
+                kept.want(&rule.needs());
+            }
+            // Not before the site is read: the scores would be lost.
+            if kept.now().is_some() {
+                let scores = read_all_scores(connection, site_id)?;
+                kept.change(|columns| columns.score(&scores));
+                self.revisions.insert(site_id, revision);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads again whom the journal names; gives whether it named anybody.
+    fn follow(&mut self) -> Result<bool, ReadError> {
+        let Some(connection) = &mut self.connection else { return Ok(false) };
+        let (cursor, touched) = follow(connection, self.cursor)?;
+        let touched: BTreeMap<i32, BTreeSet<i64>> =
+            touched.into_iter().filter(|(_, people)| !people.is_empty()).collect();
+        if !touched.is_empty() {
+            // A change of a site's settings that came before must be seen with it.
+            self.look_for_sites()?;
+        }
+        for (site_id, people) in &touched {
+            let site = self.sites.iter().find(|site| site.site_id == *site_id);
+            let Some((site, kept)) = site.zip(self.kept(*site_id)) else { continue };
+            let Some(connection) = &mut self.connection else { return Ok(false) };
+            // A site that is still to be read will be with them.
+            let Some(columns) = kept.now() else { continue };
+            let selection = lock(&kept.selection).clone();
+            let rows = load::rows(connection, site, &selection, &columns.vocabulary, people)?;
+            kept.change(|columns| columns.put(rows));
+            self.changed.insert(*site_id);
+        }
+        self.cursor = cursor;
+        self.shared.cursor.store(cursor, Ordering::Relaxed);
+        Ok(!touched.is_empty())
+    }
+
+    /// Counts, and cuts the oldest month of the largest site's detail until everything fits again.
+    fn trim(&mut self) {
+        let sites: Vec<(i32, Arc<Kept>)> = {
+            let sites = self.shared.sites.read().unwrap_or_else(PoisonError::into_inner);
+            sites.iter().map(|(site_id, kept)| (*site_id, Arc::clone(kept))).collect()
+        };
+        for (_, kept) in &sites {
+            kept.count();
+        }
+        loop {
+            let bytes = |kept: &Kept| kept.bytes.load(Ordering::Relaxed);
+            if sites.iter().map(|(_, kept)| bytes(kept)).sum::<u64>() <= self.shared.settings.memory_bytes {
+                return;
+            }
+            let largest = sites.iter().max_by_key(|(_, kept)| bytes(kept));
+            let Some(((site_id, kept), columns)) = largest.and_then(|largest| Some((largest, largest.1.now()?))) else {
+                return;
+            };
+            let before = bytes(kept);
+            let Some(from) = columns.next_month() else { return };
+            lock(&kept.selection).from = Some(from);
+            kept.change(|columns| columns.forget_before(from));
+            kept.count();
+            self.changed.insert(*site_id);
+            tracing::info!(site = site_id, from, "a month of detail has left memory");
+            if bytes(kept) >= before {
+                return;
+            }
+        }
+    }
+
+    /// Writes the files of sites that changed.
+    fn save(&mut self) {
+        let Some(folder) = &self.shared.settings.cache else { return };
+        for site_id in std::mem::take(&mut self.changed) {
+            let site = self.sites.iter().find(|site| site.site_id == site_id);
+            let Some((site, kept)) = site.zip(self.kept(site_id)) else { continue };
+            let Some(columns) = kept.now() else { continue };
+            let about = file::About {
+                site_id,
+                currency: site.currency.code().to_owned(),
+                selection: lock(&kept.selection).clone(),
+                reader: self.reader.clone(),
+                cursor: self.cursor,
+            };
+            match file::save(folder, &about, &columns) {
+                Ok(()) => {
+                    self.saved.insert(site_id, self.cursor);
+                }
+                Err(error) => {
+                    tracing::warn!(site = site_id, %error, "columns are not written to disk");
+                    self.changed.insert(site_id);
+                }
+            }
+        }
+    }
+
+    /// Writes every file again, so that the journal need not be kept from where the oldest of them stands.
+    fn save_all(&mut self) {
+        self.changed.extend(self.saved.iter().filter(|(_, saved)| **saved < self.cursor).map(|(site_id, _)| *site_id));
+        self.last_save = Instant::now();
+        self.save();
+    }
+
+    /// Notes how far the journal is read: where there are files, how far they are. Gives whether it knew the reader.
+    fn note(&self) -> bool {
+        let overdue = self.last_save.elapsed() > SAVE_OVERDUE;
+        let oldest = self.saved.values().min().filter(|_| !overdue && self.shared.settings.cache.is_some());
+        let place = oldest.map_or(self.cursor, |saved| self.cursor.min(*saved));
+        match self.shared.store.note_cursor(&self.reader, place) {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%error, "the place in the journal is noted later");
+                true
+            }
+        }
+    }
+}
+
+/// A site's share of the memory, by what it would take.
+fn share(sizes: &BTreeMap<i32, Size>, site_id: i32, memory: u64) -> u64 {
+    let whole: u64 = sizes.values().map(|size| fixed(size) + size.events_since(None) * load::LOADING_EVENT_BYTES).sum();
+    let own = sizes.get(&site_id).map_or(0, |size| fixed(size) + size.events_since(None) * load::LOADING_EVENT_BYTES);
+    u64::try_from(u128::from(memory) * u128::from(own) / u128::from(whole.max(1))).unwrap_or(memory)
+}
+
+/// What people, visits and orders take, which never leave.
+fn fixed(size: &Size) -> u64 {
+    // An order is also an event.
+    size.people * load::LOADING_PERSON_BYTES
+        + size.visits * load::LOADING_EVENT_BYTES
+        + size.orders * (load::LOADING_EVENT_BYTES + 16)
+}
+
+/// The second from which on events fit into so many bytes; `None` when all do.
+fn fitting(size: &Size, bytes: u64) -> Option<u32> {
+    let mut left = bytes.saturating_sub(fixed(size)) / load::LOADING_EVENT_BYTES;
+    if size.events_since(None) <= left {
+        return None;
+    }
+    // Behind the newest month, where not even that fits: no month has more days.
+    let mut from = size.months.keys().next_back().map_or(0, |newest| newest.saturating_add(31 * 86_400));
+    for (month, events) in size.months.iter().rev() {
+        match left.checked_sub(*events) {
+            Some(rest) => (left, from) = (rest, *month),
+            None => break,
+        }
+    }
+    Some(from)
+}

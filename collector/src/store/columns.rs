@@ -1,0 +1,812 @@
+//! What analysis columns are read from: a site's people, events, visits and orders, all of them as a stream or those of
+//! some people, and the journal that says whom to read again.
+//!
+//! Visits and orders come from their projections and are not folded again: the projector has done so, and a reader that
+//! folds would need every snapshot, referrer and campaign of every event, three times the bytes, to find the same.
+
+use super::events::Kind;
+use super::sites::Site;
+use super::sql::sql;
+use super::{Store, StoreError};
+use diesel::connection::SimpleConnection;
+use diesel::pg::data_types::PgTimestamp;
+use diesel::pg::{CopyFormat, CopyTarget, Pg};
+use diesel::prelude::*;
+use diesel::query_builder::AstPass;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use domain::event::TermId;
+use domain::identity::Kind as IdentityKind;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
+
+/// Somebody who is or was there.
+#[derive(Clone, Debug)]
+pub(crate) struct PersonRead {
+    pub(crate) profile_id: i64,
+    pub(crate) signed_up: bool,
+    pub(crate) first_seen_us: i64,
+    pub(crate) last_seen_us: i64,
+    /// The traits that are kept; `None` where none is known.
+    pub(crate) traits: Option<Map<String, Value>>,
+}
+
+/// What an event is to the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Did {
+    Page(TermId),
+    Track(TermId),
+    Identify,
+    Group,
+    Alias,
+}
+
+impl Did {
+    /// `None` for what is no event of its own, and for rows that no version ever wrote.
+    fn read(kind: i16, name_id: Option<i32>, page_id: Option<i32>) -> Option<Did> {
+        match Kind::from_code(kind)? {
+            Kind::Page | Kind::Screen => page_id.map(TermId).map(Did::Page),
+            Kind::Track => name_id.map(TermId).map(Did::Track),
+            Kind::Identify => Some(Did::Identify),
+            Kind::Group => Some(Did::Group),
+            Kind::Alias => Some(Did::Alias),
+            // What was done on a page is part of its view.
+            Kind::Snapshot => None,
+        }
+    }
+}
+
+/// An event; `who` is an identity where everything is read and a profile where some people are.
+#[derive(Debug)]
+pub(crate) struct EventRead {
+    pub(crate) who: i64,
+    pub(crate) at_us: i64,
+    pub(crate) did: Did,
+    /// Of named events that have one that is kept.
+    pub(crate) properties: Option<Map<String, Value>>,
+}
+
+/// A visit's beginning with channel, source, medium, campaign and referrer.
+#[derive(Debug)]
+pub(crate) struct VisitRead {
+    pub(crate) profile_id: i64,
+    pub(crate) at_us: i64,
+    pub(crate) end_us: i64,
+    pub(crate) touch: [String; 5],
+}
+
+/// An order that counts, with channel, source and campaign.
+#[derive(Debug)]
+pub(crate) struct OrderRead {
+    pub(crate) profile_id: i64,
+    pub(crate) at_us: i64,
+    /// In the site's currency; 0 where it has no total in that.
+    pub(crate) minor: i64,
+    pub(crate) touch: [String; 3],
+}
+
+/// What is read, and how much of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Names of properties that are kept.
+    pub(crate) properties: Vec<String>,
+    /// Names of traits that are kept.
+    pub(crate) traits: Vec<String>,
+    /// Events before this second are left out.
+    pub(crate) from: Option<u32>,
+}
+
+impl Selection {
+    fn begins_us(&self) -> i64 {
+        // The least number is PostgreSQL's -infinity.
+        self.from.map_or(i64::MIN, |from| i64::from(from) * 1_000_000)
+    }
+}
+
+/// Takes what a site has, row by row.
+pub(crate) trait Sink {
+    /// The text of a page or of an event's name; all of them come first.
+    fn text(&mut self, term: TermId, text: &str);
+    fn person(&mut self, person: PersonRead);
+    /// Each identity follows all people; `measured` ones may have no person.
+    fn identity(&mut self, identity_id: i64, profile_id: i64, measured: bool);
+    fn event(&mut self, event: EventRead);
+    fn visit(&mut self, visit: VisitRead);
+    fn order(&mut self, order: OrderRead);
+    /// Called now and then; `false` ends it.
+    fn goes_on(&mut self) -> bool;
+}
+
+/// Why reading ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+impl From<diesel::result::Error> for ReadError {
+    fn from(error: diesel::result::Error) -> ReadError {
+        ReadError::Store(error.into())
+    }
+}
+
+/// A query whose rows are streamed by COPY. What it depends on is set by `set_config` before, since COPY takes no
+/// values.
+macro_rules! stream {
+    ($name:ident, $query:literal) => {
+        struct $name;
+        impl CopyTarget for $name {
+            type Table = super::schema::sites::table;
+            type SqlType = Integer;
+
+            fn walk_target(mut pass: AstPass<'_, '_, Pg>) -> QueryResult<()> {
+                pass.push_sql($query);
+                Ok(())
+            }
+        }
+    };
+}
+
+// 1 and 2 are the dictionary's kinds of names and pages.
+stream!(
+    TextStream,
+    "(SELECT term_id, value FROM terms
+      WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind IN (1, 2))"
+);
+stream!(
+    PeopleStream,
+    "(SELECT profile_id, signed_up, first_seen, last_seen,
+             CASE WHEN traits ?| (SELECT current_setting('segments.traits')::text[]) THEN traits::text END
+      FROM profiles WHERE site_id = (SELECT current_setting('segments.site')::integer))"
+);
+stream!(
+    IdentityStream,
+    "(SELECT identity_id, profile_id, kind FROM identities
+      WHERE site_id = (SELECT current_setting('segments.site')::integer)
+        AND kind <> (SELECT current_setting('segments.order_kind')::smallint))"
+);
+// 2 is a snapshot, 3 a named event.
+stream!(
+    EventStream,
+    "(SELECT identity_id, occurred_at, kind, name_id, page_id,
+             CASE WHEN kind = 3 AND properties ?| (SELECT current_setting('segments.properties')::text[])
+                THEN properties::text END
+      FROM events WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind <> 2)"
+);
+stream!(
+    LateEventStream,
+    "(SELECT identity_id, occurred_at, kind, name_id, page_id,
+             CASE WHEN kind = 3 AND properties ?| (SELECT current_setting('segments.properties')::text[])
+                THEN properties::text END
+      FROM events WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind <> 2
+        AND occurred_at >= (SELECT to_timestamp(current_setting('segments.from')::bigint)))"
+);
+stream!(
+    VisitStream,
+    "(SELECT profile_id, started_at, ended_at, channel, source, medium, campaign, referrer FROM sessions
+      WHERE site_id = (SELECT current_setting('segments.site')::integer))"
+);
+stream!(
+    OrderStream,
+    "(SELECT profile_id, ordered_at,
+             CASE WHEN currency = (SELECT current_setting('segments.currency')) THEN COALESCE(total_minor, 0) ELSE 0 END,
+             channel, source, campaign
+      FROM orders WHERE site_id = (SELECT current_setting('segments.site')::integer) AND counted)"
+);
+
+/// Reads everything of a site inside of the caller's transaction.
+///
+/// # Errors
+/// [`ReadError`]
+pub(crate) fn read_all(
+    connection: &mut PgConnection,
+    site: &Site,
+    selection: &Selection,
+    sink: &mut impl Sink,
+) -> Result<(), ReadError> {
+    let array = |names: &[String]| {
+        let quoted = names.iter().map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+        format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+    };
+    for (name, value) in [
+        ("segments.site", site.site_id.to_string()),
+        ("segments.currency", site.currency.code().to_owned()),
+        ("segments.order_kind", IdentityKind::Order.code().to_string()),
+        ("segments.traits", array(&selection.traits)),
+        ("segments.properties", array(&selection.properties)),
+        ("segments.from", selection.from.unwrap_or(0).to_string()),
+    ] {
+        sql("SELECT set_config($1, $2, true)").bind::<Text, _>(name).bind::<Text, _>(value).execute(connection)?;
+    }
+    copy(connection, TextStream, |fields| {
+        let (term, text) = (TermId(fields.int()?.unwrap_or(0)), fields.text()?);
+        sink.text(term, &text.unwrap_or_default());
+        Ok(true)
+    })?;
+    copy(connection, PeopleStream, |fields| {
+        sink.person(PersonRead {
+            profile_id: fields.long()?.unwrap_or(0),
+            signed_up: fields.bytes()?.is_some_and(|byte| byte == [1]),
+            first_seen_us: fields.time()?,
+            last_seen_us: fields.time()?,
+            traits: fields.map()?,
+        });
+        Ok(sink.goes_on())
+    })?;
+    copy(connection, IdentityStream, |fields| {
+        let (identity_id, profile_id) = (fields.long()?.unwrap_or(0), fields.long()?.unwrap_or(0));
+        let kind = IdentityKind::from_code(fields.short()?.unwrap_or(0));
+        sink.identity(identity_id, profile_id, kind == Some(IdentityKind::Measured));
+        Ok(sink.goes_on())
+    })?;
+    let mut event = |fields: &mut Fields<'_>| {
+        let (who, at_us, kind) = (fields.long()?.unwrap_or(0), fields.time()?, fields.short()?.unwrap_or(0));
+        let (name_id, page_id) = (fields.int()?, fields.int()?);
+        let properties = fields.map()?;
+        if let Some(did) = Did::read(kind, name_id, page_id) {
+            sink.event(EventRead { who, at_us, did, properties });
+        }
+        Ok(sink.goes_on())
+    };
+    match selection.from {
+        None => copy(connection, EventStream, &mut event)?,
+        Some(_) => copy(connection, LateEventStream, &mut event)?,
+    }
+    copy(connection, VisitStream, |fields| {
+        let (profile_id, at_us, end_us) = (fields.long()?.unwrap_or(0), fields.time()?, fields.time()?);
+        let mut touch: [String; 5] = Default::default();
+        for text in &mut touch {
+            *text = fields.text()?.unwrap_or_default();
+        }
+        sink.visit(VisitRead { profile_id, at_us, end_us, touch });
+        Ok(sink.goes_on())
+    })?;
+    copy(connection, OrderStream, |fields| {
+        let (profile_id, at_us, minor) = (fields.long()?.unwrap_or(0), fields.time()?, fields.long()?.unwrap_or(0));
+        let mut touch: [String; 3] = Default::default();
+        for text in &mut touch {
+            *text = fields.text()?.unwrap_or_default();
+        }
+        sink.order(OrderRead { profile_id, at_us, minor, touch });
+        Ok(sink.goes_on())
+    })
+}
+
+/// The fields of one row in PostgreSQL's binary COPY format.
+struct Fields<'r>(&'r [u8]);
+
+impl<'r> Fields<'r> {
+    fn take(&mut self, length: usize) -> std::io::Result<&'r [u8]> {
+        let (taken, rest) =
+            self.0.split_at_checked(length).ok_or_else(|| std::io::Error::other("a row of COPY is cut off"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> std::io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N)?);
+        Ok(bytes)
+    }
+
+    /// The next field; `None` for NULL.
+    fn bytes(&mut self) -> std::io::Result<Option<&'r [u8]>> {
+        match usize::try_from(i32::from_be_bytes(self.array()?)) {
+            Ok(length) => self.take(length).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn number<const N: usize>(&mut self) -> std::io::Result<Option<[u8; N]>> {
+        match self.bytes()? {
+            Some(bytes) => bytes.try_into().map(Some).map_err(std::io::Error::other),
+            None => Ok(None),
+        }
+    }
+
+    fn short(&mut self) -> std::io::Result<Option<i16>> {
+        Ok(self.number()?.map(i16::from_be_bytes))
+    }
+
+    fn int(&mut self) -> std::io::Result<Option<i32>> {
+        Ok(self.number()?.map(i32::from_be_bytes))
+    }
+
+    fn long(&mut self) -> std::io::Result<Option<i64>> {
+        Ok(self.number()?.map(i64::from_be_bytes))
+    }
+
+    /// In µs since 1970.
+    fn time(&mut self) -> std::io::Result<i64> {
+        Ok(self.long()?.unwrap_or(0).saturating_add(super::events::POSTGRES_EPOCH_US))
+    }
+
+    fn text(&mut self) -> std::io::Result<Option<String>> {
+        Ok(self.bytes()?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+    }
+
+    fn map(&mut self) -> std::io::Result<Option<Map<String, Value>>> {
+        self.bytes()?.map(|json| serde_json::from_slice(json).map_err(std::io::Error::other)).transpose()
+    }
+}
+
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// Runs a stream to its end, or until `row` says no.
+fn copy<T: CopyTarget>(
+    connection: &mut PgConnection,
+    target: T,
+    mut row: impl FnMut(&mut Fields<'_>) -> std::io::Result<bool>,
+) -> Result<(), ReadError> {
+    let broken = |error: std::io::Error| ReadError::Store(StoreError::Away(error.to_string()));
+    let mut stream = diesel::copy_to(target).with_format(CopyFormat::Binary).load_raw(connection)?;
+    let (mut begun, mut ended) = (false, false);
+    loop {
+        // PostgreSQL sends each row as a message of its own, the header with the first, and libpq hands out messages.
+        let message = stream.fill_buf().map_err(broken)?;
+        if message.is_empty() {
+            break;
+        }
+        let length = message.len();
+        let mut fields = Fields(message);
+        if !begun {
+            begun = true;
+            if fields.take(HEADER.len()).map_err(broken)? != HEADER {
+                return Err(broken(std::io::Error::other("COPY does not begin as it should")));
+            }
+            // Flags, and the length of an extension that no version has.
+            fields.take(8).map_err(broken)?;
+        }
+        // Some versions send the header by itself.
+        while !fields.0.is_empty() {
+            ended = i16::from_be_bytes(fields.array().map_err(broken)?) < 0;
+            if !ended && !row(&mut fields).map_err(broken)? {
+                return Err(ReadError::Stopped);
+            }
+        }
+        stream.consume(length);
+    }
+    drop(stream);
+    // Diesel leaves the result behind that ends a COPY; libpq clears it away before a simple statement alone. After a
+    // COPY that failed, the transaction refuses this one.
+    connection.batch_execute("SELECT")?;
+    if ended { Ok(()) } else { Err(broken(std::io::Error::other("COPY is cut off"))) }
+}
+
+#[derive(QueryableByName)]
+struct PersonRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = Bool)]
+    signed_up: bool,
+    #[diesel(sql_type = Timestamptz)]
+    first_seen: PgTimestamp,
+    #[diesel(sql_type = Timestamptz)]
+    last_seen: PgTimestamp,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    traits: Option<Value>,
+}
+
+#[derive(QueryableByName)]
+struct EventRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    occurred_at: PgTimestamp,
+    #[diesel(sql_type = SmallInt)]
+    kind: i16,
+    #[diesel(sql_type = Nullable<Integer>)]
+    name_id: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    page_id: Option<i32>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    properties: Option<Value>,
+}
+
+#[derive(QueryableByName)]
+struct VisitRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    started_at: PgTimestamp,
+    #[diesel(sql_type = Timestamptz)]
+    ended_at: PgTimestamp,
+    #[diesel(sql_type = Array<Text>)]
+    touch: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct OrderRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    ordered_at: PgTimestamp,
+    #[diesel(sql_type = BigInt)]
+    minor: i64,
+    #[diesel(sql_type = Array<Text>)]
+    touch: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = Integer)]
+    term_id: i32,
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+#[derive(QueryableByName)]
+struct ProfileRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+}
+
+/// What some people have, each list in the people's and then in time order; events in `(occurred_at, event_id)` order.
+#[derive(Default)]
+pub(crate) struct SomePeople {
+    /// Those who are profiles.
+    pub(crate) people: Vec<PersonRead>,
+    /// Those who are measured visitors.
+    pub(crate) measured: BTreeSet<i64>,
+    pub(crate) events: Vec<EventRead>,
+    pub(crate) visits: Vec<VisitRead>,
+    pub(crate) orders: Vec<OrderRead>,
+}
+
+fn us(at: PgTimestamp) -> i64 {
+    at.0.saturating_add(super::events::POSTGRES_EPOCH_US)
+}
+
+fn map(value: Option<Value>) -> Option<Map<String, Value>> {
+    match value {
+        Some(Value::Object(map)) => Some(map),
+        _ => None,
+    }
+}
+
+/// Reads some people of a site.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn read_some(
+    connection: &mut PgConnection,
+    site: &Site,
+    selection: &Selection,
+    profile_ids: &[i64],
+) -> Result<SomePeople, StoreError> {
+    let people: Vec<PersonRow> = sql("SELECT profile_id, signed_up, first_seen, last_seen,
+                CASE WHEN traits ?| $1 THEN traits END AS traits
+         FROM profiles WHERE site_id = $2 AND profile_id = ANY($3)")
+    .bind::<Array<Text>, _>(selection.traits.clone())
+    .bind::<Integer, _>(site.site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .load(connection)?;
+    let measured: Vec<ProfileRow> = sql("SELECT DISTINCT profile_id FROM identities
+         WHERE site_id = $1 AND profile_id = ANY($2) AND kind = $3")
+    .bind::<Integer, _>(site.site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .bind::<SmallInt, _>(IdentityKind::Measured.code())
+    .load(connection)?;
+    // 2 is a snapshot, 3 a named event.
+    let events: Vec<EventRow> = sql("SELECT i.profile_id, e.occurred_at, e.kind, e.name_id, e.page_id,
+                CASE WHEN e.kind = 3 AND e.properties ?| $1 THEN e.properties END AS properties
+         FROM identities i JOIN events e ON e.site_id = i.site_id AND e.identity_id = i.identity_id
+         WHERE i.site_id = $2 AND i.profile_id = ANY($3) AND e.kind <> 2 AND e.occurred_at >= $4
+         ORDER BY i.profile_id, e.occurred_at, e.event_id")
+    .bind::<Array<Text>, _>(selection.properties.clone())
+    .bind::<Integer, _>(site.site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .bind::<Timestamptz, _>(super::timestamp(selection.begins_us()))
+    .load(connection)?;
+    let visits: Vec<VisitRow> = sql("SELECT profile_id, started_at, ended_at,
+                ARRAY[channel, source, medium, campaign, referrer] AS touch
+         FROM sessions WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, started_at")
+    .bind::<Integer, _>(site.site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .load(connection)?;
+    let orders: Vec<OrderRow> = sql("SELECT profile_id, ordered_at,
+                CASE WHEN currency = $1 THEN COALESCE(total_minor, 0) ELSE 0 END AS minor,
+                ARRAY[channel, source, campaign] AS touch
+         FROM orders WHERE site_id = $2 AND profile_id = ANY($3) AND counted ORDER BY profile_id, ordered_at")
+    .bind::<Text, _>(site.currency.code().to_owned())
+    .bind::<Integer, _>(site.site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .load(connection)?;
+    Ok(SomePeople {
+        people: people
+            .into_iter()
+            .map(|row| PersonRead {
+                profile_id: row.profile_id,
+                signed_up: row.signed_up,
+                first_seen_us: us(row.first_seen),
+                last_seen_us: us(row.last_seen),
+                traits: map(row.traits),
+            })
+            .collect(),
+        measured: measured.into_iter().map(|row| row.profile_id).collect(),
+        events: events
+            .into_iter()
+            .filter_map(|row| {
+                let did = Did::read(row.kind, row.name_id, row.page_id)?;
+                let (at_us, properties) = (us(row.occurred_at), map(row.properties));
+                Some(EventRead { who: row.profile_id, at_us, did, properties })
+            })
+            .collect(),
+        visits: visits
+            .into_iter()
+            .map(|row| VisitRead {
+                profile_id: row.profile_id,
+                at_us: us(row.started_at),
+                end_us: us(row.ended_at),
+                touch: texts(row.touch),
+            })
+            .collect(),
+        orders: orders
+            .into_iter()
+            .map(|row| OrderRead {
+                profile_id: row.profile_id,
+                at_us: us(row.ordered_at),
+                minor: row.minor,
+                touch: texts(row.touch),
+            })
+            .collect(),
+    })
+}
+
+fn texts<const N: usize>(texts: Vec<String>) -> [String; N] {
+    let mut texts = texts.into_iter();
+    std::array::from_fn(|_| texts.next().unwrap_or_default())
+}
+
+/// The texts of these terms.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn read_texts(
+    connection: &mut PgConnection,
+    site_id: i32,
+    terms: impl Iterator<Item = TermId>,
+) -> Result<Vec<(TermId, String)>, StoreError> {
+    let rows: Vec<TextRow> = sql("SELECT term_id, value FROM terms WHERE site_id = $1 AND term_id = ANY($2)")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<Integer>, _>(terms.map(|term| term.0).collect::<Vec<_>>())
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| (TermId(row.term_id), row.value)).collect())
+}
+
+#[derive(QueryableByName)]
+struct MonthRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    month: i64,
+    #[diesel(sql_type = BigInt)]
+    events: i64,
+}
+
+#[derive(QueryableByName)]
+struct SizeRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = BigInt)]
+    people: i64,
+    #[diesel(sql_type = BigInt)]
+    visits: i64,
+    #[diesel(sql_type = BigInt)]
+    orders: i64,
+}
+
+/// How much a site has to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) people: u64,
+    pub(crate) visits: u64,
+    pub(crate) orders: u64,
+    /// Events by the second in which their month (UTC) begins.
+    pub(crate) months: BTreeMap<u32, u64>,
+}
+
+impl Size {
+    pub(crate) fn events_since(&self, from: Option<u32>) -> u64 {
+        self.months.range(from.unwrap_or(0)..).map(|(_, events)| events).sum()
+    }
+}
+
+/// How much every site has to read.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn sizes(connection: &mut PgConnection) -> Result<BTreeMap<i32, Size>, StoreError> {
+    let rows: Vec<SizeRow> = sql("SELECT s.site_id,
+                (SELECT count(*) FROM profiles p WHERE p.site_id = s.site_id)
+                    + (SELECT count(*) FROM identities i WHERE i.site_id = s.site_id AND i.kind = $1) AS people,
+                (SELECT count(*) FROM sessions v WHERE v.site_id = s.site_id) AS visits,
+                (SELECT count(*) FROM orders o WHERE o.site_id = s.site_id AND o.counted) AS orders
+         FROM sites s")
+    .bind::<SmallInt, _>(IdentityKind::Measured.code())
+    .load(connection)?;
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let mut sizes: BTreeMap<i32, Size> = BTreeMap::new();
+    for row in rows {
+        let (people, visits, orders) = (count(row.people), count(row.visits), count(row.orders));
+        sizes.insert(row.site_id, Size { people, visits, orders, months: BTreeMap::new() });
+    }
+    // One row per site and month of UTC, with its first second; 2 is a snapshot.
+    let rows: Vec<MonthRow> = sql("SELECT site_id,
+                extract(epoch FROM date_trunc('month', occurred_at))::bigint AS month, count(*) AS events
+         FROM events WHERE kind <> 2 GROUP BY 1, 2")
+    .load(connection)?;
+    for row in rows {
+        let month = u32::try_from(row.month).unwrap_or(if row.month < 0 { 0 } else { u32::MAX });
+        let size = sizes.entry(row.site_id).or_default();
+        *size.months.entry(month).or_default() += count(row.events);
+    }
+    Ok(sizes)
+}
+
+#[derive(QueryableByName)]
+struct BoundRow {
+    #[diesel(sql_type = Text)]
+    bound: String,
+}
+
+#[derive(QueryableByName)]
+struct JournalRow {
+    #[diesel(sql_type = Text)]
+    tx: String,
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = Array<BigInt>)]
+    identity_ids: Vec<i64>,
+    #[diesel(sql_type = Array<BigInt>)]
+    relinked_profiles: Vec<i64>,
+}
+
+/// A place in the journal: everything below it is projected, and nothing below it can still appear.
+pub(crate) type Cursor = u64;
+
+/// How far the journal can be followed now. Inside of a transaction that keeps one snapshot, everything below is in
+/// what it reads.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn journal_bound(connection: &mut PgConnection) -> Result<Cursor, StoreError> {
+    let row: BoundRow = sql("SELECT LEAST(pg_snapshot_xmin(pg_current_snapshot()),
+            (SELECT tx FROM journal WHERE NOT projected ORDER BY tx LIMIT 1))::text AS bound")
+    .get_result(connection)?;
+    row.bound.parse().map_err(|_| StoreError::Refused(format!("{} is no transaction", row.bound)))
+}
+
+/// Journal rows that are looked at together.
+const JOURNAL_ROWS: i32 = 256;
+
+/// Whom the journal names from a cursor on, by site, and the cursor behind it.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn follow(
+    connection: &mut PgConnection,
+    cursor: Cursor,
+) -> Result<(Cursor, BTreeMap<i32, BTreeSet<i64>>), StoreError> {
+    let bound = journal_bound(connection)?;
+    let mut touched: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+    if bound <= cursor {
+        return Ok((cursor, touched));
+    }
+    let rows: Vec<JournalRow> = sql("SELECT tx::text AS tx, site_id, identity_ids, relinked_profiles FROM journal
+         WHERE tx >= $1::text::xid8 AND tx < $2::text::xid8 ORDER BY tx FETCH FIRST $3 ROWS WITH TIES")
+    .bind::<Text, _>(cursor.to_string())
+    .bind::<Text, _>(bound.to_string())
+    .bind::<Integer, _>(JOURNAL_ROWS)
+    .load(connection)?;
+    let is_all = rows.len() < JOURNAL_ROWS as usize;
+    let last = rows.last().and_then(|row| row.tx.parse::<Cursor>().ok());
+    let mut identities: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+    for row in rows {
+        identities.entry(row.site_id).or_default().extend(row.identity_ids);
+        touched.entry(row.site_id).or_default().extend(row.relinked_profiles);
+    }
+    for (site_id, identity_ids) in identities {
+        let rows: Vec<ProfileRow> =
+            sql("SELECT DISTINCT profile_id FROM identities WHERE site_id = $1 AND identity_id = ANY($2)")
+                .bind::<Integer, _>(site_id)
+                .bind::<Array<BigInt>, _>(identity_ids.into_iter().collect::<Vec<_>>())
+                .load(connection)?;
+        touched.entry(site_id).or_default().extend(rows.into_iter().map(|row| row.profile_id));
+    }
+    Ok((if is_all { bound } else { last.map_or(bound, |last| last + 1) }, touched))
+}
+
+#[derive(QueryableByName)]
+struct PidRow {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+}
+
+/// The connection's own process in PostgreSQL, for [`Store::cancel`].
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn backend_pid(connection: &mut PgConnection) -> Result<i32, StoreError> {
+    let row: PidRow = sql("SELECT pg_backend_pid() AS pid").get_result(connection)?;
+    Ok(row.pid)
+}
+
+#[derive(QueryableByName)]
+struct LagRow {
+    #[diesel(sql_type = Double)]
+    lag_s: f64,
+}
+
+impl Store {
+    /// Notes how far a reader has come, so that the journal keeps what it has still to read; gives whether the reader
+    /// was still known. One that was silent for an hour is not, and rows that it has not read may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn note_cursor(&self, reader: &str, cursor: Cursor) -> Result<bool, StoreError> {
+        let noted = sql("UPDATE journal_cursors SET tx = $1::text::xid8, seen_at = now() WHERE reader = $2")
+            .bind::<Text, _>(cursor.to_string())
+            .bind::<Text, _>(reader.to_owned())
+            .execute(&mut *self.lend()?)?;
+        Ok(noted > 0)
+    }
+
+    /// Begins to read at the end of the journal.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn new_cursor(&self, reader: &str) -> Result<Cursor, StoreError> {
+        let mut connection = self.lend()?;
+        let cursor = journal_bound(&mut connection)?;
+        sql("INSERT INTO journal_cursors (reader, tx) VALUES ($1, $2::text::xid8)
+             ON CONFLICT (reader) DO UPDATE SET tx = EXCLUDED.tx, seen_at = now()")
+        .bind::<Text, _>(reader.to_owned())
+        .bind::<Text, _>(cursor.to_string())
+        .execute(&mut *connection)?;
+        Ok(cursor)
+    }
+
+    /// Goes on under a new name where another reader stands or stood before `cursor`; gives whether that one is still
+    /// known, and so the journal still has everything from there on.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn take_cursor(&self, from: &str, cursor: Cursor, reader: &str) -> Result<bool, StoreError> {
+        // The row is locked against the upkeep that would drop it until the new one is there.
+        let taken = sql("WITH known AS (
+                SELECT FROM journal_cursors WHERE reader = $1 AND tx <= $2::text::xid8
+                    AND seen_at > now() - interval '55 minutes' FOR UPDATE)
+             INSERT INTO journal_cursors (reader, tx) SELECT $3, $4::text::xid8 FROM known
+             ON CONFLICT (reader) DO UPDATE SET tx = LEAST(journal_cursors.tx, EXCLUDED.tx), seen_at = now()")
+        .bind::<Text, _>(from.to_owned())
+        .bind::<Text, _>(cursor.to_string())
+        .bind::<Text, _>(reader.to_owned())
+        .bind::<Text, _>(cursor.to_string())
+        .execute(&mut *self.lend()?)?;
+        Ok(taken > 0)
+    }
+
+    /// Ends what another connection of this server is asking.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn cancel(&self, pid: i32) -> Result<(), StoreError> {
+        sql("SELECT pg_cancel_backend($1)").bind::<Integer, _>(pid).execute(&mut *self.lend()?)?;
+        Ok(())
+    }
+
+    /// The age in seconds of the oldest journal row from a cursor on; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn cursor_lag(&self, cursor: Cursor) -> Result<f64, StoreError> {
+        let row: LagRow = sql("SELECT COALESCE(extract(epoch FROM now() - (
+                SELECT at FROM journal WHERE tx >= $1::text::xid8 ORDER BY tx LIMIT 1)), 0)::float8 AS lag_s")
+        .bind::<Text, _>(cursor.to_string())
+        .get_result(&mut *self.lend()?)?;
+        Ok(row.lag_s)
+    }
+}
