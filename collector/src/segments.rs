@@ -1,18 +1,24 @@
-//! Who is in which segment on which day: one value for the page, its CSV and the API.
+//! Who is in which segment, and why: one value for the page, its CSV and the API.
 
 use crate::analysis::View;
 use crate::store::models;
-use crate::store::segments::{Segment, SegmentError};
+use crate::store::projection::{self, Explained};
+use crate::store::reports::{Whole, kept_by, theme};
+use crate::store::segments::{Kind, Segment, SegmentError};
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use domain::event::ProfileId;
 use domain::money::Money;
-use domain::report::{Members, Paging, SegmentRow};
-use domain::segment::rule::{self, Plan, Rule, RuleError, Slots};
+use domain::report::{Belonging, Member, Members, Paging, Preview, PreviewPerson, SegmentReport, SegmentRow, Unheard};
+use domain::segment::rule::{self, Plan, Rule, RuleError, Slots, Word};
 use domain::segment::{SegmentBook, SegmentKey, definition};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// People of a preview who are shown.
+const SAMPLE: usize = 10;
 
 /// The book of a day of the site; at most a few seconds old.
 ///
@@ -132,4 +138,171 @@ pub(crate) fn members(
         rows,
         paging,
     })
+}
+
+/// Why people are in segments that keep themselves. The day's book tells more of its own segments than their rules do.
+pub(crate) struct Reasons {
+    book: Option<Arc<SegmentBook>>,
+    explained: HashMap<(i64, i32), Explained>,
+}
+
+/// The key under which the day's book has a segment, as long as that is the ready-made one.
+fn book_key(segment: &Segment) -> Option<SegmentKey> {
+    segment.key.parse().ok().filter(|_| segment.from_library)
+}
+
+impl Reasons {
+    /// Asks about some people; `of` is one segment, or none for all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn read(
+        store: &Store,
+        site: &Site,
+        profile_ids: &[i64],
+        of: Option<&Segment>,
+    ) -> Result<Reasons, StoreError> {
+        let needs_book = of.is_none_or(|segment| book_key(segment).is_some());
+        let book = needs_book.then(|| book(store, site, today(site))).transpose()?;
+        let is_wanted = |segment_id| of.is_none_or(|segment| segment.segment_id == segment_id);
+        let all = projection::explain(store, site, profile_ids, is_wanted)?;
+        let explained = all
+            .into_iter()
+            .flat_map(|(profile_id, explained)| explained.into_iter().map(move |one| (profile_id, one)))
+            .map(|(profile_id, one)| ((profile_id, one.segment_id), one))
+            .collect();
+        Ok(Reasons { book, explained })
+    }
+
+    /// Why a person is in a segment, a sentence; empty where the answer has changed this very moment.
+    pub(crate) fn because(&self, site: &Site, profile_id: i64, segment: &Segment) -> String {
+        let by_book = book_key(segment).zip(self.book.as_ref()).and_then(|(key, book)| {
+            let memberships = book.segments_of(ProfileId(profile_id));
+            memberships.into_iter().find(|membership| membership.key == key)
+        });
+        match (by_book, self.explained.get(&(profile_id, segment.segment_id)), &segment.kind) {
+            (Some(membership), _, _) => membership.because,
+            (None, Some(explained), _) if explained.member => explained.because(site),
+            (None, _, Kind::List) => "Somebody put them into this list.".to_owned(),
+            (None, _, Kind::Rule(_) | Kind::Unreadable) => String::new(),
+        }
+    }
+}
+
+/// The segments in use that a person is in, the site's own first.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn belongings(store: &Store, site: &Site, profile_id: i64) -> Result<Vec<Belonging>, StoreError> {
+    let since = projection::memberships(store, site, profile_id)?;
+    if since.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut segments = store.segments_in_use(site)?;
+    segments.sort_by_key(theme);
+    let reasons = Reasons::read(store, site, &[profile_id], None)?;
+    let belonging = |segment: &Segment| {
+        Some(Belonging {
+            since: Some(*since.get(&segment.segment_id)?),
+            because: reasons.because(site, profile_id, segment).trim_end_matches('.').to_owned(),
+            key: segment.key.clone(),
+            name: segment.name.clone(),
+        })
+    };
+    Ok(segments.iter().filter_map(belonging).collect())
+}
+
+/// People of a segment that keeps itself as rows, each with the reason.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn live_rows(
+    store: &Store,
+    site: &Site,
+    segment: &Segment,
+    profile_ids: &[ProfileId],
+    now: Timestamp,
+) -> Result<Vec<Member>, StoreError> {
+    let mut rows = store.member_rows(site, profile_ids, now)?;
+    let ids: Vec<i64> = profile_ids.iter().map(|id| id.0).collect();
+    let reasons = Reasons::read(store, site, &ids, Some(segment))?;
+    for row in &mut rows {
+        row.because = reasons.because(site, row.profile_id.0, segment);
+    }
+    Ok(rows)
+}
+
+/// A segment that keeps itself, with one page of its people.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn live(
+    store: &Store,
+    site: &Site,
+    segment: &Segment,
+    (page, per_page): (u32, u32),
+    now: Timestamp,
+) -> Result<SegmentReport, StoreError> {
+    let today = today(site);
+    let Whole { size, population, orders, spent_minor, sizes, profile_ids, history, moves, shared } =
+        store.whole(site, segment, (page, per_page), today)?;
+    let rows = live_rows(store, site, segment, &profile_ids, now)?;
+    let report_site = report_site(site);
+    let row = SegmentRow {
+        key: segment.key.clone(),
+        name: segment.name.clone(),
+        description: segment.description.clone(),
+        size,
+        revenue: report_site.money(spent_minor),
+    };
+    let paging = Paging { page, per_page, total: size };
+    Ok(SegmentReport {
+        now,
+        members: Members { today, as_of: today, segment: row, population, rows, paging, site: report_site },
+        action: segment.action.clone(),
+        kept_by: kept_by(segment)?,
+        theme: theme(segment),
+        progress: sizes.progress(segment),
+        orders,
+        history,
+        moves,
+        shared,
+        has_days: book_key(segment).is_some(),
+    })
+}
+
+/// Whom a rule would take in now. It must be checked, and name no segment that is not there.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn preview(store: &Store, site: &Site, rule: &Rule) -> Result<Preview, StoreError> {
+    let previewed = projection::preview(store, site, rule)?;
+    let among = (previewed.asked < previewed.people).then_some(previewed.asked);
+    let arrived = store.never_arrived(site, rule.words())?;
+    let by_name = arrived.into_iter().map(|(word, nearest)| Unheard { word, nearest, among: None });
+    let mut unheard: Vec<Unheard> = by_name.collect();
+    if !previewed.unheard.is_empty() {
+        let known = store.known_words(site)?;
+        let properties = || known.events.iter().flat_map(|event| &event.properties).map(String::as_str);
+        let traits = || known.traits.iter().map(|known| known.word.as_str());
+        unheard.extend(previewed.unheard.into_iter().map(|word| {
+            let nearest = match &word {
+                Word::Property(name) => domain::segment::rule::nearest(name, properties()),
+                Word::Trait(name) => domain::segment::rule::nearest(name, traits()),
+                Word::Event(_) | Word::Page(_) => None,
+            };
+            Unheard { nearest: nearest.map(str::to_owned), word, among }
+        }));
+    }
+    let found = previewed.found.len() as u64;
+    let shown: Vec<i64> = previewed.found.iter().take(SAMPLE).map(|(profile_id, _)| *profile_id).collect();
+    let mut names: HashMap<i64, Option<String>> =
+        store.people_rows(site, &shown)?.into_iter().map(|row| (row.profile_id.0, row.name)).collect();
+    let person = |(profile_id, explained): &(i64, Explained)| PreviewPerson {
+        profile_id: ProfileId(*profile_id),
+        name: names.remove(profile_id).flatten(),
+        because: explained.because(site),
+    };
+    let sample = previewed.found.iter().take(SAMPLE).map(person).collect();
+    Ok(Preview { people: previewed.people, asked: previewed.asked, found, sample, unheard })
 }

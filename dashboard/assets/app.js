@@ -18,6 +18,26 @@ function ready(root) {
   for (const button of root.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard;
   }
+  // Phrases that can be put into a rule are plain text to whoever runs no scripts.
+  for (const phrase of root.querySelectorAll("code[data-insert]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "insert";
+    button.dataset.insert = phrase.dataset.insert || phrase.textContent;
+    button.textContent = phrase.textContent;
+    phrase.replaceWith(button);
+  }
+}
+
+/** Puts a phrase where the cursor is in the rule, joined to what stands before it. */
+function insert(phrase) {
+  const rule = byId("says");
+  const before = rule.value.slice(0, rule.selectionStart).trimEnd();
+  const joined = before === "" || /(\(|,|\b(and|or|not))$/i.test(before);
+  const space = before === "" || before.endsWith("(") ? "" : " ";
+  rule.setRangeText(`${joined ? space : "\nand "}${phrase}`, before.length, rule.selectionEnd, "end");
+  rule.focus();
+  rule.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 async function copy(button) {
@@ -34,6 +54,8 @@ async function copy(button) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
+  const phrase = event.target.closest("button[data-insert]");
+  if (phrase) insert(phrase.dataset.insert);
   for (const drop of document.querySelectorAll("details.drop[open]")) {
     if (!drop.contains(event.target)) drop.open = false;
   }
@@ -57,7 +79,7 @@ addEventListener("hashchange", unfold);
 // Polls stand still while nobody looks and while the live list is paused.
 let paused = false;
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const polls = event.target.matches("#live-poll, #tag-state");
+  const polls = event.target.matches("#live-poll, #tag-state, #sweep");
   if (polls && (document.hidden || (paused && event.target.id === "live-poll"))) event.preventDefault();
 });
 
@@ -72,6 +94,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 document.addEventListener("htmx:afterSettle", () => {
+  // Everybody has been asked: what the page says is out of date.
+  if (document.querySelector("[data-reload]")) location.reload();
   const table = document.querySelector("[data-keep]");
   const rows = table?.tBodies[0].rows ?? [];
   for (let last = rows.length - 1; last >= Number(table?.dataset.keep); last--) rows[last].remove();

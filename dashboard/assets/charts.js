@@ -80,7 +80,7 @@ function lineOption(data) {
         itemStyle: { color: token("--c1") },
         areaStyle: { color: token("--c1"), opacity: 0.1 },
       },
-      {
+      before && {
         name: before.name,
         type: "line",
         data: before.values.slice(0, now.values.length),
@@ -88,7 +88,7 @@ function lineOption(data) {
         lineStyle: { width: 1.5, type: [4, 4], color: token("--ink-3") },
         itemStyle: { color: token("--ink-3") },
       },
-    ],
+    ].filter(Boolean),
   };
 }
 

@@ -5,26 +5,33 @@
 //! escaped, and none of it is ever an address that can be followed. Forms are plain HTML; htmx and charts are added
 //! where scripts run.
 
+mod builder;
 mod chart;
+mod curves;
 mod entry;
 mod format;
+mod in_use;
 mod live;
 mod overview;
 mod people;
 mod problem;
 mod reference;
+mod segment;
 mod segments;
 mod setup;
 mod shell;
 mod words;
 
+pub use builder::{SegmentForm, Writing, segment_form, segment_preview};
 pub use entry::{LoginForm, LoginProblem, WelcomeForm, login, welcome};
+pub use in_use::{segments_archived, segments_in_use, segments_progress};
 pub use live::{live, live_fragment};
 pub use overview::overview;
 pub use people::{people, profile};
 pub use problem::{Problem, problem, problem_outside};
 pub use reference::definitions;
-pub use segments::{members, segments};
+pub use segment::segment;
+pub use segments::{CutsForm, members, segments};
 pub use setup::{SetupForm, setup, setup_state};
 pub use shell::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
 

@@ -1,11 +1,14 @@
 //! The segments page and the people of one segment.
 
 use crate::Rendered;
+use crate::curves::{self, CurveRow, CurveView};
 use crate::format::{self, Format};
+use crate::in_use::{self, SweepView};
 use crate::people::Pager;
 use crate::shell::{Nav, Shell};
 use askama::Template;
-use domain::report::{Lifecycle, Members, Rfm, ScoreRange, SegmentRow, Segments};
+use domain::report::{Lifecycle, Members, Rfm, ScoreRange, SegmentRow, Segments, SegmentsInUse};
+use domain::segment::lifecycle::LimitsVersion;
 
 /// Names of the lifecycle's rows and columns.
 const BUYERS: [(&str, &str); 4] = [
@@ -24,13 +27,63 @@ struct SegmentsPage<'a> {
     f: Format,
     rfm: Option<RfmView>,
     lifecycle: Option<LifecycleView<'a>>,
+    curves: Vec<CurveView>,
+    curve_rows: Vec<CurveRow>,
+    versions: Vec<&'a LimitsVersion>,
+    cuts: &'a CutsForm,
+    list: &'a SegmentsInUse,
+    groups: Vec<in_use::GroupView>,
+    in_use_query: String,
+    sweep: SweepView,
+    heading: String,
     query: String,
+}
+
+/// What stands in the form of the site's own thresholds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutsForm {
+    /// Days since the last order, orders, and money spent in major units: four thresholds each, as they are typed.
+    pub thresholds: [[String; 4]; 3],
+    /// Why they were not taken, a sentence.
+    pub problem: Option<String>,
+}
+
+impl CutsForm {
+    /// The site's own thresholds, or those that its fifths have now.
+    pub fn of(report: &Segments) -> CutsForm {
+        let Some(rfm) = &report.rfm else { return CutsForm::default() };
+        let money = |minor: i64| report.site.money(minor).decimal();
+        if let Some(own) = rfm.own_cuts {
+            let thresholds = [
+                own.recency_days.map(|days| days.to_string()),
+                own.orders.map(|orders| orders.to_string()),
+                own.spent_minor.map(money),
+            ];
+            return CutsForm { thresholds, problem: None };
+        }
+        let of = |ranges: &[ScoreRange], score: u8| ranges.iter().find(|range| range.score == score).copied();
+        let low = |ranges: &[ScoreRange], text: &dyn Fn(i64) -> String| {
+            [2, 3, 4, 5].map(|score| of(ranges, score).map_or_else(String::new, |range| text(range.low)))
+        };
+        let number = |value: i64| value.to_string();
+        let recency = [5, 4, 3, 2]
+            .map(|score| of(&rfm.cuts.recency_days, score).map_or_else(String::new, |range| number(range.high)));
+        let thresholds = [recency, low(&rfm.cuts.orders, &number), low(&rfm.cuts.spent_minor, &money)];
+        CutsForm { thresholds, problem: None }
+    }
+
+    /// The fields of one dimension with their places, from 1.
+    fn fields(&self, dimension: usize) -> impl Iterator<Item = (usize, &String)> {
+        (1..).zip(self.thresholds.get(dimension).into_iter().flatten())
+    }
 }
 
 struct RfmView {
     rows: Vec<RfmRow>,
     groups: Vec<GroupView>,
     cuts: Vec<CutRow>,
+    /// The site's own thresholds are in use.
+    is_own: bool,
 }
 
 struct RfmRow {
@@ -140,7 +193,7 @@ fn rfm_view(report: &Segments, rfm: &Rfm) -> RfmView {
             bar: if group.size == 0 { 0 } else { (group.size * 72 / top.max(1)).clamp(1, 72) as u32 },
         })
         .collect();
-    RfmView { rows, groups, cuts: cuts(report, rfm) }
+    RfmView { rows, groups, cuts: cuts(report, rfm), is_own: rfm.own_cuts.is_some() }
 }
 
 fn cuts(report: &Segments, rfm: &Rfm) -> Vec<CutRow> {
@@ -196,19 +249,34 @@ fn lifecycle_view<'a>(report: &Segments, grid: &'a Lifecycle) -> LifecycleView<'
     LifecycleView { rows: rows.collect(), limits: limits.collect() }
 }
 
-/// All segments on one day.
+/// All segments on one day, and those that keep themselves as they are now.
+///
+/// `cuts` is [`CutsForm::of`] or what could not be taken.
 ///
 /// # Errors
 /// When the page cannot be written.
-pub fn segments(shell: &Shell, report: &Segments) -> Rendered {
+pub fn segments(shell: &Shell, report: &Segments, list: &SegmentsInUse, cuts: &CutsForm) -> Rendered {
+    let f = Format::on(&report.site, report.today);
+    let grid = report.lifecycle.as_ref();
+    let (curves, curve_rows) = grid.map(|grid| curves::curves(grid, report.as_of)).unwrap_or_default();
+    let is_today = report.as_of == report.today;
     SegmentsPage {
         shell,
         nav: Nav::Segments,
         r: report,
-        f: Format::on(&report.site, report.today),
         rfm: report.rfm.as_ref().map(|rfm| rfm_view(report, rfm)),
-        lifecycle: report.lifecycle.as_ref().map(|grid| lifecycle_view(report, grid)),
-        query: as_of_query(report.as_of == report.today, report.as_of),
+        lifecycle: grid.map(|grid| lifecycle_view(report, grid)),
+        curves,
+        curve_rows,
+        versions: grid.map(|grid| grid.versions.iter().rev().collect()).unwrap_or_default(),
+        cuts,
+        groups: in_use::groups(list),
+        in_use_query: list.search.as_ref().map_or_else(String::new, |q| format!("?q={}", format::query_value(q))),
+        sweep: SweepView::of(report.site.id, None, list.progress()),
+        list,
+        heading: if is_today { "Everybody today".to_owned() } else { format!("Everybody on {}", f.day(&report.as_of)) },
+        query: as_of_query(is_today, report.as_of),
+        f,
     }
     .render()
 }

@@ -5,6 +5,7 @@
 //! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
 
 mod csv;
+mod in_use;
 mod live;
 mod overview;
 mod people;
@@ -13,6 +14,11 @@ mod segments;
 mod setup;
 
 pub use csv::csv_line;
+pub use in_use::{
+    ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Move, MoveOfPerson,
+    MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, SharedWith, SizeDay, SizeHistory,
+    Tried, Unheard,
+};
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,

@@ -1,5 +1,6 @@
 //! Segments that need no rule: value (RFM) and lifecycle, for any day, each membership with its reason.
 
+mod cause;
 pub mod cluster;
 pub mod insight;
 pub mod library;
@@ -9,6 +10,7 @@ pub mod rfm;
 pub mod rule;
 mod survey;
 
+pub use cause::Cause;
 pub use survey::{Settings, Survey, site_values};
 
 use crate::event::ProfileId;

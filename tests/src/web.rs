@@ -143,8 +143,40 @@ impl Owner {
     /// The text of a page.
     #[track_caller]
     pub fn reads(&self, path: &str) -> String {
-        let reply = self.web.send("GET", path, &[("cookie", &self.cookie)], b"");
+        let reply = self.gets(path);
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
         reply.body
     }
+
+    /// The answer to an address, whatever it is.
+    pub fn gets(&self, path: &str) -> Reply {
+        self.web.send("GET", path, &[("cookie", &self.cookie)], b"")
+    }
+
+    /// Sends a form with the token of the session.
+    #[track_caller]
+    pub fn posts(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let page = self.reads("/definitions");
+        let token = page.split("name=\"csrf_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let mut all = vec![("csrf_token", token.expect("a token"))];
+        all.extend(fields);
+        self.posts_bare(path, &all)
+    }
+
+    /// Sends a form as it is.
+    pub fn posts_bare(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let form: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", form_value(name), form_value(value))).collect();
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("cookie", self.cookie.as_str())];
+        self.web.send("POST", path, &headers, form.join("&").as_bytes())
+    }
+}
+
+/// A text of a form, as browsers write it.
+fn form_value(text: &str) -> String {
+    let written = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(written).collect()
 }

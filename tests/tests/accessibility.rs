@@ -1,6 +1,6 @@
 //! The dashboard's pages in a real browser: usable by everybody, on every screen, and quiet on the console.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use tests::browser::{Chromium, Tab};
 use tests::server::succeeds;
@@ -32,7 +32,13 @@ fn busy_shop() -> Shop {
     let reply =
         shop.post(Who::Visitor(visitor_id("v1")), &[track(now_ms(), "<img src=x onerror=alert(1)>\0", json!({}))]);
     assert_eq!(reply.receipt(), (0, 0, 1));
+    let keen = json!({ "key": "keen", "name": "Keen", "says": "visited at least once", "action": "Call them." });
+    assert_eq!(shop.call("POST", "/api/v1/segments", &keen).status, 201);
+    let old = json!({ "key": "old", "name": "Old", "says": "never ordered" });
+    assert_eq!(shop.call("POST", "/api/v1/segments", &old).status, 201);
+    assert_eq!(shop.call("DELETE", "/api/v1/segments/old", &Value::Null).status, 200);
     shop.is_projected();
+    shop.is_swept();
     shop
 }
 
@@ -46,6 +52,12 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/segments"),
         format!("/s/{site}/segments?as_of=1997-09-30"),
         format!("/s/{site}/segments/rfm-champions?as_of=1997-09-30"),
+        format!("/s/{site}/segments?q=keen"),
+        format!("/s/{site}/segments/keen"),
+        format!("/s/{site}/segments/keen/edit"),
+        format!("/s/{site}/segments/lifecycle-loyals-churned"),
+        format!("/s/{site}/segments/new"),
+        format!("/s/{site}/segments/archived"),
         format!("/s/{site}/people"),
         format!("/s/{site}/people/{profile}"),
         format!("/s/{site}/setup"),

@@ -1,7 +1,7 @@
 use super::columns::{Base, Columns, Row, Seen, Shard};
 use super::*;
 use domain::event::TermId;
-use domain::segment::rule::{Matching, PersonRow, PlacedAt, Rule, Slots, What};
+use domain::segment::rule::{Matching, PersonRow, PlacedAt, Rule, Scores, Slots, What};
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 

@@ -298,7 +298,9 @@ fn explain_person(store: &Store, site: &Site, key: Option<&str>, person: &str, j
         Some(key) => vec![store.segment_named(site, key)?],
         None => store.segments_in_use(site)?,
     };
-    let explained = explain(store, site, &[profile_id])?.pop().map(|(_, explained)| explained).unwrap_or_default();
+    let is_meant = |segment_id| segments.iter().any(|segment| segment.segment_id == segment_id);
+    let explained =
+        explain(store, site, &[profile_id], is_meant)?.pop().map(|(_, explained)| explained).unwrap_or_default();
     let mut told = Vec::new();
     for segment in &segments {
         let Some(found) = explained.iter().find(|explained| explained.segment_id == segment.segment_id) else {

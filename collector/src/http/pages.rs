@@ -3,6 +3,7 @@
 //! A handler names the site and the report; [`inside`] finds out who is asking, off the event loop, and turns whatever
 //! comes of it into an answer.
 
+mod file;
 mod live;
 mod overview;
 mod people;
@@ -20,6 +21,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{Flash, FlashKind, Outside, Problem, RenderError, Shell, SiteLink};
 use domain::report::Setup;
+use file::Rows;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use std::collections::HashMap;
@@ -47,8 +49,8 @@ pub(super) enum Reply {
     Part(String),
     /// A table as a file of this name.
     Csv { file: String, text: String },
-    /// All people of a filter as a file, read while it is sent.
-    PeopleFile(Box<people::PeopleFile>),
+    /// A long table as a file of this name, read while it is sent.
+    File { file: String, rows: Box<dyn Rows> },
     /// Another address of ours.
     To(String),
 }
@@ -269,7 +271,7 @@ fn answer(reply: Reply) -> HttpResponse {
         Reply::Page(status, html) => page(status, html),
         Reply::Part(html) => page(StatusCode::OK, html),
         Reply::Csv { file, text } => csv(&file).body(text),
-        Reply::PeopleFile(file) => csv("people.csv").streaming(file.stream()),
+        Reply::File { file, rows } => csv(&file).streaming(file::stream(rows)),
         Reply::To(path) => redirect(path),
     }
 }

@@ -9,11 +9,12 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestampt
 use domain::event::ProfileId;
 use domain::money::Money;
 use domain::report::Member;
+use domain::segment::lifecycle::Curve;
 use domain::segment::{Customer, Purchase, SegmentBook, SegmentKey, Survey};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 #[derive(QueryableByName)]
@@ -62,35 +63,75 @@ const FRESH: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub(crate) struct Books(Mutex<HashMap<(i32, Date), MadeBook>>);
 
-/// A book and when it was made.
-type MadeBook = (Instant, Arc<SegmentBook>);
+/// A book with the curves behind its limits, and when they were made.
+#[derive(Clone)]
+struct MadeBook {
+    made: Instant,
+    book: Arc<SegmentBook>,
+    curves: Arc<[Curve; 4]>,
+}
+
+impl Books {
+    fn locked(&self) -> MutexGuard<'_, HashMap<(i32, Date), MadeBook>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
 
 impl Store {
     /// Who is in which segment at the end of a day of the site; at most [`FRESH`] old.
     pub(crate) fn segment_book(&self, site: &Site, as_of: Date) -> Result<Arc<SegmentBook>, StoreError> {
+        Ok(self.made_book(site, as_of)?.book)
+    }
+
+    /// How people had come to their next order by the end of a day; as old as the book.
+    pub(crate) fn lifecycle_curves(&self, site: &Site, as_of: Date) -> Result<Arc<[Curve; 4]>, StoreError> {
+        Ok(self.made_book(site, as_of)?.curves)
+    }
+
+    /// What was made of a site is no more as it was: it is made anew.
+    pub(crate) fn forget_books(&self, site: &Site) {
+        self.books.locked().retain(|(site_id, _), _| *site_id != site.site_id);
+    }
+
+    fn made_book(&self, site: &Site, as_of: Date) -> Result<MadeBook, StoreError> {
         let key = (site.site_id, as_of);
         {
-            let mut books = self.books.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            books.retain(|_, (made, _)| made.elapsed() < FRESH);
-            if let Some((_, book)) = books.get(&key) {
-                return Ok(Arc::clone(book));
+            let mut books = self.books.locked();
+            books.retain(|_, book| book.made.elapsed() < FRESH);
+            if let Some(book) = books.get(&key) {
+                return Ok(book.clone());
             }
         }
         let settings = super::models::read_settings(&mut *self.lend()?, site, as_of)?;
         let survey = Survey::of(&self.customers(site)?, end_of(site, as_of), &site.time_zone);
-        let book = Arc::new(survey.book(&settings));
-        let mut books = self.books.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        books.insert(key, (Instant::now(), Arc::clone(&book)));
+        let curves = Arc::new(survey.curves());
+        let book = MadeBook { made: Instant::now(), book: Arc::new(survey.book(&settings)), curves };
+        self.books.locked().insert(key, book.clone());
         Ok(book)
     }
 
-    /// The people of a segment by profile, with their orders by the end of the book's day.
+    /// The people of a segment of the book, with their orders by the end of its day.
     pub(crate) fn members(
         &self,
         site: &Site,
         book: &SegmentBook,
         profile_ids: &[ProfileId],
         key: SegmentKey,
+    ) -> Result<Vec<Member>, StoreError> {
+        let mut rows = self.member_rows(site, profile_ids, end_of(site, book.day()))?;
+        for row in &mut rows {
+            let mut memberships = book.segments_of(row.profile_id).into_iter();
+            row.because = memberships.find(|one| one.key == key).map(|one| one.because).unwrap_or_default();
+        }
+        Ok(rows)
+    }
+
+    /// These people with their orders before a moment, those who spent most first; the reasons are left empty.
+    pub(crate) fn member_rows(
+        &self,
+        site: &Site,
+        profile_ids: &[ProfileId],
+        before: jiff::Timestamp,
     ) -> Result<Vec<Member>, StoreError> {
         // One row per profile: its name as people know it, and its counted orders before $1.
         let rows: Vec<MemberRow> = sql("SELECT p.profile_id, p.last_seen,
@@ -111,16 +152,12 @@ impl Store {
              WHERE p.site_id = $3 AND p.profile_id = ANY($4)
              ORDER BY o.revenue_minor DESC, p.profile_id")
         .bind::<Text, _>(site.currency.code().to_owned())
-        .bind::<Timestamptz, _>(super::timestamp(end_of(site, book.day()).as_microsecond()))
+        .bind::<Timestamptz, _>(super::timestamp(before.as_microsecond()))
         .bind::<Integer, _>(site.site_id)
         .bind::<Array<BigInt>, _>(profile_ids.iter().map(|id| id.0).collect::<Vec<_>>())
         .load(&mut *self.lend()?)?;
         let day =
             |at: Option<PgTimestamp>| at.map(|at| from_timestamp(at).to_zoned_datetime(site.time_zone.clone()).date());
-        let because = |profile_id| {
-            let memberships = book.segments_of(profile_id).into_iter();
-            memberships.filter(|membership| membership.key == key).map(|membership| membership.because).next()
-        };
         Ok(rows
             .into_iter()
             .map(|row| Member {
@@ -131,7 +168,7 @@ impl Store {
                 first_order: day(row.first_order_at),
                 last_order: day(row.last_order_at),
                 last_seen: Some(from_timestamp(row.last_seen)),
-                because: because(ProfileId(row.profile_id)).unwrap_or_default(),
+                because: String::new(),
             })
             .collect())
     }

@@ -13,37 +13,11 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz};
 use domain::event::ProfileId;
+pub(crate) use domain::segment::Cause;
 use domain::segment::rule::{self, Because, Person, PersonRow, Plan, Scores, Slots, Verdict, Vocabulary};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
-
-/// Why somebody was asked, and so why they entered or left; the numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i16)]
-pub(crate) enum Cause {
-    /// They did something, or something was said of them.
-    Event = 1,
-    /// Time has passed.
-    Time = 2,
-    /// The segment's rule is new.
-    Rule = 3,
-    /// The site's own values have changed: limits, scales, predictions, another segment.
-    Model = 4,
-    /// They became one with somebody else.
-    Merge = 5,
-    /// Somebody put them into a list or took them out.
-    List = 6,
-    /// What was stored was found to be wrong.
-    Mended = 7,
-}
-
-impl Cause {
-    pub(crate) fn from_code(code: i16) -> Option<Cause> {
-        use Cause::*;
-        [Event, Time, Rule, Model, Merge, List, Mended].into_iter().find(|cause| *cause as i16 == code)
-    }
-}
 
 /// Events of people who were asked lately that are kept in memory: about a hundred megabytes.
 const KEPT_EVENTS: usize = 6_000_000;
@@ -119,25 +93,73 @@ impl Live {
         let Revisions { revision, swept_revision } = read_revisions(connection, site.site_id)?;
         if self.sites.get(&site.site_id).is_none_or(|known| known.revision != revision) {
             let known = self.sites.remove(&site.site_id);
-            let read = LiveSite::read(connection, site, revision, known)?;
+            let read = LiveSite::read(connection, site, revision, known, None)?;
             self.sites.insert(site.site_id, read);
         }
-        let live = self.sites.get_mut(&site.site_id);
-        Ok(live.filter(|live| live.was_used || !live.segments.is_empty()).map(|live| {
+        let mut live = self.sites.get_mut(&site.site_id).filter(|live| live.was_used || !live.segments.is_empty());
+        if let Some(live) = &mut live {
             live.swept_revision = swept_revision;
-            live
-        }))
+        }
+        Ok(live)
     }
 }
 
+/// Stands for a rule that is not kept; real segments are counted from 1.
+pub(crate) const DRAFT: i32 = 0;
+
+/// A rule among the segments that it asks for.
+fn with_draft(mut segments: Vec<Segment>, rule: &rule::Rule) -> Vec<Segment> {
+    let mut needed: HashSet<String> = HashSet::new();
+    let mut more = rule.needs().segments;
+    while let Some(key) = more.pop() {
+        let asked = segments.iter().find(|segment| segment.key == key).and_then(Segment::rule);
+        if needed.insert(key) {
+            more.extend(asked.into_iter().flat_map(|rule| rule.needs().segments));
+        }
+    }
+    segments.retain(|segment| needed.contains(&segment.key));
+    segments.push(Segment {
+        segment_id: DRAFT,
+        key: String::new(),
+        name: String::new(),
+        description: String::new(),
+        action: String::new(),
+        kind: Kind::Rule(rule.clone()),
+        from_library: false,
+        revision: 0,
+        since_revision: 0,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    });
+    segments
+}
+
 impl LiveSite {
+    /// A rule that is not kept, as [`DRAFT`], made ready with the segments that it asks for.
+    pub(crate) fn drafted(
+        connection: &mut PgConnection,
+        site: &Site,
+        rule: &rule::Rule,
+    ) -> Result<LiveSite, StoreError> {
+        LiveSite::read(connection, site, 0, None, Some(rule))
+    }
+
+    /// Whether one of the segments is a list, of which only what is stored is known.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.segments.iter().any(|live| live.plan.is_none())
+    }
+
     fn read(
         connection: &mut PgConnection,
         site: &Site,
         revision: i64,
         known: Option<LiveSite>,
+        draft: Option<&rule::Rule>,
     ) -> Result<LiveSite, StoreError> {
-        let segments = read_segments(connection, site.site_id)?;
+        let mut segments = read_segments(connection, site.site_id)?;
+        if let Some(rule) = draft {
+            segments = with_draft(segments, rule);
+        }
         let values = super::models::read_values(connection, site)?;
         // A site without any segment left still has members to take leave of.
         let was_used = revision > 0;
@@ -262,12 +284,13 @@ impl LiveSite {
 }
 
 impl LiveSite {
-    /// Asks every segment with a rule about one person and takes the answers apart, by segment. `is_listed` says in which
-    /// of the others the person is.
+    /// Asks every segment with a rule about one person and takes the answers of those that are `wanted` apart, by segment.
+    /// `is_listed` says in which of the others the person is.
     pub(crate) fn explain(
         &mut self,
         row: &PersonRow,
         is_listed: impl Fn(i32) -> bool,
+        wanted: impl Fn(i32) -> bool,
         as_of: Timestamp,
     ) -> Vec<(i32, rule::Explanation)> {
         let second = rule::second(as_of);
@@ -278,11 +301,15 @@ impl LiveSite {
             let is_member = match &mut live.plan {
                 Some(plan) => {
                     plan.refresh(&self.vocabulary);
-                    let explanation =
-                        plan.explain(&Person { segments: &bits, ..row.as_person(&[]) }, second, &self.vocabulary);
-                    let is_member = explanation.holds;
-                    all.push((segment_id, explanation));
-                    is_member
+                    let person = Person { segments: &bits, ..row.as_person(&[]) };
+                    if wanted(segment_id) {
+                        let explanation = plan.explain(&person, second, &self.vocabulary);
+                        let is_member = explanation.holds;
+                        all.push((segment_id, explanation));
+                        is_member
+                    } else {
+                        plan.evaluate(&person, second).member
+                    }
                 }
                 None => is_listed(segment_id),
             };
@@ -639,7 +666,10 @@ pub(crate) fn read_sizes(connection: &mut PgConnection, site_id: i32) -> Result<
     .bind::<Integer, _>(site_id)
     .bind::<SmallInt, _>(Cause::Rule as i16)
     .load(connection)?;
-    let sweep: Option<Sweep> = sql("SELECT swept_revision, done, people FROM segment_sweeps WHERE site_id = $1")
+    let sweep: Option<Sweep> =
+        sql("SELECT swept_revision, CASE WHEN sweeping_revision IS NULL THEN 0 ELSE done END AS done,
+                CASE WHEN sweeping_revision IS NULL THEN 0 ELSE people END AS people
+         FROM segment_sweeps WHERE site_id = $1")
         .bind::<Integer, _>(site_id)
         .get_result(connection)
         .optional()?;
@@ -648,6 +678,15 @@ pub(crate) fn read_sizes(connection: &mut PgConnection, site_id: i32) -> Result<
         moved: moved.into_iter().map(|row| (row.segment_id, (count(row.entered), count(row.left)))).collect(),
         sweep: sweep.unwrap_or_default(),
     })
+}
+
+impl Sizes {
+    /// How the answers about a segment come on; `None` once they are settled.
+    pub(crate) fn progress(&self, segment: &Segment) -> Option<domain::report::Progress> {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        (segment.since_revision > self.sweep.swept_revision)
+            .then(|| domain::report::Progress { asked: count(self.sweep.done), people: count(self.sweep.people) })
+    }
 }
 
 /// One entry or exit.
@@ -714,19 +753,4 @@ pub(crate) fn read_changes(
     .bind::<BigInt, _>(after.change_id)
     .bind::<BigInt, _>(limit)
     .load(connection)?)
-}
-
-impl Cause {
-    /// The name for machines.
-    pub(crate) fn key(self) -> &'static str {
-        match self {
-            Cause::Event => "event",
-            Cause::Time => "time",
-            Cause::Rule => "rule",
-            Cause::Model => "model",
-            Cause::Merge => "merge",
-            Cause::List => "list",
-            Cause::Mended => "mended",
-        }
-    }
 }

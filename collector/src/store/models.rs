@@ -239,6 +239,15 @@ impl Store {
         read(&mut *self.lend()?, site.site_id, Kind::Limits)
     }
 
+    /// The site's own thresholds of the RFM scores, if it has any.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn own_cuts(&self, site: &Site) -> Result<Option<Cuts>, StoreError> {
+        let cuts: Vec<Option<Cuts>> = read(&mut *self.lend()?, site.site_id, Kind::Cuts)?;
+        Ok(cuts.into_iter().next_back().flatten())
+    }
+
     /// Takes the clusters that are proposed in place of those that do not fit any more. Everybody is put into them at the
     /// next look at the models. Gives whether there was a proposal.
     ///
@@ -280,11 +289,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn set_cuts(&self, site: &Site, cuts: Option<&Cuts>, today: Date) -> Result<(), StoreError> {
-        self.lend()?.transaction(|connection| {
+        self.lend()?.transaction::<_, StoreError, _>(|connection| {
             raise_revision(connection, site.site_id)?;
             write(connection, site.site_id, Kind::Cuts, 1, today, &cuts)?;
             make_again(connection, site.site_id)
-        })
+        })?;
+        self.forget_books(site);
+        Ok(())
     }
 }
 

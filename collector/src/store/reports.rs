@@ -4,6 +4,7 @@
 //! time limit, so that a question that is too large ends by itself. Nothing here writes but [`settings`].
 
 mod happened;
+mod in_use;
 mod live;
 mod overview;
 mod people;
@@ -12,6 +13,7 @@ mod segments;
 mod settings;
 mod timeline;
 
+pub(crate) use in_use::{Whole, kept_by, theme};
 pub(crate) use live::LiveRange;
 pub(crate) use overview::overview;
 pub(crate) use profile::Found;

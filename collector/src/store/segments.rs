@@ -7,6 +7,7 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use domain::report::ArchivedSegment;
 use domain::segment::library;
 use domain::segment::rule::{Rule, RuleError};
 use jiff::Timestamp;
@@ -226,6 +227,9 @@ fn is_key(text: &str) -> bool {
         && !text.starts_with('-')
 }
 
+/// Words that stand in the place of a key in addresses.
+const RESERVED: [&str; 8] = ["archived", "changes", "curves", "cuts", "in-use", "new", "preview", "progress"];
+
 /// A key made of a name: `VIPs in Köln` becomes `vips-in-k-ln`.
 pub(crate) fn key_of_name(name: &str) -> String {
     let mut key = String::new();
@@ -268,6 +272,24 @@ impl Store {
     /// [`StoreError`]
     pub(crate) fn segments_in_use(&self, site: &Site) -> Result<Vec<Segment>, StoreError> {
         read_segments(&mut *self.lend()?, site.site_id)
+    }
+
+    /// The segments of a site that were taken out of use, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn segments_archived(&self, site: &Site) -> Result<Vec<ArchivedSegment>, StoreError> {
+        let rows: Vec<ArchivedRow> = sql("SELECT key, name, description, archived_at FROM segments
+             WHERE site_id = $1 AND archived_at IS NOT NULL ORDER BY archived_at DESC, segment_id")
+        .bind::<Integer, _>(site.site_id)
+        .load(&mut *self.lend()?)?;
+        let archived = |row: ArchivedRow| ArchivedSegment {
+            key: row.key,
+            name: row.name,
+            description: row.description,
+            archived_at: from_timestamp(row.archived_at),
+        };
+        Ok(rows.into_iter().map(archived).collect())
     }
 
     /// The segment of this key.
@@ -379,6 +401,9 @@ pub(crate) fn make(
     if let Some(key) = key.filter(|key| !is_key(key)) {
         return Err(SegmentError::Key(key.chars().take(80).collect()));
     }
+    if let Some(key) = key.filter(|key| RESERVED.contains(key)) {
+        return Err(SegmentError::KeyTaken(key.to_owned()));
+    }
     let revision = raise_revision(connection, site.site_id)?;
     let others = read_segments(connection, site.site_id)?;
     if others.len() >= MAX_SEGMENTS {
@@ -393,6 +418,18 @@ pub(crate) fn make(
 }
 
 #[derive(QueryableByName)]
+struct ArchivedRow {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    description: String,
+    #[diesel(sql_type = Timestamptz)]
+    archived_at: PgTimestamp,
+}
+
+#[derive(QueryableByName)]
 struct Key {
     #[diesel(sql_type = Text)]
     key: String,
@@ -404,7 +441,7 @@ fn free_key(connection: &mut PgConnection, site_id: i32, wanted: &str) -> Result
         .bind::<Integer, _>(site_id)
         .bind::<Text, _>(wanted.to_owned())
         .load(connection)?;
-    let is_free = |key: &String| taken.iter().all(|taken| taken.key != *key);
+    let is_free = |key: &String| !RESERVED.contains(&key.as_str()) && taken.iter().all(|taken| taken.key != *key);
     let numbered = (2..).map(|number| format!("{wanted}-{number}"));
     Ok(std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| wanted.to_owned()))
 }

@@ -2,7 +2,42 @@
 
 use super::fixtures::{self as given, HOSTILE};
 use dashboard::*;
-use domain::report::Measure;
+use domain::report::{Measure, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::segment::rule::Rule;
+
+/// Two lines of which the second goes wrong.
+const FAULTY: &str = "viewed \"/pricing\" at least 3 times within 14 days\nand never orderd";
+
+fn grids(report: Segments, list: SegmentsInUse, problem: Option<&str>) -> Rendered {
+    let cuts = CutsForm { problem: problem.map(str::to_owned), ..CutsForm::of(&report) };
+    segments(&given::shell(), &report, &list, &cuts)
+}
+
+fn form(says: &str) -> SegmentForm {
+    SegmentForm {
+        name: "Keen on pricing".into(),
+        description: "Looked at the prices.".into(),
+        action: "Offer a call.".into(),
+        says: says.into(),
+        problems: Vec::new(),
+    }
+}
+
+fn change(name: &str, from_library: bool, is_list: bool) -> Writing {
+    Writing::Change { key: "keen-on-pricing".into(), name: name.into(), from_library, is_list }
+}
+
+fn written(shell: &Shell, writing: Writing, form: SegmentForm, tried: Tried) -> Rendered {
+    segment_form(shell, 1, &writing, &form, &tried, &given::known_words())
+}
+
+fn try_rule(says: &str) -> Tried {
+    Tried::Unreadable(says.parse::<Rule>().expect_err("no rule"))
+}
+
+fn holds(preview: Preview) -> Tried {
+    Tried::Holds { says: "signed up".into(), preview }
+}
 
 pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
     let inside = given::shell();
@@ -32,6 +67,8 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         problems: vec![text.into()],
     };
     let now = given::now();
+    let faulty = try_rule(FAULTY);
+    let exact = Preview { people: 300, asked: 300, found: 12, unheard: Vec::new(), ..given::preview() };
     vec![
         ("welcome", welcome(&given::outside(), &WelcomeForm::default())),
         ("welcome_hostile", welcome(&given::outside(), &welcome_form(HOSTILE))),
@@ -55,9 +92,54 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("live_hostile", live(&hostile, &given::live_hostile())),
         ("live_fragment", live_fragment(&given::live())),
         ("live_fragment_hostile", live_fragment(&given::live_hostile())),
-        ("segments", segments(&inside, &given::segments())),
-        ("segments_empty", segments(&inside, &given::segments_empty())),
-        ("segments_without_orders", segments(&inside, &given::segments_without_orders())),
+        ("segments", grids(given::segments(), given::in_use(), None)),
+        ("segments_computed", grids(given::segments(), given::in_use_computed(), None)),
+        ("segments_searched", grids(given::segments_own_cuts(), given::in_use_searched(), None)),
+        ("segments_bad_cuts", grids(given::segments_own_cuts(), given::in_use(), Some("Orders: 3 follows 5."))),
+        ("segments_empty", grids(given::segments_empty(), given::in_use_empty(), None)),
+        ("segments_without_orders", grids(given::segments_without_orders(), given::in_use_not_found(), None)),
+        ("segments_hostile", grids(given::segments(), given::in_use_hostile(), Some(HOSTILE))),
+        ("segments_in_use", segments_in_use(&given::in_use_searched())),
+        ("segments_progress", segments_progress(1, None, Some(Progress { asked: 12_500, people: 48_112 }))),
+        ("segments_progress_over", segments_progress(1, Some("keen-on-pricing"), None)),
+        ("segments_archived", segments_archived(&inside, &given::archived())),
+        ("segments_archived_none", segments_archived(&inside, &given::archived_none())),
+        ("segment", segment(&inside, &given::segment_report())),
+        ("segment_list", segment(&inside, &given::segment_list())),
+        ("segment_computed", segment(&inside, &given::segment_computed())),
+        ("segment_hostile", segment(&hostile, &given::segment_hostile())),
+        ("segment_new", written(&inside, Writing::New, SegmentForm::default(), Tried::Nothing)),
+        ("segment_new_copy", written(&inside, Writing::New, form("orders is at least 2"), Tried::Nothing)),
+        ("segment_new_fault", written(&inside, Writing::New, form(FAULTY), faulty.clone())),
+        (
+            "segment_edit",
+            written(&inside, change("Keen on pricing", true, false), form("signed up"), holds(given::preview())),
+        ),
+        ("segment_edit_list", written(&inside, change("Friends", false, true), form(""), Tried::Nothing)),
+        (
+            "segment_edit_hostile",
+            written(
+                &hostile,
+                change(HOSTILE, false, false),
+                SegmentForm {
+                    name: HOSTILE.into(),
+                    description: HOSTILE.into(),
+                    action: HOSTILE.into(),
+                    says: HOSTILE.into(),
+                    problems: vec![HOSTILE.into()],
+                },
+                Tried::Refused(HOSTILE.into()),
+            ),
+        ),
+        ("segment_preview", segment_preview(1, "signed up", &holds(given::preview()))),
+        ("segment_preview_exact", segment_preview(1, "signed up", &holds(exact.clone()))),
+        (
+            "segment_preview_nobody",
+            segment_preview(1, "signed up", &holds(Preview { found: 0, sample: Vec::new(), ..exact })),
+        ),
+        ("segment_preview_fault", segment_preview(1, FAULTY, &faulty)),
+        ("segment_preview_hostile", segment_preview(1, HOSTILE, &try_rule(HOSTILE))),
+        ("segment_preview_nothing", segment_preview(1, "", &Tried::Nothing)),
         ("members", members(&inside, &given::members())),
         ("members_hostile", members(&hostile, &given::members_hostile())),
         ("people", people(&inside, &given::people(), Some("Newsletter"), now)),

@@ -4,6 +4,11 @@ use dashboard::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
 use domain::event::{ProfileId, Trust};
 use domain::money::{Currency, Money};
 use domain::report::*;
+use domain::segment::Cause;
+use domain::segment::library::Theme;
+use domain::segment::lifecycle::{Basis, Buyers, Curve, CurvePoint, Limits, LimitsVersion, Rhythm};
+use domain::segment::rfm::Thresholds;
+use domain::segment::rule::Word;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -404,6 +409,7 @@ pub(crate) fn segments() -> Segments {
                 orders: vec![range(5, 9, 41), range(4, 5, 8), range(3, 3, 4), range(2, 2, 2), range(1, 1, 1)],
                 spent_minor: vec![range(5, 41_200, 310_000), range(1, 350, 2_900)],
             },
+            own_cuts: None,
         }),
         lifecycle: Some(Lifecycle {
             cells: vec![
@@ -428,7 +434,281 @@ pub(crate) fn segments() -> Segments {
                     basis: "From 1,204 returns of this site’s own.".into(),
                 })
                 .into(),
+            curves: Buyers::ALL.map(curve).into(),
+            versions: versions(),
         }),
+    }
+}
+
+fn limits(buyers: Buyers) -> Limits {
+    let (at_risk_days, churned_days) = [(9, 48), (61, 180), (48, 140), (34, 92)][buyers as usize];
+    Limits { buyers, at_risk_days, churned_days, basis: Basis::Own, returns: 1_204 }
+}
+
+/// A row of the lifecycle grid of which the first has too few people to tell.
+fn curve(buyers: Buyers) -> Curve {
+    let level = f64::from(buyers as u8) * 0.2;
+    let point = |step: u32| {
+        let of_returning = 1.0 - 1.0 / f64::from(step + 1);
+        CurvePoint { days: step * step, returned: of_returning * level, of_returning }
+    };
+    let points = if buyers == Buyers::NewSignUps { Vec::new() } else { (0..=14).map(point).collect() };
+    Curve {
+        buyers,
+        people: 2_056,
+        returns: 812,
+        points,
+        waiting_at_end: 12,
+        limits: limits(buyers),
+        usual_gap_days: None,
+    }
+}
+
+fn versions() -> Vec<LimitsVersion> {
+    let rhythm = Rhythm { limits: Buyers::ALL.map(limits), usual_gap_days: [Some(3), Some(24), Some(19), None] };
+    let first = LimitsVersion::first(rhythm, date(2026, 8, 1));
+    let because = "Repeats: at risk after 48 days (was 30), as 312 returns of their own are known.".to_owned();
+    let second = LimitsVersion { version: 2, valid_from: date(2026, 10, 4), because, ..first.clone() };
+    vec![first, second]
+}
+
+/// Thresholds of the site's own, the latest limits alone, and a past day.
+pub(crate) fn segments_own_cuts() -> Segments {
+    let mut report = segments();
+    let thresholds = Thresholds {
+        recency_days: [14, 45, 90, 200],
+        orders: [2, 3, 5, 9],
+        spent_minor: [2_000, 5_000, 10_000, 40_000],
+    };
+    if let Some(rfm) = &mut report.rfm {
+        rfm.own_cuts = Some(thresholds);
+    }
+    Segments { as_of: date(2025, 12, 31), ..report }
+}
+
+pub(crate) fn in_use() -> SegmentsInUse {
+    let row =
+        |key: &str, name: &str, description: &str, theme, says: &str, (people, entered, left): (u64, u64, u64)| InUse {
+            key: key.into(),
+            name: name.into(),
+            description: description.into(),
+            theme,
+            says: Some(says.into()),
+            people,
+            entered,
+            left,
+            revenue: usd(people as i64 * 3_111),
+            progress: None,
+        };
+    let rows = vec![
+        row(
+            "value-top-10-percent",
+            "Top 10 %",
+            "The tenth of buyers who spent most.",
+            Some(Theme::Value),
+            "revenue percentile is at least 90",
+            (620, 4, 2),
+        ),
+        row(
+            "keen-on-pricing",
+            "Keen on pricing",
+            "Looked at the prices three times and has not bought.",
+            None,
+            r#"viewed "/pricing" at least 3 times within 14 days and never ordered"#,
+            (1_204, 112, 31),
+        ),
+        row(
+            "engagement-cart-abandoned",
+            "Cart abandoned",
+            "Put something into the cart in the last three days and has not ordered since.",
+            Some(Theme::Engagement),
+            r#"did "Product Added" never followed by ordered within 1 day"#,
+            (87, 0, 0),
+        ),
+        row("nobody", "Nobody yet", "", None, r#"did "Never Heard""#, (0, 0, 0)),
+    ];
+    SegmentsInUse::new(site(), now(), 48_112, rows, 2, None)
+}
+
+pub(crate) fn in_use_computed() -> SegmentsInUse {
+    let mut list = in_use();
+    list.rows[0].progress = Some(Progress { asked: 12_500, people: 48_112 });
+    list
+}
+
+pub(crate) fn in_use_searched() -> SegmentsInUse {
+    let list = in_use();
+    SegmentsInUse::new(list.site, list.now, list.people, list.rows, 0, Some("Cart ordered".into()))
+}
+
+pub(crate) fn in_use_not_found() -> SegmentsInUse {
+    let list = in_use();
+    SegmentsInUse::new(list.site, list.now, list.people, list.rows, 2, Some("<b>".into()))
+}
+
+pub(crate) fn in_use_empty() -> SegmentsInUse {
+    SegmentsInUse::new(site(), now(), 0, Vec::new(), 0, None)
+}
+
+pub(crate) fn in_use_hostile() -> SegmentsInUse {
+    let mut list = in_use();
+    for row in &mut list.rows {
+        row.name = HOSTILE.into();
+        row.description = HOSTILE.into();
+        row.says = Some(HOSTILE.into());
+    }
+    SegmentsInUse::new(list.site, list.now, list.people, list.rows, 2, Some(HOSTILE.into()))
+}
+
+pub(crate) fn archived() -> ArchivedSegments {
+    let row = |key: &str, name: &str| ArchivedSegment {
+        key: key.into(),
+        name: name.into(),
+        description: "Was worth a try.".into(),
+        archived_at: ago(900),
+    };
+    ArchivedSegments { site: site(), now: now(), rows: vec![row("summer", "Summer guests"), row("x", HOSTILE)] }
+}
+
+pub(crate) fn archived_none() -> ArchivedSegments {
+    ArchivedSegments { rows: Vec::new(), ..archived() }
+}
+
+pub(crate) fn segment_report() -> SegmentReport {
+    let moved = |minutes, entered, cause, evidence: Option<i64>| Move {
+        at: ago(minutes),
+        entered,
+        cause: Some(cause),
+        evidence_at: evidence.map(ago),
+    };
+    let person = |id, name: Option<&str>, change| MoveOfPerson {
+        profile_id: ProfileId(id),
+        name: name.map(str::to_owned),
+        change,
+    };
+    let shared = |key: &str, name: &str, people, size| SharedWith { key: key.into(), name: name.into(), people, size };
+    let mut members = members();
+    members.segment = segment(
+        "keen-on-pricing",
+        "Keen on pricing",
+        "Looked at the prices three times and has not bought.",
+        1_204,
+        3_745_644,
+    );
+    members.population = 48_112;
+    members.paging.total = 1_204;
+    members.rows[0].because =
+        "Viewed /pricing 4 times within 14 days, last on 23 November 2026; never ordered; until 7 December".into();
+    let changed = |day: Date| DayChange {
+        entered: u64::from(day.day().unsigned_abs()) % 9 + 12,
+        left: u64::from(day.day().unsigned_abs()) % 7,
+        ..DayChange::default()
+    };
+    SegmentReport {
+        now: now(),
+        members,
+        action: "Offer them a call with somebody who knows the plans.".into(),
+        kept_by: KeptBy::Rule {
+            says: "viewed \"/pricing\" at least 3 times within 14 days\nand never ordered".into(),
+            json: "{\n  \"version\": 1,\n  \"who\": {}\n}".into(),
+        },
+        theme: None,
+        progress: None,
+        orders: 12,
+        history: SizeHistory::backwards(today(), 1_204, date(2026, 9, 1), 90, changed),
+        moves: vec![
+            person(41, Some("mia@example.com"), moved(4, true, Cause::Event, Some(4))),
+            person(42, Some("user-17"), moved(90, false, Cause::Time, None)),
+            person(77, None, moved(900, true, Cause::Rule, None)),
+        ],
+        shared: vec![
+            shared("engagement-visited-30-days", "Visited in the last 30 days", 1_101, 9_402),
+            shared("acquisition-organic", "From organic search", 640, 20_115),
+        ],
+        has_days: false,
+    }
+}
+
+pub(crate) fn segment_list() -> SegmentReport {
+    SegmentReport { kept_by: KeptBy::List, theme: None, action: String::new(), ..segment_empty() }
+}
+
+/// Just made, and everybody is being asked.
+pub(crate) fn segment_computed() -> SegmentReport {
+    SegmentReport {
+        progress: Some(Progress { asked: 0, people: 0 }),
+        kept_by: KeptBy::Unreadable,
+        theme: Some(Theme::Value),
+        has_days: true,
+        ..segment_empty()
+    }
+}
+
+fn segment_empty() -> SegmentReport {
+    let mut report = segment_report();
+    report.members.rows.clear();
+    report.members.segment.size = 0;
+    report.members.segment.revenue = usd(0);
+    report.members.paging = Paging { page: 1, per_page: 50, total: 0 };
+    SegmentReport {
+        orders: 0,
+        history: SizeHistory::backwards(today(), 0, today(), 90, |_| DayChange::default()),
+        moves: Vec::new(),
+        shared: Vec::new(),
+        ..report
+    }
+}
+
+pub(crate) fn segment_hostile() -> SegmentReport {
+    let mut report = segment_report();
+    let hostile = || HOSTILE.to_owned();
+    report.members = Members { site: Site { name: hostile(), ..site() }, ..members_hostile() };
+    report.members.segment.description = hostile();
+    report.action = hostile();
+    report.kept_by = KeptBy::Rule { says: hostile(), json: hostile() };
+    report.moves[0].name = Some(hostile());
+    report.shared[0].name = hostile();
+    report
+}
+
+pub(crate) fn known_words() -> KnownWords {
+    let word = |word: &str, people, properties: &[&str]| KnownWord {
+        word: word.into(),
+        people,
+        properties: properties.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    KnownWords {
+        people: 500,
+        events: vec![word("Product Viewed", 402, &["category", "price", "product_id"]), word(HOSTILE, 3, &[HOSTILE])],
+        pages: vec![word("shop.example/pricing", 211, &[]), word(HOSTILE, 1, &[])],
+        traits: vec![word("plan", 77, &[])],
+        segments: vec![
+            ("keen-on-pricing".into(), "Keen on pricing".into()),
+            ("value-top-10-percent".into(), HOSTILE.into()),
+        ],
+    }
+}
+
+pub(crate) fn preview() -> Preview {
+    let person = |id, name: Option<&str>, because: &str| PreviewPerson {
+        profile_id: ProfileId(id),
+        name: name.map(str::to_owned),
+        because: because.into(),
+    };
+    Preview {
+        people: 48_112,
+        asked: 2_000,
+        found: 100,
+        sample: vec![
+            person(41, Some("mia@example.com"), "Viewed /pricing 4 times within 14 days; never ordered"),
+            person(77, None, HOSTILE),
+        ],
+        unheard: vec![
+            Unheard { word: Word::Event("Prodct Viewed".into()), nearest: Some("Product Viewed".into()), among: None },
+            Unheard { word: Word::Page(HOSTILE.into()), nearest: None, among: None },
+            Unheard { word: Word::Property("colour".into()), nearest: Some(HOSTILE.into()), among: Some(2_000) },
+            Unheard { word: Word::Trait("mood".into()), nearest: None, among: None },
+        ],
     }
 }
 
@@ -579,11 +859,32 @@ pub(crate) fn profile() -> Profile {
                 key: "rfm-champions".into(),
                 name: "Champions".into(),
                 because: "14 orders, the last one today".into(),
+                since: Some(ago(9_000)),
             },
             Belonging {
                 key: "lifecycle-loyals-active".into(),
                 name: "Loyals, active".into(),
                 because: "Three orders or more, the last one within 61 days".into(),
+                since: None,
+            },
+        ],
+        moves: vec![
+            MoveOfSegment {
+                key: "rfm-champions".into(),
+                name: "Champions".into(),
+                in_use: true,
+                change: Move {
+                    at: ago(9_000),
+                    entered: true,
+                    cause: Some(Cause::Event),
+                    evidence_at: Some(ago(9_000)),
+                },
+            },
+            MoveOfSegment {
+                key: "summer".into(),
+                name: "Summer guests".into(),
+                in_use: false,
+                change: Move { at: ago(90_000), entered: false, cause: Some(Cause::Time), evidence_at: None },
             },
         ],
         timeline: vec![
@@ -639,6 +940,7 @@ pub(crate) fn profile_anonymous() -> Profile {
         last_order_at: None,
         traits: Vec::new(),
         segments: Vec::new(),
+        moves: Vec::new(),
         ..profile()
     }
 }
@@ -653,6 +955,9 @@ pub(crate) fn profile_hostile() -> Profile {
     report.traits = vec![(hostile(), hostile()), ("website".into(), "javascript:alert(1)".into())];
     report.identities[0].value = hostile();
     report.segments[0].because = hostile();
+    report.segments[0].name = hostile();
+    report.moves[0].name = hostile();
+    report.moves[1].name = hostile();
     let what = [
         Happened::Page {
             page: hostile(),

@@ -1,7 +1,7 @@
 //! People: found, listed, and one of them with everything that is known.
 
 use super::csv::Table;
-use super::{Period, Site};
+use super::{MoveOfSegment, Period, Site};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
 use jiff::Timestamp;
@@ -319,6 +319,8 @@ pub struct Belonging {
     pub name: String,
     /// Why this person is in it: a sentence or two.
     pub because: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// Everything known of one person.
@@ -364,8 +366,10 @@ pub struct Profile {
     pub traits: Vec<(String, String)>,
     /// Identifiers, oldest first.
     pub identities: Vec<IdentityRow>,
-    /// Segments as of today.
+    /// The segments that the person is in now.
     pub segments: Vec<Belonging>,
+    /// The latest entries and exits on the person's own account.
+    pub moves: Vec<MoveOfSegment>,
     /// Newest first.
     pub timeline: Vec<TimelineEntry>,
     /// Where in the timeline these entries are.

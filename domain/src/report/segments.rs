@@ -4,6 +4,8 @@ use super::csv::Table;
 use super::{Paging, Site};
 use crate::event::ProfileId;
 use crate::money::Money;
+use crate::segment::lifecycle::{Curve, LimitsVersion};
+use crate::segment::rfm::Thresholds;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -52,6 +54,8 @@ pub struct Rfm {
     pub cells: Vec<RfmCell>,
     /// What the scores mean.
     pub cuts: RfmCuts,
+    /// The site's own thresholds; `None` where each score is a fifth of the customers.
+    pub own_cuts: Option<Thresholds>,
 }
 
 /// One cell of the grid.
@@ -96,6 +100,10 @@ pub struct Lifecycle {
     pub cells: Vec<LifecycleCell>,
     /// When somebody is active, at risk, churned: one entry per row of the grid.
     pub limits: Vec<LifecycleLimits>,
+    /// How people come to their next order: the curves that limits are read from, one per row.
+    pub curves: Vec<Curve>,
+    /// The limits that the site has had, oldest first.
+    pub versions: Vec<LimitsVersion>,
 }
 
 /// One cell of the lifecycle grid.
@@ -127,6 +135,25 @@ impl Segments {
     pub fn all(&self) -> impl Iterator<Item = &SegmentRow> {
         let rfm = self.rfm.iter().flat_map(|rfm| rfm.groups.iter().chain(rfm.cells.iter().map(|cell| &cell.segment)));
         rfm.chain(self.lifecycle.iter().flat_map(|grid| grid.cells.iter().map(|cell| &cell.segment)))
+    }
+
+    /// The curves behind the lifecycle's limits as CSV.
+    pub fn curves_csv(&self) -> String {
+        let mut table =
+            Table::with_header(&["as_of", "orders_before", "days", "returned_percent", "of_returning_percent"]);
+        let percent = |share: f64| format!("{:.2}", share * 100.0);
+        for curve in self.lifecycle.iter().flat_map(|grid| &grid.curves) {
+            for point in &curve.points {
+                table
+                    .day(Some(self.as_of))
+                    .text(curve.buyers.key())
+                    .count(point.days.into())
+                    .text(&percent(point.returned))
+                    .text(&percent(point.of_returning))
+                    .end();
+            }
+        }
+        table.into_text()
     }
 
     /// All segments as CSV.
@@ -190,7 +217,12 @@ pub struct Member {
 impl Members {
     /// The rows as CSV: all that this value carries.
     pub fn csv(&self) -> String {
-        let revenue = format!("revenue_{}", self.site.currency);
+        Members::csv_of(&self.site, &self.segment.key, self.as_of, &self.rows)
+    }
+
+    /// Some members of a segment as CSV.
+    pub fn csv_of(site: &Site, segment: &str, as_of: Date, rows: &[Member]) -> String {
+        let revenue = format!("revenue_{}", site.currency);
         let mut table = Table::with_header(&[
             "segment",
             "as_of",
@@ -203,10 +235,10 @@ impl Members {
             "last_seen",
             "because",
         ]);
-        for row in &self.rows {
+        for row in rows {
             table
-                .text(&self.segment.key)
-                .day(Some(self.as_of))
+                .text(segment)
+                .day(Some(as_of))
                 .text(&row.profile_id.0.to_string())
                 .maybe_text(row.name.as_deref())
                 .count(row.orders)

@@ -24,6 +24,7 @@ mod references;
 mod schema;
 mod sentence;
 mod vocabulary;
+mod words;
 
 pub use check::{MAX_CLAUSES, MAX_DEPTH, MAX_LISTED, MAX_SPAN_DAYS, MAX_STEPS, MAX_TEXT_BYTES, RuleError};
 pub use evaluate::{Because, Verdict};
@@ -34,6 +35,7 @@ pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
 pub use plan::{Matcher, Needs, Percentiles, Plan, Site, Slots};
 pub use schema::SCHEMA;
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
+pub use words::{Word, nearest};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

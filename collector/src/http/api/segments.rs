@@ -82,7 +82,7 @@ async fn schema() -> HttpResponse {
 /// A segment as the API tells it.
 fn told(segment: &Segment, sizes: &Sizes) -> Value {
     let (entered, left) = sizes.moved.get(&segment.segment_id).copied().unwrap_or_default();
-    let ready = segment.since_revision <= sizes.sweep.swept_revision;
+    let progress = sizes.progress(segment);
     let mut told = json!({
         "key": segment.key,
         "name": segment.name,
@@ -96,10 +96,10 @@ fn told(segment: &Segment, sizes: &Sizes) -> Value {
         "size": sizes.members.get(&segment.segment_id).copied().unwrap_or(0),
         "entered_7_days": entered,
         "left_7_days": left,
-        "ready": ready,
+        "ready": progress.is_none(),
     });
-    if !ready {
-        told["progress"] = json!({ "asked": sizes.sweep.done, "people": sizes.sweep.people });
+    if let Some(progress) = progress {
+        told["progress"] = json!({ "asked": progress.asked, "people": progress.people });
     }
     if let Some(rule) = segment.rule() {
         told["rule"] = json!(rule);
@@ -119,7 +119,7 @@ pub(super) fn list(store: &Store, site: &Site, is_told: impl Fn(&str) -> bool) -
 pub(super) fn of_person(store: &Store, site: &Site, profile_id: i64) -> Result<Value, ApiError> {
     let segments: HashMap<i32, Segment> =
         store.segments_in_use(site)?.into_iter().map(|segment| (segment.segment_id, segment)).collect();
-    let explained = explain(store, site, &[profile_id])?.into_iter().flat_map(|(_, explained)| explained);
+    let explained = explain(store, site, &[profile_id], |_| true)?.into_iter().flat_map(|(_, explained)| explained);
     let told = explained.filter(|explained| explained.member).filter_map(|explained| {
         let segment = segments.get(&explained.segment_id)?;
         let because = explained.because(site);
@@ -340,9 +340,8 @@ async fn explained(
     let explained = with_site(state, &request, move |state, site| {
         let profile_id = super::find_profile(state, site, query.into_inner())?;
         let segment = state.store.segment_named(site, &key)?;
-        let all = explain(&state.store, site, &[profile_id])?;
-        let own = all.into_iter().flat_map(|(_, explained)| explained);
-        let found = own.into_iter().find(|explained| explained.segment_id == segment.segment_id);
+        let all = explain(&state.store, site, &[profile_id], |segment_id| segment_id == segment.segment_id)?;
+        let found = all.into_iter().flat_map(|(_, explained)| explained).next();
         Ok(json!({
             "profile_id": profile_id,
             "segment": segment.key,

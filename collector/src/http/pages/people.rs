@@ -3,18 +3,15 @@
 use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sensible};
 use crate::http::State;
 use crate::segments;
-use crate::store::Store;
 use crate::store::reports::{Found, channel_name, sentence};
 use crate::store::sites::Site;
+use crate::store::{Store, StoreError};
 use actix_web::http::StatusCode;
-use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::report::{Did, Paging, People, PeopleFilter, Period, Profile, ProfileTable};
-use futures_util::Stream;
 use std::collections::HashMap;
+use std::ops::Range;
 
-/// People of a file that are read at a time.
-const CHUNK: usize = 2_000;
 /// Entries of a timeline on one page.
 const ENTRIES: u32 = 25;
 
@@ -68,65 +65,37 @@ async fn people_file(state: web::Data<State>, request: HttpRequest, site: web::P
         let filter = filter(page, &query)?;
         let profile_ids = page.store.people_ids(page.site()?, &filter, page.now)?;
         let (store, site) = (page.store.clone(), page.site()?.clone());
-        Ok(Reply::PeopleFile(Box::new(PeopleFile { store, site, filter, profile_ids, sent: None })))
+        let rows = Box::new(PeopleFile { store, site, filter, profile_ids });
+        Ok(Reply::File { file: "people.csv".to_owned(), rows })
     })
     .await
 }
 
-/// A list of people that is read while it is sent: only their numbers are held.
-pub(in crate::http) struct PeopleFile {
+/// A list of people as a file: only their numbers are held.
+struct PeopleFile {
     store: Store,
     site: Site,
     filter: PeopleFilter,
     profile_ids: Vec<i64>,
-    /// How many are sent; `None` before the header is.
-    sent: Option<usize>,
 }
 
-impl PeopleFile {
-    /// The file's parts. When the store goes away the file ends with an error: a cut one must not look whole.
-    pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
-        futures_util::stream::unfold(Some(self), |file| async move {
-            let mut file = file?;
-            let sent = file.sent.unwrap_or(0);
-            if file.sent.is_some() && sent >= file.profile_ids.len() {
-                return None;
-            }
-            let read = web::block(move || {
-                let text = file.next();
-                (file, text)
-            })
-            .await;
-            match read {
-                Ok((file, Ok(text))) => Some((Ok(Bytes::from(text)), Some(file))),
-                Ok((_, Err(error))) => {
-                    tracing::warn!(%error, "a file of people was cut off");
-                    Some((Err(actix_web::error::ErrorServiceUnavailable("cut off")), None))
-                }
-                Err(stopping) => Some((Err(stopping.into()), None)),
-            }
-        })
+impl super::Rows for PeopleFile {
+    fn len(&self) -> usize {
+        self.profile_ids.len()
     }
 
-    fn next(&mut self) -> Result<String, crate::store::StoreError> {
-        let sent = self.sent.unwrap_or(0);
-        let end = (sent + CHUNK).min(self.profile_ids.len());
-        let rows = self.store.people_rows(&self.site, &self.profile_ids[sent..end])?;
-        let paging = Paging { page: 1, per_page: CHUNK as u32, total: self.profile_ids.len() as u64 };
-        let part = People { site: segments::report_site(&self.site), filter: self.filter.clone(), rows, paging };
-        let text = part.csv();
-        let is_first = self.sent.replace(end).is_none();
-        // Every part begins with the header; the file has one.
-        let headless = || text.split_once("\r\n").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-        Ok(if is_first { text } else { headless() })
+    fn part(&self, range: Range<usize>) -> Result<String, StoreError> {
+        let rows = self.store.people_rows(&self.site, &self.profile_ids[range])?;
+        let paging = Paging { page: 1, per_page: u32::MAX, total: self.profile_ids.len() as u64 };
+        Ok(People { site: segments::report_site(&self.site), filter: self.filter.clone(), rows, paging }.csv())
     }
 }
 
 /// The person, or where to look instead.
 fn report(page: &Inside, profile_id: i64, part: (u32, u32)) -> Result<Result<Box<Profile>, Reply>, PageError> {
     let site = page.site()?;
-    let book = segments::book(&page.store, site, page.today()?)?;
-    match page.store.profile(site, profile_id, part, &book, page.now)? {
+    let belongings = segments::belongings(&page.store, site, profile_id)?;
+    match page.store.profile(site, profile_id, part, belongings, page.now)? {
         Found::Profile(profile) => Ok(Ok(profile)),
         Found::MovedTo(now) => Ok(Err(Reply::To(format!("/s/{}/people/{now}", site.site_id)))),
         Found::Nobody => Err(PageError::NotFound),

@@ -1,7 +1,7 @@
 //! What was folded is asked about: the segments follow in the transaction of the projection itself.
 
 use super::{Person, Projection, Projector, history, lock, read_events, read_people};
-use crate::store::membership::{Asked, Cause, LiveSite, Position, read_scores};
+use crate::store::membership::{Asked, Cause, DRAFT, LiveSite, Position, read_scores};
 use crate::store::people::{self, EventRow, Texts};
 use crate::store::segments::{self, Revisions};
 use crate::store::sites::{Site, read_sites};
@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Timestamptz};
 use domain::event::{Detail, Event, ProfileId, TermId};
 use domain::history::{History, Session};
-use domain::segment::rule::{self, PersonRow, Scores, Words};
+use domain::segment::rule::{self, PersonRow, Scores, Vocabulary, Word, Words};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -378,10 +378,39 @@ fn begin_sweep(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 #[derive(QueryableByName)]
 struct SinceRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
     #[diesel(sql_type = Integer)]
     segment_id: i32,
     #[diesel(sql_type = Timestamptz)]
     entered_at: diesel::pg::data_types::PgTimestamp,
+}
+
+/// Since when some people are in which segments, as it is stored.
+type Since = HashMap<i64, HashMap<i32, Timestamp>>;
+
+fn read_since(connection: &mut PgConnection, site_id: i32, profile_ids: &[i64]) -> Result<Since, StoreError> {
+    let rows: Vec<SinceRow> = sql(
+        "SELECT profile_id, segment_id, entered_at FROM segment_members WHERE site_id = $1 AND profile_id = ANY($2)",
+    )
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.to_vec())
+    .load(connection)?;
+    let mut since = Since::new();
+    for row in rows {
+        let entered_at = store::from_timestamp(row.entered_at);
+        since.entry(row.profile_id).or_default().insert(row.segment_id, entered_at);
+    }
+    Ok(since)
+}
+
+/// The segments that a person is in, as it is stored, and since when.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn memberships(store: &Store, site: &Site, profile_id: i64) -> Result<HashMap<i32, Timestamp>, StoreError> {
+    let mut since = store.read(|connection| read_since(connection, site.site_id, &[profile_id]))?;
+    Ok(since.remove(&profile_id).unwrap_or_default())
 }
 
 /// One segment as it stands for one person.
@@ -404,8 +433,8 @@ impl Explained {
     }
 }
 
-/// Asks every segment with a rule about some people, and takes the answers apart. Somebody who is unknown, or only
-/// measured, is left out.
+/// Asks the segments with a rule that are `wanted` about some people, and takes the answers apart. Those who are unknown,
+/// or who are only measured, are left out.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -413,36 +442,120 @@ pub(crate) fn explain(
     store: &Store,
     site: &Site,
     profile_ids: &[i64],
+    wanted: impl Fn(i32) -> bool,
 ) -> Result<Vec<(i64, Vec<Explained>)>, StoreError> {
     let mut projector = Projector::default();
     store.read(|connection| {
-        let people = read_people(connection, site.site_id, &profile_ids.iter().copied().collect())?;
         let Projector { texts, live, .. } = &mut projector;
         let Some(live) = live.of(connection, site)? else { return Ok(Vec::new()) };
-        let known: Vec<(i64, &Person)> =
-            people.iter().filter(|(_, person)| !person.measured).map(|(id, person)| (*id, person)).collect();
-        let rows = read_rows(texts, live, connection, site, &known)?;
-        let as_of = now();
-        let mut all = Vec::with_capacity(rows.len());
-        for (_, row) in rows {
-            let profile_id = row.profile_id.0;
-            let since: Vec<SinceRow> =
-                sql("SELECT segment_id, entered_at FROM segment_members WHERE site_id = $1 AND profile_id = $2")
-                    .bind::<Integer, _>(site.site_id)
-                    .bind::<BigInt, _>(profile_id)
-                    .load(connection)?;
-            let since: HashMap<i32, Timestamp> =
-                since.into_iter().map(|row| (row.segment_id, store::from_timestamp(row.entered_at))).collect();
-            let explained = live.explain(&row, |segment_id| since.contains_key(&segment_id), as_of);
-            let explained = explained.into_iter().map(|(segment_id, explanation)| Explained {
-                segment_id,
-                member: explanation.holds,
-                since: since.get(&segment_id).copied(),
-                as_of,
-                explanation,
-            });
-            all.push((profile_id, explained.collect()));
-        }
-        Ok(all)
+        let since = read_since(connection, site.site_id, profile_ids)?;
+        let rows = read_asked(texts, live, connection, site, profile_ids)?;
+        Ok(rows.iter().map(|row| (row.profile_id.0, apart(live, row, &since, &wanted, now()))).collect())
     })
+}
+
+/// Reads people who can be asked: those who are not only measured.
+fn read_asked(
+    texts: &mut Texts,
+    live: &mut LiveSite,
+    connection: &mut PgConnection,
+    site: &Site,
+    profile_ids: &[i64],
+) -> Result<Vec<PersonRow>, StoreError> {
+    let people = read_people(connection, site.site_id, &profile_ids.iter().copied().collect())?;
+    let known: Vec<(i64, &Person)> =
+        people.iter().filter(|(_, person)| !person.measured).map(|(id, person)| (*id, person)).collect();
+    Ok(read_rows(texts, live, connection, site, &known)?.into_iter().map(|(_, row)| row).collect())
+}
+
+fn apart(
+    live: &mut LiveSite,
+    row: &PersonRow,
+    since: &Since,
+    wanted: impl Fn(i32) -> bool,
+    as_of: Timestamp,
+) -> Vec<Explained> {
+    let since = since.get(&row.profile_id.0);
+    let since = |segment_id: i32| since.and_then(|since| since.get(&segment_id)).copied();
+    let explained = live.explain(row, |segment_id| since(segment_id).is_some(), wanted, as_of);
+    let explained = explained.into_iter().map(|(segment_id, explanation)| Explained {
+        segment_id,
+        member: explanation.holds,
+        since: since(segment_id),
+        as_of,
+        explanation,
+    });
+    explained.collect()
+}
+
+/// People whom a preview asks at most. Of so many, a share's 95 % interval is at most ±2.2 points wide.
+const PREVIEWED: i64 = 2_000;
+/// People of a preview whose events are in memory at a time.
+const PREVIEWED_AT_ONCE: usize = 250;
+
+/// Whom a rule that is not kept would take in.
+pub(crate) struct Previewed {
+    /// Everybody with a profile.
+    pub(crate) people: u64,
+    /// Those who were asked.
+    pub(crate) asked: u64,
+    /// Those of them of whom it holds, in an order that is random and always the same, each with the reason.
+    pub(crate) found: Vec<(i64, Explained)>,
+    /// Properties and traits of the rule that nobody who was asked has.
+    pub(crate) unheard: Vec<Word>,
+}
+
+#[derive(QueryableByName)]
+struct ChosenRow {
+    #[diesel(sql_type = BigInt)]
+    profile_id: i64,
+    #[diesel(sql_type = BigInt)]
+    people: i64,
+}
+
+/// Asks a rule that is not kept about everybody, or where there are many about [`PREVIEWED`] people.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn preview(store: &Store, site: &Site, rule: &rule::Rule) -> Result<Previewed, StoreError> {
+    let mut texts = Texts::default();
+    store.read(|connection| {
+        let mut live = LiveSite::drafted(connection, site, rule)?;
+        // By the hash, so that every rule is asked about the same people as long as nobody comes: two previews differ by
+        // what was written alone.
+        let chosen: Vec<ChosenRow> =
+            sql("SELECT profile_id, count(*) OVER () AS people FROM profiles WHERE site_id = $1
+             ORDER BY hashint8extended(profile_id, 20261123), profile_id LIMIT $2")
+            .bind::<Integer, _>(site.site_id)
+            .bind::<BigInt, _>(PREVIEWED)
+            .load(connection)?;
+        let people = chosen.first().map_or(0, |row| row.people);
+        let profile_ids: Vec<i64> = chosen.into_iter().map(|row| row.profile_id).collect();
+        let mut unheard: Vec<Word> =
+            rule.words().into_iter().filter(|word| matches!(word, Word::Property(_) | Word::Trait(_))).collect();
+        let mut found = Vec::new();
+        for some in profile_ids.chunks(PREVIEWED_AT_ONCE) {
+            let since = if live.has_lists() { read_since(connection, site.site_id, some)? } else { Since::new() };
+            let rows = read_asked(&mut texts, &mut live, connection, site, some)?;
+            unheard.retain(|word| !rows.iter().any(|row| is_known_of(row, word, &live.vocabulary)));
+            for row in &rows {
+                let explained = apart(&mut live, row, &since, |segment_id| segment_id == DRAFT, now());
+                found.extend(explained.into_iter().filter(|one| one.member).map(|one| (row.profile_id.0, one)));
+            }
+        }
+        let people = u64::try_from(people).unwrap_or(0);
+        Ok(Previewed { people, asked: profile_ids.len() as u64, found, unheard })
+    })
+}
+
+/// Whether a person has a property or trait of that name.
+fn is_known_of(row: &PersonRow, word: &Word, vocabulary: &Vocabulary) -> bool {
+    match word {
+        Word::Property(name) => row.record.iter().any(|record| vocabulary.has_property(*record, name)),
+        Word::Trait(name) => {
+            let slot = vocabulary.traits().iter().position(|kept| **kept == **name);
+            slot.and_then(|slot| row.traits.get(slot)).is_some_and(|value| *value != 0)
+        }
+        Word::Event(_) | Word::Page(_) => true,
+    }
 }

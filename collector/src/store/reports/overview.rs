@@ -332,6 +332,7 @@ fn first_event_at(connection: &mut PgConnection, site: &Site) -> Result<Option<T
     Ok(row.first_event_at.map(from_timestamp))
 }
 
-fn zone(site: &Site) -> String {
+/// The site's time zone as PostgreSQL knows it.
+pub(super) fn zone(site: &Site) -> String {
     site.time_zone.iana_name().unwrap_or("UTC").to_owned()
 }

@@ -216,6 +216,15 @@ fn search(connection: &mut PgConnection, site: &Site, text: &str) -> Result<Vec<
     Ok(rows.into_iter().map(|row| row.profile_id).collect())
 }
 
+/// What to call people, as far as they have a name.
+pub(super) fn names(
+    connection: &mut PgConnection,
+    site: &Site,
+    profile_ids: &[i64],
+) -> Result<HashMap<i64, Option<String>>, StoreError> {
+    Ok(rows(connection, site, profile_ids)?.into_iter().map(|row| (row.profile_id.0, row.name)).collect())
+}
+
 fn rows(connection: &mut PgConnection, site: &Site, profile_ids: &[i64]) -> Result<Vec<PersonRow>, StoreError> {
     // One row per profile: what a list says of it.
     let rows: Vec<DetailRow> =

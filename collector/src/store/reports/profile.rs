@@ -14,7 +14,6 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, SmallInt,
 use domain::event::{ProfileId, Trust};
 use domain::identity::Kind as IdentityKind;
 use domain::report::{Belonging, Happened, IdentityRow, Moment, Paging, Profile, TimelineEntry, Visit};
-use domain::segment::{SegmentBook, definition};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -132,13 +131,13 @@ struct SnapshotRow {
 impl Store {
     /// Everything known of one person, with one page of the timeline.
     ///
-    /// `book` says the segments; a measured visitor has no profile.
+    /// `segments` are those that the person is in; a measured visitor has no profile.
     pub(crate) fn profile(
         &self,
         site: &Site,
         profile_id: i64,
         (page, per_page): (u32, u32),
-        book: &SegmentBook,
+        segments: Vec<Belonging>,
         now: Timestamp,
     ) -> Result<Found, StoreError> {
         self.read(|connection| {
@@ -184,7 +183,8 @@ impl Store {
                 first_channel: facts.first_channel.as_deref().map(channel_name),
                 last_channel: facts.last_channel.as_deref().map(channel_name),
                 identities: identities.into_iter().map(identity).collect(),
-                segments: belongings(book, ProfileId(profile_id)),
+                segments,
+                moves: super::in_use::moves_of(connection, site, profile_id)?,
                 timeline,
                 paging,
             })))
@@ -407,13 +407,4 @@ fn kind_words(kind: Option<IdentityKind>) -> &'static str {
         Some(IdentityKind::Measured) => "Measured visitor",
         None => "Unknown kind",
     }
-}
-
-fn belongings(book: &SegmentBook, profile_id: ProfileId) -> Vec<Belonging> {
-    let belonging = |membership: domain::segment::Membership| Belonging {
-        key: membership.key.to_string(),
-        name: definition(membership.key).name,
-        because: membership.because.trim_end_matches('.').to_owned(),
-    };
-    book.segments_of(profile_id).into_iter().map(belonging).collect()
 }

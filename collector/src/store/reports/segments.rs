@@ -30,7 +30,15 @@ impl Store {
     /// The segments of the book's day.
     pub(crate) fn segments(&self, site: &Site, book: &SegmentBook, today: Date) -> Result<Segments, StoreError> {
         let spent = self.spent(site, book.day())?;
-        Ok(segments(site, book, &spent, today))
+        let mut report = segments(site, book, &spent, today);
+        if let Some(rfm) = &mut report.rfm {
+            rfm.own_cuts = self.own_cuts(site)?.map(|cuts| cuts.thresholds());
+        }
+        if let Some(grid) = &mut report.lifecycle {
+            grid.curves = self.lifecycle_curves(site, book.day())?.to_vec();
+            grid.versions = self.limits_versions(site)?;
+        }
+        Ok(report)
     }
 
     /// What each person has spent by the end of a day, in minor units of the site's currency.
@@ -100,6 +108,7 @@ fn segments(site: &Site, book: &SegmentBook, spent: &HashMap<ProfileId, i64>, to
             orders: ranges(&book.scales().orders),
             spent_minor: ranges(&book.scales().spent_minor),
         },
+        own_cuts: None,
     });
     let lifecycle = (!book.people().is_empty()).then(|| Lifecycle {
         cells: Standing::all()
@@ -110,6 +119,8 @@ fn segments(site: &Site, book: &SegmentBook, spent: &HashMap<ProfileId, i64>, to
             })
             .collect(),
         limits: book.limits().iter().map(limits).collect(),
+        curves: Vec::new(),
+        versions: Vec::new(),
     });
     Segments {
         site: crate::segments::report_site(site),

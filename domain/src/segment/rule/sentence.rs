@@ -37,6 +37,24 @@ impl Display for Rule {
     }
 }
 
+impl Rule {
+    /// The sentence in lines, for reading and writing: what the whole consists of, each part on its own. It reads back as
+    /// the same rule.
+    pub fn in_lines(&self) -> String {
+        struct Lines<'a>(&'a Clause);
+        impl Display for Lines<'_> {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                match self.0 {
+                    Clause::All(parts) => together(f, "all of", "\nand ", parts),
+                    Clause::Any(parts) => together(f, "any of", "\nor ", parts),
+                    other => other.fmt(f),
+                }
+            }
+        }
+        Lines(&self.who).to_string()
+    }
+}
+
 impl Display for Clause {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {

@@ -329,6 +329,11 @@ impl Vocabulary {
         id
     }
 
+    /// Whether an event of this record has the property, whatever its value.
+    pub fn has_property(&self, record: RecordId, name: &str) -> bool {
+        self.property(name).is_some_and(|property| self.property_of(record, property).is_some())
+    }
+
     pub(super) fn records(&self) -> usize {
         self.records.len()
     }

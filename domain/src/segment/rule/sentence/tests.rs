@@ -17,6 +17,7 @@ proptest! {
     fn every_rule_is_read_back_from_its_sentence(rule in arbitrary::rule()) {
         prop_assert_eq!(rule.check(), Ok(()));
         let sentence = rule.to_string();
+        prop_assert_eq!(rule.in_lines().parse::<Rule>(), Ok(rule.clone()), "{}", rule.in_lines());
         prop_assert_eq!(sentence.parse::<Rule>(), Ok(rule), "{}", sentence);
     }
 

@@ -1,0 +1,226 @@
+//! Segments on the dashboard: found, read, written, archived and taken along as files.
+
+use serde_json::json;
+use tests::browser::Chromium;
+use tests::speech::now_ms;
+use tests::web::Owner;
+use tests::{SOON, Shop, shop, until};
+
+const EMAIL: &str = "owner@shop.example";
+const PASSWORD: &str = "a long enough password";
+
+/// A shop with its owner.
+fn open() -> (Shop, Owner, String) {
+    let shop = Shop::open();
+    shop::add_user(&shop.database, EMAIL, PASSWORD);
+    let owner = Owner::logs_in(&shop.server, EMAIL, PASSWORD);
+    let list = format!("/s/{}/segments", shop.keys.site_id);
+    (shop, owner, list)
+}
+
+/// Lines of a file.
+fn lines(text: &str) -> Vec<&str> {
+    text.split("\r\n").filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn a_marketer_writes_a_segment_and_sees_who_is_in_it_and_why() {
+    let (shop, owner, list) = open();
+    shop.visitor("mia").views("/pricing").views("/pricing").signs_in("mia");
+    shop.visitor("leo").views("/pricing");
+    shop.is_projected();
+    assert!(owner.reads(&format!("{list}/new")).contains("name=\"says\""));
+
+    let says = "viewed \"/pricing\" at least 2 times within 14 days\r\nand never ordered";
+    let preview = owner.posts(&format!("{list}/preview"), &[("says", says)]);
+    assert_eq!(preview.status, 200, "{}", preview.body);
+    assert!(preview.body.contains("1 of 2\u{a0}people"), "{}", preview.body);
+    assert!(preview.body.contains("Viewed /pricing twice within 14 days"), "{}", preview.body);
+
+    let fields = [("name", "Keen <on> pricing"), ("says", says), ("action", "Call them."), ("do", "save")];
+    let made = owner.posts(&format!("{list}/new"), &fields);
+    assert_eq!((made.status, made.header("location")), (303, Some(format!("{list}/keen-on-pricing").as_str())));
+    shop.is_swept();
+    let mia = shop.profile_id("user_id=mia");
+    let page = owner.reads(&format!("{list}/keen-on-pricing"));
+    for shown in [
+        "Keen &#60;on&#62; pricing",
+        &format!("/people/{mia}"),
+        "Call them.",
+        "Entered because the segment’s rule is new",
+    ] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    assert!(!page.contains("<on>"), "escaped");
+
+    let file = owner.reads(&format!("{list}/keen-on-pricing.csv"));
+    let rows = lines(&file);
+    assert_eq!(rows.len(), 2, "{file}");
+    assert!(rows[1].starts_with("keen-on-pricing,") && rows[1].contains("Viewed /pricing twice"), "{file}");
+    assert_eq!(lines(&owner.reads(&format!("{list}/keen-on-pricing/days.csv"))).len(), 2);
+    assert!(owner.reads(&format!("{list}/in-use.csv?q=keen")).contains("Keen <on> pricing"));
+    assert!(!owner.reads(&format!("{list}/in-use?q=nothing+of+that+kind")).contains("keen-on-pricing"));
+
+    let profile = owner.reads(&format!("/s/{}/people/{mia}", shop.keys.site_id));
+    assert!(profile.contains("Keen &#60;on&#62; pricing") && profile.contains("never ordered"), "{profile}");
+    let copy = owner.reads(&format!("{list}/new?from=keen-on-pricing"));
+    assert!(copy.contains("pricing (copy)") && copy.contains("viewed &#34;/pricing&#34; at least twice"), "{copy}");
+}
+
+#[test]
+fn what_cannot_be_read_is_shown_with_its_place_and_nothing_typed_is_lost() {
+    let (shop, owner, list) = open();
+    shop.visitor("mia").tracks("Product Viewed", json!({ "category": "shoes" }));
+    shop.is_projected();
+    let wrong = "did \"Product Viewed\"\r\nand never orderd";
+    let fields = [("name", "Half <done>"), ("description", "As far as it goes"), ("says", wrong), ("do", "save")];
+    let refused = owner.posts(&format!("{list}/new"), &fields);
+    assert_eq!(refused.status, 422);
+    for kept in ["Half &#60;done&#62;", "As far as it goes", "and never orderd</textarea>", "Line 2, character 11"] {
+        assert!(refused.body.contains(kept), "{kept} in {}", refused.body);
+    }
+    let nameless = owner.posts(&format!("{list}/new"), &[("name", " "), ("says", "signed up"), ("do", "save")]);
+    assert_eq!(nameless.status, 422);
+    assert!(nameless.body.contains("signed up</textarea>") && nameless.body.contains("1 to 100 characters"));
+    let unknown =
+        owner.posts(&format!("{list}/new"), &[("name", "x"), ("says", "in segment \"vips\""), ("do", "save")]);
+    assert_eq!(unknown.status, 422, "{}", unknown.body);
+    // Without scripts a button shows the preview, and the form stays as it is.
+    let misspelt = "did \"Prodct Viewed\" with \"categry\" is \"shoes\" and viewed \"/no*such\"";
+    let shown = owner.posts(&format!("{list}/new"), &[("name", "Mine"), ("says", misspelt), ("do", "preview")]);
+    assert_eq!(shown.status, 200);
+    for said in [
+        "value=\"Mine\"",
+        "No event named “Prodct Viewed” has arrived. Did you mean “Product Viewed”?",
+        "No event with a property “categry” was found. Did you mean “category”?",
+        "No page “/no*such” has been viewed.",
+    ] {
+        assert!(shown.body.contains(said), "{said} in {}", shown.body);
+    }
+    assert_eq!(shop.database.number("SELECT count(*) FROM segments WHERE NOT from_library"), 0);
+}
+
+#[test]
+fn a_segment_is_changed_archived_and_brought_back() {
+    let (shop, owner, list) = open();
+    shop.visitor("mia").views("/").signs_in("mia");
+    shop.keeps("guests", "visited at least once");
+    let mia = shop.profile_id("user_id=mia");
+    assert_eq!(shop.members("guests"), [mia]);
+    let form = owner.reads(&format!("{list}/guests/edit"));
+    assert!(form.contains(">visited at least once</textarea>"), "{form}");
+    let fields = [("name", "Guests"), ("says", "visited at least 9 times"), ("do", "save")];
+    assert_eq!(owner.posts(&format!("{list}/guests/edit"), &fields).status, 303);
+    shop.is_swept();
+    assert!(shop.members("guests").is_empty());
+    assert!(owner.reads(&format!("{list}/guests")).contains("Left because the segment’s rule is new"));
+
+    let gone = owner.posts(&format!("{list}/guests/archive"), &[]);
+    assert_eq!(gone.header("location"), Some(format!("{list}/archived").as_str()), "{}", gone.body);
+    assert_eq!(owner.gets(&format!("{list}/guests")).status, 404);
+    assert!(owner.reads(&format!("{list}/archived")).contains("/guests/restore"));
+    let back = owner.posts(&format!("{list}/guests/restore"), &[]);
+    assert_eq!(back.header("location"), Some(format!("{list}/guests").as_str()));
+    shop.is_swept();
+    assert!(!owner.reads(&format!("{list}/archived")).contains("/guests/restore"));
+
+    // One that another asks for stays, and the page says which.
+    shop.keeps("asking", "in segment \"guests\"");
+    let asked_for = owner.posts(&format!("{list}/guests/archive"), &[]);
+    assert_eq!(asked_for.status, 400);
+    assert!(asked_for.body.contains("asked for by asking"), "{}", asked_for.body);
+}
+
+#[test]
+fn forms_of_others_and_segments_of_others_are_refused() {
+    let (shop, owner, list) = open();
+    shop.keeps("guests", "visited at least once");
+    let other = shop.neighbour("other");
+    let theirs = format!("/s/{}/segments", other.site_id);
+    for path in
+        ["/guests", "/guests/edit", "/guests.csv", "/guests/days.csv", "/new?from=guests", "/progress?key=guests"]
+    {
+        assert_eq!(owner.gets(&format!("{theirs}{path}")).status, 404, "{path}");
+        assert_eq!(owner.gets(&format!("{list}{path}")).status, 200, "{path}");
+    }
+    assert_eq!(owner.posts(&format!("{theirs}/guests/archive"), &[]).status, 404);
+    assert_eq!(owner.posts(&format!("{theirs}/guests/restore"), &[]).status, 404);
+    assert_eq!(owner.posts(&format!("{list}/guests%00/restore"), &[]).status, 404);
+    let fields = [("name", "x"), ("says", "signed up"), ("do", "save"), ("csrf_token", "guessed")];
+    for path in ["/new", "/preview", "/cuts", "/guests/edit", "/guests/archive", "/guests/restore"] {
+        assert_eq!(owner.posts_bare(&format!("{list}{path}"), &fields).status, 403, "{path}");
+    }
+    assert_eq!(shop.web.get(&format!("{list}/guests")).status, 303, "a stranger is led to the log-in");
+    assert_eq!(shop.members("guests"), Vec::<i64>::new());
+    // Words that stand for pages are no keys.
+    let named_new = owner.posts(&format!("{list}/new"), &[("name", "New"), ("says", "signed up"), ("do", "save")]);
+    assert_eq!(named_new.header("location"), Some(format!("{list}/new-2").as_str()), "{}", named_new.body);
+}
+
+#[test]
+fn own_thresholds_make_the_scores_and_can_be_taken_back() {
+    let (shop, owner, list) = open();
+    for (order, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        let placed = json!({ "order_id": format!("A{order}"), "total": 10 * (order + 1), "currency": "EUR" });
+        shop.visitor(name).at(now_ms()).tracks("Order Completed", placed).signs_in(name);
+    }
+    shop.is_projected();
+    let cuts = |orders: [&'static str; 4]| {
+        let mut fields = vec![("do".to_owned(), "save")];
+        for (name, values) in
+            [("recency_days", ["7", "30", "90", "180"]), ("orders", orders), ("spent", ["20", "49.90", "100", "500"])]
+        {
+            fields.extend((1..).zip(values).map(|(place, value)| (format!("{name}_{place}"), value)));
+        }
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        owner.posts(&format!("{list}/cuts"), &fields)
+    };
+    let refused = cuts(["2", "5", "3", "9"]);
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("orders: 3 follows 5") || refused.body.contains("Orders: 3 follows 5"));
+    assert!(refused.body.contains("value=\"49.90\""), "what was typed stays");
+    let words = cuts(["two", "3", "4", "5"]);
+    assert!(words.status == 422 && words.body.contains("`two` is no whole number"), "{}", words.body);
+    assert_eq!(cuts(["2", "3", "5", "9"]).status, 303);
+    let page = owner.reads(&list);
+    assert!(page.contains("own thresholds, on every day") && page.contains("Back to fifths"), "{page}");
+    assert_eq!(owner.posts(&format!("{list}/cuts"), &[("do", "fifths")]).status, 303);
+    assert!(!owner.reads(&list).contains("Back to fifths"));
+    // The ready-made segments come by themselves, each with a page.
+    until("the library", SOON, || owner.reads(&list).contains("/segments/rfm-champions\">Champions").then_some(()));
+    shop.is_swept();
+    assert!(owner.reads(&format!("{list}/rfm-champions")).contains("Recency and frequency"));
+    assert!(owner.reads(&format!("{list}/rfm-champions?as_of=2026-01-01")).contains("As of the end of"));
+}
+
+#[test]
+fn a_rule_is_previewed_while_it_is_written_and_a_new_segment_shows_up_by_itself() {
+    let (shop, _, list) = open();
+    shop.visitor("mia").views("/pricing");
+    shop.is_projected();
+    let chromium = Chromium::start();
+    let tab = chromium.tab();
+    let url = |path: &str| format!("{}{path}", shop.web.origin());
+    tab.goes_to(&url("/login")).types("#email", EMAIL).types("#password", PASSWORD).clicks("button[type=submit]");
+    tab.sees("location.pathname.endsWith('/overview')");
+    let says = |text: &str| format!("document.querySelector('#says').value === {text:?}");
+    let previews = |text: &str| format!("document.querySelector('#preview').textContent.includes({text:?})");
+    tab.goes_to(&url(&format!("{list}/new"))).clicks(".phrases li:nth-child(3) button.insert");
+    tab.sees(&says("never ordered")).sees(&previews("1 of 1"));
+    tab.clicks(".words button.insert");
+    tab.sees(&says("never ordered\nand viewed \"/pricing\" at least once within 30 days")).sees(&previews("1 of 1"));
+    tab.types("#says", " und").sees("document.querySelector('#preview mark')?.textContent === 'u'");
+    assert_eq!(tab.value("document.querySelector('#says').value.length > 40"), true, "nothing typed is lost");
+    let rule = "document.querySelector('#says')";
+    tab.value(&format!(
+        "{rule}.value = 'never ordered', {rule}.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    ));
+    tab.types("#name", "Browsers").clicks("button[value=save]");
+    tab.sees(
+        "location.pathname.endsWith('/segments/browsers') && document.querySelector('.kpi .v').textContent === '1'",
+    );
+    tab.goes_to(&url(&list)).types("#q", "nobody has this");
+    tab.sees("document.querySelector('#in-use').textContent.includes('No segment speaks of')");
+    assert_eq!(tab.value("document.activeElement.id"), "q", "and can be gone on with");
+    assert_eq!(tab.console(), Vec::<String>::new());
+}
