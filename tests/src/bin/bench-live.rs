@@ -231,7 +231,8 @@ fn measure(plan: &Plan, server: &Server, database: &Database, keys: &Keys) -> Re
     let (tell, told) = mpsc::channel::<Probe>();
     let watcher_url = database.connect();
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(watcher_url, &told, &done));
+        let ended = &done;
+        let watcher = scope.spawn(move || watch(watcher_url, &told, ended));
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
                 let (tell, events) = (tell.clone(), &events);
