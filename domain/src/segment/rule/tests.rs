@@ -107,6 +107,21 @@ fn pages_are_found_with_and_without_host_and_by_a_star() {
 }
 
 #[test]
+fn a_screen_without_an_address_is_not_the_front_page() {
+    let mut vocabulary = Vocabulary::new();
+    let mut row = person(&mut vocabulary, &[]);
+    row.at.push(START);
+    row.what.push(vocabulary.page(crate::event::TermId(1), || "Cart".into()));
+    row.record.push(0);
+    let viewed = |page: &str| {
+        let who = format!(r#"{{"event":{{"of":{{"what":{{"page":"{page}"}}}},"is":{{"count":{{"at_least":1}}}}}}}}"#);
+        plan(&who, &vocabulary).holds(&row.as_person(&[]), START)
+    };
+    assert!(viewed("Cart") && viewed("Ca*") && viewed("*") && viewed("*art"));
+    assert!(!viewed("/") && !viewed("/*") && !viewed("/Cart"));
+}
+
+#[test]
 fn somebody_who_is_still_to_come_is_explained_as_unknown() {
     let mut vocabulary = Vocabulary::new();
     let mut row = person(&mut vocabulary, &[(0, "visit")]);
