@@ -232,6 +232,21 @@ fn the_last_second_of_the_calendar_is_one() {
 }
 
 #[test]
+fn of_three_completions_the_latest_that_counts_is_told() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "Added"), (1_000, "Added"), (2_000, "Added")]);
+    let plan = plan(
+        r#"{"sequence":{"first":{"what":{"track":"Added"}},"never":{"of":{"what":"order"},"within":"1 hour"}}}"#,
+        &vocabulary,
+    );
+    // An hour after the second one, the third is still waited for.
+    let explained = plan.explain(&row.as_person(&[]), START + 4_700, &vocabulary);
+    let at = Some(START + 1_000);
+    let evidence = Evidence::Sequence { count: 3, began_at: at, completed_at: at, window: None };
+    assert_eq!((explained.holds, explained.evidence), (true, evidence));
+}
+
+#[test]
 fn a_sequence_that_is_still_waited_for_says_when_it_was_completed() {
     let mut vocabulary = Vocabulary::new();
     let row = person(&mut vocabulary, &[(0, "visit"), (10, "Product Added")]);
