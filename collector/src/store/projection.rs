@@ -8,7 +8,7 @@ mod live;
 mod rebuild;
 mod rows;
 
-pub(crate) use live::explain;
+pub(crate) use live::{explain, memberships};
 pub(crate) use rebuild::rebuild;
 
 use super::StoreError;

@@ -2,12 +2,13 @@
 
 use super::{ApiError, with_site};
 use crate::http::State;
+use crate::intake::clock;
 use crate::store::lists::{Edit, MAX_LISTED};
 use crate::store::membership::{Cause, ChangeRow, Cursor, MemberOf, Sizes, read_changes, read_members, read_sizes};
-use crate::store::projection::explain;
+use crate::store::projection::{explain, memberships};
 use crate::store::segments::{Draft, Kind, Segment, SegmentError};
 use crate::store::sites::Site;
-use crate::store::{Store, from_timestamp};
+use crate::store::{Store, from_timestamp, instant};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::identity::Kind as IdentityKind;
 use domain::segment::SegmentKey;
@@ -322,13 +323,19 @@ async fn explained(
         let all = explain(&state.store, site, &[profile_id])?;
         let own = all.into_iter().flat_map(|(_, explained)| explained);
         let found = own.into_iter().find(|explained| explained.segment_id == segment.segment_id);
+        // A list has no rule that could be taken apart: it says itself who is in it.
+        let since = match &found {
+            Some(found) => found.since,
+            None => memberships(&state.store, site, profile_id)?.get(&segment.segment_id).copied(),
+        };
+        let now = || instant(clock::now_us());
         Ok(json!({
             "profile_id": profile_id,
             "segment": segment.key,
             "says": segment.rule().map(ToString::to_string),
-            "member": found.as_ref().is_some_and(|found| found.member),
-            "since": found.as_ref().and_then(|found| found.since),
-            "as_of": found.as_ref().map(|found| found.as_of),
+            "member": found.as_ref().map_or(since.is_some(), |found| found.member),
+            "since": since,
+            "as_of": found.as_ref().map_or_else(now, |found| found.as_of),
             "explanation": found.as_ref().map(|found| &found.explanation),
         }))
     });

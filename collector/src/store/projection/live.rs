@@ -384,6 +384,27 @@ struct SinceRow {
     entered_at: diesel::pg::data_types::PgTimestamp,
 }
 
+fn read_since(
+    connection: &mut PgConnection,
+    site_id: i32,
+    profile_id: i64,
+) -> Result<HashMap<i32, Timestamp>, StoreError> {
+    let rows: Vec<SinceRow> =
+        sql("SELECT segment_id, entered_at FROM segment_members WHERE site_id = $1 AND profile_id = $2")
+            .bind::<Integer, _>(site_id)
+            .bind::<BigInt, _>(profile_id)
+            .load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.segment_id, store::from_timestamp(row.entered_at))).collect())
+}
+
+/// The segments that a person is in, lists among them, as it is stored, and since when.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn memberships(store: &Store, site: &Site, profile_id: i64) -> Result<HashMap<i32, Timestamp>, StoreError> {
+    store.read(|connection| read_since(connection, site.site_id, profile_id))
+}
+
 /// One segment as it stands for one person.
 pub(crate) struct Explained {
     pub(crate) segment_id: i32,
@@ -419,13 +440,7 @@ pub(crate) fn explain(
         let mut all = Vec::with_capacity(rows.len());
         for (_, row) in rows {
             let profile_id = row.profile_id.0;
-            let since: Vec<SinceRow> =
-                sql("SELECT segment_id, entered_at FROM segment_members WHERE site_id = $1 AND profile_id = $2")
-                    .bind::<Integer, _>(site.site_id)
-                    .bind::<BigInt, _>(profile_id)
-                    .load(connection)?;
-            let since: HashMap<i32, Timestamp> =
-                since.into_iter().map(|row| (row.segment_id, store::from_timestamp(row.entered_at))).collect();
+            let since = read_since(connection, site.site_id, profile_id)?;
             let explained = live.explain(&row, |segment_id| since.contains_key(&segment_id), as_of);
             let explained = explained.into_iter().map(|(segment_id, explanation)| Explained {
                 segment_id,
