@@ -122,10 +122,11 @@ impl Live {
             self.sites.insert(site.site_id, read);
         }
         let live = self.sites.get_mut(&site.site_id);
-        Ok(live.filter(|live| live.was_used || !live.segments.is_empty()).map(|live| {
+        let mut live = live.filter(|live| live.was_used || !live.segments.is_empty());
+        if let Some(live) = &mut live {
             live.swept_revision = swept_revision;
-            live
-        }))
+        }
+        Ok(live)
     }
 }
 
