@@ -157,6 +157,9 @@ fn lists_and_snapshots_hold_people_whatever_they_are_merged_with() {
     is(&shop, "vips", ids[0], true);
     is(&shop, "vips", ids[1], true);
     changed(&shop, "vips", &[(true, "list"), (true, "list")]);
+    let asked = |user: &str| shop.ask(&format!("/api/v1/segments/vips/explain?user_id={user}")).json();
+    assert_eq!((&asked("u1")["member"], asked("u1")["since"].is_string()), (&json!(true), true), "{}", asked("u1"));
+    assert_eq!((&asked("u3")["member"], &asked("u3")["since"]), (&json!(false), &Value::Null));
     shop.visitor("phone").views("/").signs_in("u1");
     is(&shop, "vip-readers", ids[0], true);
     // Two of the list turn out to be one, and one more joins them.
@@ -183,6 +186,8 @@ fn lists_and_snapshots_hold_people_whatever_they_are_merged_with() {
     let run = |arguments: &[&str]| succeeds(&segments(&shop.database, arguments));
     let told = run(&["segment", "explain", "vip-readers", "--person", "user_id=u3"]);
     assert!(told.starts_with("not in vip-readers:") && told.contains("no   in segment \"vips\""), "{told}");
+    let told = run(&["segment", "explain", "vips-of-today", "--person", "user_id=u3"]);
+    assert_eq!(told, "in  vips-of-today: on the list\n");
     let told = run(&["segment", "members", "vips-of-today"]);
     assert_eq!(told.lines().count(), 3, "{told}");
     let said = fails(&segments(&shop.database, &["segment", "add", "x", "--says", "ordered at least many times"]));

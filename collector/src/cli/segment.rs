@@ -2,7 +2,7 @@
 
 use crate::store::lists::{Edit, MAX_LISTED};
 use crate::store::membership::{read_members, read_sizes};
-use crate::store::projection::explain;
+use crate::store::projection::{explain, memberships};
 use crate::store::segments::{Draft, Kind, Segment};
 use crate::store::sites::Site;
 use crate::store::{Store, from_timestamp};
@@ -301,9 +301,22 @@ fn explain_person(store: &Store, site: &Site, key: Option<&str>, person: &str, j
     let is_meant = |segment_id| segments.iter().any(|segment| segment.segment_id == segment_id);
     let explained =
         explain(store, site, &[profile_id], is_meant)?.pop().map(|(_, explained)| explained).unwrap_or_default();
+    let stored = memberships(store, site, profile_id)?;
     let mut told = Vec::new();
     for segment in &segments {
         let Some(found) = explained.iter().find(|explained| explained.segment_id == segment.segment_id) else {
+            // A list has no rule that could be taken apart: it says itself who is in it.
+            let since = stored.get(&segment.segment_id);
+            let because = if since.is_some() { "on the list" } else { "not on the list" };
+            match (key, json) {
+                (None, _) if since.is_none() => {}
+                (_, true) => told.push(json!({
+                    "segment": segment.key, "member": since.is_some(), "since": since, "because": because,
+                })),
+                (_, false) => {
+                    println!("{} {}: {because}", if since.is_some() { "in " } else { "not in" }, segment.key);
+                }
+            }
             continue;
         };
         if key.is_none() && !found.member {

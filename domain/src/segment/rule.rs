@@ -138,7 +138,7 @@ pub struct Matching {
 #[serde(rename_all = "snake_case")]
 pub enum WhatHappened {
     /// A page was viewed: `/pricing`, `/blog/*`, or with the host `shop.example/pricing`; `*` stands for any text. What
-    /// begins with a slash or a star is looked for in the path, on any host.
+    /// begins with a slash or a star is looked for in the path, on any host. An app's screen has a name in place of both.
     Page(String),
     /// A named event.
     Track(String),

@@ -50,10 +50,10 @@ pub(crate) fn is_member(rule: &Rule, someone: &Someone, site: &Site, as_of: u32)
     is_there && Asked { someone, site, as_of }.holds(&rule.who)
 }
 
-struct Asked<'a> {
-    someone: &'a Someone,
-    site: &'a Site,
-    as_of: u32,
+pub(crate) struct Asked<'a> {
+    pub(crate) someone: &'a Someone,
+    pub(crate) site: &'a Site,
+    pub(crate) as_of: u32,
 }
 
 impl Asked<'_> {
@@ -118,7 +118,8 @@ impl Asked<'_> {
                     }
                 }
                 let sum: f64 = format!("{sum:.6}").parse().unwrap();
-                is_amount(*is, if property == "total" { self.major(minor as f64) } else { sum })
+                // One of the two is nothing: what is meant are orders, or events that can have a `total`, too.
+                is_amount(*is, self.major(minor as f64) + sum)
             }
             Measure::First(age) => old_enough(meant.first(), age),
             Measure::Last(age) => old_enough(meant.last(), age),
@@ -176,7 +177,7 @@ impl Asked<'_> {
         (self.as_of - at) / DAY
     }
 
-    fn fact(&self, fact: Fact) -> Value {
+    pub(crate) fn fact(&self, fact: Fact) -> Value {
         let seen = self.seen();
         let orders: Vec<(u32, i64)> = seen
             .iter()
@@ -267,7 +268,7 @@ fn is_amount(amount: Amount, number: f64) -> bool {
     }
 }
 
-fn is_meant(of: &Matching, done: &Done) -> bool {
+pub(crate) fn is_meant(of: &Matching, done: &Done) -> bool {
     let nothing = Properties::new();
     let (is_meant, properties) = match (&of.what, &done.what) {
         (WhatHappened::Page(pattern), Did::Page(page)) => (is_page(pattern, page), &nothing),
@@ -282,9 +283,9 @@ fn is_meant(of: &Matching, done: &Done) -> bool {
     is_meant && of.properties.iter().all(|test| passes(&test.is, properties.get(&test.property)))
 }
 
-/// `page` is host and path.
+/// `page` is host and path, or the name of what has no address.
 fn is_page(pattern: &str, page: &str) -> bool {
-    let path = &page[page.find('/').unwrap()..];
+    let path = page.find('/').map_or(page, |slash| &page[slash..]);
     // A path alone, or with a star before it, is one of any host.
     is_like(pattern.as_bytes(), if pattern.starts_with(['/', '*']) { path } else { page }.as_bytes())
 }

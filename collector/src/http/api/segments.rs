@@ -2,14 +2,15 @@
 
 use super::{ApiError, with_site};
 use crate::http::State;
+use crate::intake::clock;
 use crate::store::lists::{Edit, MAX_LISTED};
 use crate::store::membership::{
     Cause, ChangeRow, Cursor, MemberOf, Sizes, read_changes, read_listed, read_members, read_sizes,
 };
-use crate::store::projection::explain;
+use crate::store::projection::{explain, memberships};
 use crate::store::segments::{Draft, Kind, Segment, SegmentError};
 use crate::store::sites::Site;
-use crate::store::{Store, from_timestamp};
+use crate::store::{Store, from_timestamp, instant};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::identity::Kind as IdentityKind;
 use domain::segment::SegmentKey;
@@ -342,14 +343,21 @@ async fn explained(
         let segment = state.store.segment_named(site, &key)?;
         let all = explain(&state.store, site, &[profile_id], |segment_id| segment_id == segment.segment_id)?;
         let found = all.into_iter().flat_map(|(_, explained)| explained).next();
+        // A list has no rule that could be taken apart: it says itself who is in it.
+        let since = match &found {
+            Some(found) => found.since,
+            None => memberships(&state.store, site, profile_id)?.get(&segment.segment_id).copied(),
+        };
+        let on_list = if since.is_some() { "On the list." } else { "Not on the list." };
+        let now = || instant(clock::now_us());
         Ok(json!({
             "profile_id": profile_id,
             "segment": segment.key,
             "says": segment.rule().map(ToString::to_string),
-            "member": found.as_ref().is_some_and(|found| found.member),
-            "since": found.as_ref().and_then(|found| found.since),
-            "as_of": found.as_ref().map(|found| found.as_of),
-            "because": found.as_ref().map(|found| found.because(site)),
+            "member": found.as_ref().map_or(since.is_some(), |found| found.member),
+            "since": since,
+            "as_of": found.as_ref().map_or_else(now, |found| found.as_of),
+            "because": found.as_ref().map_or_else(|| on_list.to_owned(), |found| found.because(site)),
             "explanation": found.as_ref().map(|found| &found.explanation),
         }))
     });

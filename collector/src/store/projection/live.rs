@@ -404,7 +404,7 @@ fn read_since(connection: &mut PgConnection, site_id: i32, profile_ids: &[i64]) 
     Ok(since)
 }
 
-/// The segments that a person is in, as it is stored, and since when.
+/// The segments that a person is in, lists among them, as it is stored, and since when.
 ///
 /// # Errors
 /// [`StoreError`]

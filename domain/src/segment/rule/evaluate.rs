@@ -43,13 +43,11 @@ pub(super) struct Answer {
     /// Later than the moment that is asked about.
     changes: u64,
     pub(super) because: Because,
-    /// When the completion of a sequence began that `because` tells of; 0 for none.
-    pub(super) began: u32,
 }
 
 impl Answer {
     fn of(clause: u16, holds: bool) -> Answer {
-        Answer { holds, changes: NEVER, because: Because { clause, count: 0, at: 0 }, began: 0 }
+        Answer { holds, changes: NEVER, because: Because { clause, count: 0, at: 0 } }
     }
 }
 
@@ -92,7 +90,7 @@ impl Plan {
                 measure::<CHANGES, _>(*clause, events, person.orders, as_of)
             }
             Node::Events { clause, events } => measure::<CHANGES, _>(*clause, events, Stream::of(person), as_of),
-            Node::Sequence { clause, sequence } => follow::<CHANGES>(*clause, sequence, person, as_of),
+            Node::Sequence { clause, sequence } => follow::<CHANGES>(*clause, sequence, person, as_of, |_| ()),
             Node::Trait { clause, slot, values } => {
                 let value = person.traits.get(*slot).copied().unwrap_or(super::vocabulary::NO_VALUE);
                 Answer::of(*clause, values.has(value))
@@ -415,18 +413,20 @@ impl Turn {
 
 /// How far a sequence has come: when it began, its latest step's time and place.
 #[derive(Clone, Copy)]
-struct Partial {
-    start: u32,
-    at: u32,
-    place: usize,
+pub(super) struct Partial {
+    pub(super) start: u32,
+    pub(super) at: u32,
+    pub(super) place: usize,
 }
 
 /// Of all ways to a step the latest is kept: it has the latest beginning, and whatever kills it kills the earlier ones.
+/// Each completion is told to `completed`, whether it counts or not; with `CHANGES` all of them are.
 pub(super) fn follow<const CHANGES: bool>(
     clause: u16,
     sequence: &SequenceNode,
     person: &Person<'_>,
     as_of: u32,
+    mut completed: impl FnMut(Partial),
 ) -> Answer {
     let (from, behind) = bounds(sequence.window, as_of);
     let stream = Stream::of(person);
@@ -471,9 +471,9 @@ pub(super) fn follow<const CHANGES: bool>(
                 reached[0] = Some(Partial { start: at, at, place });
             }
             if let Some(done) = reached[steps - 1].filter(|done| done.place == place) {
+                completed(done);
                 answer.because.count += 1;
                 answer.because.at = at;
-                answer.began = done.start;
                 match (&sequence.never, &mut waiting) {
                     (None, _) if !CHANGES => return Answer::of(clause, true),
                     (None, _) => complete = Some(done),
@@ -497,7 +497,6 @@ pub(super) fn follow<const CHANGES: bool>(
     answer.holds = complete.is_some();
     if let Some(done) = complete {
         answer.because.at = done.at;
-        answer.began = done.start;
         answer.changes = leaves(sequence.window, done.start);
     } else if let (Some((_, span)), Some((oldest, _))) = (&sequence.never, waiting) {
         answer.changes = u64::from(oldest.at) + u64::from(*span) + 1;

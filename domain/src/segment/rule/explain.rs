@@ -1,7 +1,7 @@
 //! Why somebody is a member, clause by clause, and in a line for people.
 
-use super::evaluate::{Known, bounds, follow, number, to_a_millionth, visit_of, word_now};
-use super::plan::{EventsNode, FactNode, Frame, Measured, Node};
+use super::evaluate::{Known, Partial, bounds, follow, number, to_a_millionth, visit_of, word_now};
+use super::plan::{EventsNode, FactNode, Frame, Measured, Node, SequenceNode};
 use super::sentence::{HowOften, Literal, Noun, Quoted, Spaced, Told};
 use super::vocabulary::{NO_VALUE, What, visit};
 use super::{Clause, EventClause, Fact, FactClause, Measure, Person, Plan, Scalar, Vocabulary, WhatHappened, Window};
@@ -192,11 +192,14 @@ impl Explainer<'_> {
             Node::All { .. } | Node::Any { .. } | Node::Not { .. } => Evidence::Parts,
             Node::Events { events, .. } => self.events(events),
             Node::Sequence { clause, sequence } => {
-                let answer = follow::<true>(*clause, sequence, self.person, self.as_of);
+                let mut completions = Vec::new();
+                follow::<true>(*clause, sequence, self.person, self.as_of, |done| completions.push(done));
+                // The evaluator needs one that counts, and keeps two that wait; of three, the latest can be the second.
+                let latest = completions.iter().rev().find(|done| self.counts(sequence, done)).filter(|_| holds);
                 Evidence::Sequence {
-                    count: answer.because.count,
-                    began_at: holds.then_some(answer.began),
-                    completed_at: holds.then_some(answer.because.at),
+                    count: u32::try_from(completions.len()).unwrap_or(u32::MAX),
+                    began_at: latest.map(|done| done.start),
+                    completed_at: latest.map(|done| done.at),
                     window: self.seconds(sequence.window),
                 }
             }
@@ -207,6 +210,16 @@ impl Explainer<'_> {
             Node::Fact { fact, .. } => self.fact(fact),
             Node::Segment { .. } | Node::Bucket { .. } => Evidence::Inside(holds),
         }
+    }
+
+    /// Whether a completed sequence was not followed by what must not, although there was time for it.
+    fn counts(&self, sequence: &SequenceNode, done: &Partial) -> bool {
+        let Some((never, span)) = &sequence.never else { return true };
+        let person = self.person;
+        let followed = (done.place + 1..person.at.len())
+            .take_while(|place| person.at[*place] <= self.as_of && person.at[*place] - done.at <= *span)
+            .any(|place| never.matches(person.what[place], || person.record[place]));
+        self.as_of - done.at > *span && !followed
     }
 
     fn seconds(&self, frame: Frame) -> Option<Seconds> {

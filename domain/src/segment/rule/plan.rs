@@ -289,9 +289,9 @@ impl Pattern {
         Pattern { has_host: !text.starts_with(['/', '*']), parts: text.split('*').map(str::to_owned).collect() }
     }
 
-    /// `page` is host and path. Without a star the whole address must be the same.
+    /// `page` is host and path, or the name of an app's screen. Without a star the whole address must be the same.
     fn matches(&self, page: &str) -> bool {
-        let mut rest = if self.has_host { page } else { page.find('/').map_or("/", |slash| &page[slash..]) };
+        let mut rest = if self.has_host { page } else { page.find('/').map_or(page, |slash| &page[slash..]) };
         let (Some(first), Some(last)) = (self.parts.first(), self.parts.last()) else { return false };
         if self.parts.len() == 1 {
             return rest == first;

@@ -107,6 +107,21 @@ fn pages_are_found_with_and_without_host_and_by_a_star() {
 }
 
 #[test]
+fn a_screen_without_an_address_is_not_the_front_page() {
+    let mut vocabulary = Vocabulary::new();
+    let mut row = person(&mut vocabulary, &[]);
+    row.at.push(START);
+    row.what.push(vocabulary.page(crate::event::TermId(1), || "Cart".into()));
+    row.record.push(0);
+    let viewed = |page: &str| {
+        let who = format!(r#"{{"event":{{"of":{{"what":{{"page":"{page}"}}}},"is":{{"count":{{"at_least":1}}}}}}}}"#);
+        plan(&who, &vocabulary).holds(&row.as_person(&[]), START)
+    };
+    assert!(viewed("Cart") && viewed("Ca*") && viewed("*") && viewed("*art"));
+    assert!(!viewed("/") && !viewed("/*") && !viewed("/Cart"));
+}
+
+#[test]
 fn somebody_who_is_still_to_come_is_explained_as_unknown() {
     let mut vocabulary = Vocabulary::new();
     let mut row = person(&mut vocabulary, &[(0, "visit")]);
@@ -214,6 +229,21 @@ fn the_last_second_of_the_calendar_is_one() {
         assert_eq!((asked(u32::MAX - 1).member, asked(u32::MAX - 1).changes_at), (false, Some(u32::MAX)), "{window}");
         assert!(plan.holds(&row.as_person(&[]), u32::MAX), "{window}");
     }
+}
+
+#[test]
+fn of_three_completions_the_latest_that_counts_is_told() {
+    let mut vocabulary = Vocabulary::new();
+    let row = person(&mut vocabulary, &[(0, "Added"), (1_000, "Added"), (2_000, "Added")]);
+    let plan = plan(
+        r#"{"sequence":{"first":{"what":{"track":"Added"}},"never":{"of":{"what":"order"},"within":"1 hour"}}}"#,
+        &vocabulary,
+    );
+    // An hour after the second one, the third is still waited for.
+    let explained = plan.explain(&row.as_person(&[]), START + 4_700, &vocabulary);
+    let at = Some(START + 1_000);
+    let evidence = Evidence::Sequence { count: 3, began_at: at, completed_at: at, window: None };
+    assert_eq!((explained.holds, explained.evidence), (true, evidence));
 }
 
 #[test]
