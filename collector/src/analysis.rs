@@ -32,7 +32,7 @@ use domain::event::ProfileId;
 use domain::segment::rule::{Needs, Vocabulary, visit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -135,6 +135,8 @@ struct Kept {
     is_lost: AtomicBool,
     loading: AtomicBool,
     gauge: load::Gauge,
+    /// The revision of the site's segments and models that has been taken over.
+    learnt: AtomicI64,
     people: AtomicU64,
     events: AtomicU64,
     bytes: AtomicU64,
@@ -249,6 +251,12 @@ impl Analysis {
         kept.now().is_some()
             && needs.properties.iter().all(|name| selection.properties.contains(name))
             && needs.traits.iter().all(|name| selection.traits.contains(name))
+    }
+
+    /// Whether the site is in memory, with what its models said at a revision of its segments.
+    pub(crate) fn knows(&self, site_id: i32, revision: i64) -> bool {
+        let kept = self.kept(site_id).filter(|kept| kept.now().is_some());
+        kept.is_some_and(|kept| kept.learnt.load(Ordering::Acquire) >= revision)
     }
 
     /// Figures of all sites, at most some seconds old.
@@ -374,7 +382,6 @@ pub fn start(store: Store, settings: Settings) -> std::io::Result<Running> {
             saved: HashMap::new(),
             changed: BTreeSet::new(),
             last_save: Instant::now(),
-            revisions: HashMap::new(),
         }
         .run();
     })?;
@@ -394,8 +401,6 @@ struct Keeper<'a> {
     /// Sites that are not as in their file.
     changed: BTreeSet<i32>,
     last_save: Instant,
-    /// Which revision of each site's segments and models the columns have taken over.
-    revisions: HashMap<i32, i64>,
 }
 
 impl Keeper<'_> {
@@ -584,7 +589,7 @@ impl Keeper<'_> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         for (site_id, revision) in segments::read_all_revisions(connection)? {
             let kept = self.shared.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site_id).cloned();
-            let Some(kept) = kept.filter(|_| self.revisions.get(&site_id) != Some(&revision)) else { continue };
+            let Some(kept) = kept.filter(|kept| kept.learnt.load(Ordering::Acquire) < revision) else { continue };
             for rule in segments::read_segments(connection, site_id)?.iter().filter_map(|segment| segment.rule()) {
                 kept.want(&rule.needs());
             }
@@ -592,7 +597,7 @@ impl Keeper<'_> {
             if kept.now().is_some() {
                 let scores = read_all_scores(connection, site_id)?;
                 kept.change(|columns| columns.score(&scores));
-                self.revisions.insert(site_id, revision);
+                kept.learnt.store(revision, Ordering::Release);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Who is in which segment, and why: one value for the page, its CSV and the API.
 
-use crate::analysis::View;
+use crate::analysis::{Among, Analysis, View};
 use crate::store::models;
 use crate::store::projection::{self, Explained};
 use crate::store::reports::{Whole, kept_by, theme};
@@ -271,12 +271,37 @@ pub(crate) fn live(
     })
 }
 
-/// Whom a rule would take in now. It must be checked, and name no segment that is not there.
+/// How many people a rule holds of now, of how many, and some of them, where everybody is in memory; `None` where they
+/// are not (yet), or the rule asks for something that is not kept with them.
+fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Option<(u64, u64, Vec<i64>)> {
+    let view = analysis.view(site).filter(|view| view.coverage().complete)?;
+    if !analysis.keep(site.site_id, &rule.needs()) {
+        return None;
+    }
+    let now = crate::store::instant(crate::intake::clock::now_us());
+    // A list, or what went wrong: the people who are asked one by one say so, too.
+    let plans = plans(store, site, &view, rule, now, now).ok()?;
+    let preview = view.preview(Among { plans: &plans, as_of: rule::second(now) }, SAMPLE, 0);
+    Some((preview.count, preview.of, preview.sample.into_iter().map(|profile_id| profile_id.0).collect()))
+}
+
+/// Whom a rule would take in now. It must be checked, and name no segment that is not there. Everybody is counted where
+/// they are in memory, else a part of them is asked.
 ///
 /// # Errors
 /// [`StoreError`]
-pub(crate) fn preview(store: &Store, site: &Site, rule: &Rule) -> Result<Preview, StoreError> {
-    let previewed = projection::preview(store, site, rule)?;
+pub(crate) fn preview(
+    store: &Store,
+    analysis: Option<&Analysis>,
+    site: &Site,
+    rule: &Rule,
+) -> Result<Preview, StoreError> {
+    let counted = analysis.and_then(|analysis| counted(store, analysis, site, rule));
+    let mut previewed = projection::preview(store, site, rule, None)?;
+    if let Some((_, _, sample)) = counted.as_ref().filter(|(count, ..)| *count > 0 && previewed.found.is_empty()) {
+        // None of those who were asked: show some of the others.
+        previewed.found = projection::preview(store, site, rule, Some(sample))?.found;
+    }
     let among = (previewed.asked < previewed.people).then_some(previewed.asked);
     let arrived = store.never_arrived(site, rule.words())?;
     let by_name = arrived.into_iter().map(|(word, nearest)| Unheard { word, nearest, among: None });
@@ -294,7 +319,10 @@ pub(crate) fn preview(store: &Store, site: &Site, rule: &Rule) -> Result<Preview
             Unheard { nearest: nearest.map(str::to_owned), word, among }
         }));
     }
-    let found = previewed.found.len() as u64;
+    let (found, asked, people) = match counted {
+        Some((count, of, _)) => (count, of, of),
+        None => (previewed.found.len() as u64, previewed.asked, previewed.people),
+    };
     let shown: Vec<i64> = previewed.found.iter().take(SAMPLE).map(|(profile_id, _)| *profile_id).collect();
     let mut names: HashMap<i64, Option<String>> =
         store.people_rows(site, &shown)?.into_iter().map(|row| (row.profile_id.0, row.name)).collect();
@@ -304,5 +332,5 @@ pub(crate) fn preview(store: &Store, site: &Site, rule: &Rule) -> Result<Preview
         because: explained.because(site),
     };
     let sample = previewed.found.iter().take(SAMPLE).map(person).collect();
-    Ok(Preview { people: previewed.people, asked: previewed.asked, found, sample, unheard })
+    Ok(Preview { people, asked, found, sample, unheard })
 }

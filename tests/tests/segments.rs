@@ -278,6 +278,28 @@ fn a_shops_history_is_predicted_and_clustered() {
     assert!(clusters.iter().all(|cluster| cluster["name"].as_str().is_some_and(|name| !name.is_empty())));
     // Rules ask for what the models say, and are told the same as the table has.
     let first = clusters[0]["id"].as_i64().unwrap();
+    // What would have been on past days, in memory and from the command line.
+    let buyers = json!({ "says": "orders at least 2", "days": ["1997-03-31", "1997-09-30"] });
+    let tested = until("everybody to be in memory", SOON, || {
+        let reply = shop.call("POST", "/api/v1/backtest", &buyers);
+        (reply.status == 200).then(|| reply.json())
+    });
+    let had = |day: &str| {
+        shop.database.number(&format!(
+            "SELECT count(*) FROM (SELECT FROM orders WHERE ordered_at < '{day}' GROUP BY profile_id HAVING count(*) > 1) AS o"
+        ))
+    };
+    let people = |n: usize| tested["days"][n]["members"]["people"].as_i64();
+    assert_eq!((people(0), people(1)), (Some(had("1997-04-01")), Some(had("1997-10-01"))), "{tested}");
+    assert_eq!(tested["days"][1]["everybody"]["people"], 2_357);
+    let days = "--days=1997-03-31,1997-09-30";
+    let told =
+        succeeds(&segments(&shop.database, &["segment", "backtest", "--says", "orders at least 2", days, "--json"]));
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (&told[0]["members"], &told[1]["members"]),
+        (&tested["days"][0]["members"], &tested["days"][1]["members"])
+    );
     shop.keeps("first-cluster", &format!("cluster is {first}"));
     shop.keeps("alive", "probability alive at least 0.05");
     let number = |query: &str| shop.database.number(query) as usize;

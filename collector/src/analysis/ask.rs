@@ -120,7 +120,7 @@ impl Distribution {
 }
 
 /// What some people were worth, and what they did later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Group {
     /// People.
     pub people: u64,

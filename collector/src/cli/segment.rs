@@ -1,19 +1,24 @@
 //! `segments segment …`: segments from the command line.
 
+use crate::analysis::{self, Backtested, Progress};
+use crate::store::customers::end_of;
 use crate::store::lists::{Edit, MAX_LISTED};
 use crate::store::membership::{read_members, read_sizes};
 use crate::store::projection::{explain, memberships};
-use crate::store::segments::{Draft, Kind, Segment};
+use crate::store::segments::{Draft, Kind, Segment, read_revisions};
 use crate::store::sites::Site;
-use crate::store::{Store, from_timestamp};
+use crate::store::{Store, from_timestamp, instant};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::identity::{Kind as IdentityKind, normalise};
 use domain::money::Money;
 use domain::segment::rule::{self, Explanation, Rule};
+use jiff::civil::Date;
+use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Members read at once.
 const PART: i64 = 5_000;
@@ -92,6 +97,19 @@ enum Command {
         /// Who: user_id=…, email=… or visitor_id=….
         #[arg(long, value_name = "KIND=VALUE")]
         person: String,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says how large a segment would have been on past days, and what its people did afterwards, beside everybody.
+    Backtest {
+        /// The key of a segment; without it the rule of --says or --rule is taken.
+        key: Option<String>,
+        #[command(flatten)]
+        rule: RuleArgs,
+        /// The days, each as it ended in the site's time zone; without them the ends of the last six months.
+        #[arg(long, value_name = "DAY,…", value_delimiter = ',')]
+        days: Vec<Date>,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -183,6 +201,13 @@ pub(super) fn run(store: &Store, arguments: Segments) -> anyhow::Result<()> {
         }
         Command::SetList { key, file, mode } => set_list(store, &site, &key, &file, mode),
         Command::Explain { key, person, json } => explain_person(store, &site, key.as_deref(), &person, json),
+        Command::Backtest { key, rule, days, json } => {
+            let rule = match key {
+                Some(key) => store.segment_named(&site, &key)?.rule().cloned().context("a list has no past")?,
+                None => rule.read()?,
+            };
+            backtest(store, &site, &rule, days, json)
+        }
         Command::Members { key, form } => members(store, &site, &key, form),
     }
 }
@@ -347,6 +372,66 @@ fn print_clauses(explanation: &Explanation, depth: usize) {
     for part in &explanation.parts {
         print_clauses(part, depth + 1);
     }
+}
+
+fn backtest(store: &Store, site: &Site, rule: &Rule, mut days: Vec<Date>, json: bool) -> anyhow::Result<()> {
+    let now = instant(crate::intake::clock::now_us());
+    if days.is_empty() {
+        let this_month = now.to_zoned_datetime(site.time_zone.clone()).date().first_of_month();
+        let ends = (0..6).rev().map(|months: i32| this_month.checked_sub(months.months())?.checked_sub(1.day()));
+        days = ends.collect::<Result<_, _>>()?;
+    }
+    let memory_bytes = analysis::Settings::MEMORY_MIB << 20;
+    let running = analysis::start(store.clone(), analysis::Settings { memory_bytes, cache: None })?;
+    let columns = running.analysis();
+    let revision = read_revisions(&mut *store.lend()?, site.site_id)?.revision;
+    let mut told = Instant::now();
+    while !columns.knows(site.site_id, revision) || !columns.keep(site.site_id, &rule.needs()) {
+        if told.elapsed() > Duration::from_secs(2) {
+            told = Instant::now();
+            let Progress { read, of } = columns.coverage(site.site_id).loading.unwrap_or_default();
+            eprintln!("reading everybody into memory: {read} of {of} rows");
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let view = columns.view(site).context("the site is not there any more")?;
+    let mut tested = Vec::with_capacity(days.len());
+    for day in days {
+        let as_of = (end_of(site, day) - SignedDuration::from_secs(1)).min(now);
+        let plans = crate::segments::plans(store, site, &view, rule, as_of, now)?;
+        let answers = view.backtest(&plans, &[rule::second(as_of)]);
+        tested.extend(answers.into_iter().map(|answer| (day, answer)));
+    }
+    if json {
+        let told: Vec<Value> = tested
+            .iter()
+            .map(|(day, answer)| json!({ "day": day, "members": answer.members, "everybody": answer.everybody }))
+            .collect();
+        println!("{:#}", Value::from(told));
+        return Ok(());
+    }
+    println!("{rule}");
+    println!(
+        "{:<12}{:>9}{:>9}{:>14}{:>22}{:>22}",
+        "end of", "people", "of", "revenue", "ordered in 30 days", "all people"
+    );
+    let share = |part: u64, whole: u64| {
+        if whole == 0 { "–".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
+    };
+    for (day, Backtested { members, everybody, .. }) in tested {
+        let revenue = Money { minor: members.revenue_minor, currency: site.currency }.decimal();
+        println!(
+            "{day:<12}{:>9}{:>9}{revenue:>14}{:>22}{:>22}",
+            members.people,
+            everybody.people,
+            share(members.ordered_30, members.people),
+            share(everybody.ordered_30, everybody.people),
+        );
+    }
+    if !view.coverage().complete {
+        eprintln!("some detail of long ago was left out: it did not fit into memory");
+    }
+    Ok(())
 }
 
 fn members(store: &Store, site: &Site, key: &str, form: Form) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod setup;
 
 use super::auth::{self, LoggedIn};
 use super::{State, assets};
+use crate::analysis::Analysis;
 use crate::store::sites::Site;
 use crate::store::users::User;
 use crate::store::{Store, StoreError};
@@ -118,6 +119,8 @@ impl PageError {
 /// A request of somebody who is logged in, about a site that they may see.
 pub(super) struct Inside {
     pub(super) store: Store,
+    /// Everybody in memory, where this process keeps them.
+    pub(super) analysis: Option<Analysis>,
     /// The moment of the request.
     pub(super) now: Timestamp,
     /// Where the collector is reached.
@@ -214,14 +217,14 @@ pub(super) async fn inside_as(
     site_id: Option<i32>,
     work: impl FnOnce(&Inside) -> Result<Reply, PageError> + Send + 'static,
 ) -> HttpResponse {
-    let (store, origin) = (state.store.clone(), origin(state, request));
+    let (store, analysis, origin) = (state.store.clone(), state.analysis.clone(), origin(state, request));
     let flash = query(request).contains_key("saved").then_some("The settings are saved.");
     let done = web::block(move || {
         let Some(LoggedIn { user, sites }) = auth::who(&store, token.as_deref())? else { return Ok(Came::Stranger) };
         let chosen = site_id.and_then(|id| sites.iter().position(|site| site.site_id == id));
         let is_hidden = site_id.is_some() && chosen.is_none();
         let now = crate::store::instant(clock::now_us());
-        let page = Inside { store, now, origin, user, sites, chosen, flash };
+        let page = Inside { store, analysis, now, origin, user, sites, chosen, flash };
         let reply = if is_hidden { page.reply(|_| Err(PageError::NotFound)) } else { page.reply(work) };
         Ok(reply.map_or_else(Came::Wrong, Came::Reply))
     })

@@ -2,7 +2,7 @@
 
 use super::segments::{read_rule, read_sentence};
 use super::{ApiError, State, day, with_site};
-use crate::analysis::{Among, Coverage, Distribution, Group, View};
+use crate::analysis::{Among, Coverage, Distribution, View};
 use crate::store::customers::end_of;
 use crate::store::sites::Site;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -122,17 +122,6 @@ pub(super) async fn preview(
     Ok(HttpResponse::Ok().json(told.await?))
 }
 
-fn group(group: &Group) -> Value {
-    json!({
-        "people": group.people,
-        "revenue_minor": group.revenue_minor,
-        "ordered_30_days": group.ordered_30,
-        "ordered_90_days": group.ordered_90,
-        "revenue_30_days_minor": group.revenue_30_minor,
-        "revenue_90_days_minor": group.revenue_90_minor,
-    })
-}
-
 /// Days of one backtest.
 const MAX_DAYS: usize = 100;
 
@@ -157,7 +146,7 @@ pub(super) async fn backtest(
             // Each day has limits and scales of its own.
             let plans = crate::segments::plans(&state.store, site, &view, &rule, as_of, now)?;
             for day in view.backtest(&plans, &[domain::segment::rule::second(as_of)]) {
-                tested.push(json!({ "day": text, "members": group(&day.members), "everybody": group(&day.everybody) }));
+                tested.push(json!({ "day": text, "members": day.members, "everybody": day.everybody }));
             }
         }
         Ok(json!({ "currency": site.currency, "days": tested, "coverage": coverage(view.coverage()) }))

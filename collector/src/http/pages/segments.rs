@@ -338,7 +338,10 @@ fn try_rule(page: &Inside, says: &str) -> Result<Tried, PageError> {
     if let Err(RuleError { message, .. }) = rule.knows(|key| known.iter().any(|segment| segment.key == key)) {
         return Ok(Tried::Refused(message));
     }
-    Ok(Tried::Holds { preview: segments::preview(&page.store, site, &rule)?, says: rule.in_lines() })
+    Ok(Tried::Holds {
+        preview: segments::preview(&page.store, page.analysis.as_ref(), site, &rule)?,
+        says: rule.in_lines(),
+    })
 }
 
 fn show_form(

@@ -513,11 +513,16 @@ struct ChosenRow {
     people: i64,
 }
 
-/// Asks a rule that is not kept about everybody, or where there are many about [`PREVIEWED`] people.
+/// Asks a rule that is not kept about these people, else about everybody, or where there are many about [`PREVIEWED`].
 ///
 /// # Errors
 /// [`StoreError`]
-pub(crate) fn preview(store: &Store, site: &Site, rule: &rule::Rule) -> Result<Previewed, StoreError> {
+pub(crate) fn preview(
+    store: &Store,
+    site: &Site,
+    rule: &rule::Rule,
+    these: Option<&[i64]>,
+) -> Result<Previewed, StoreError> {
     let mut texts = Texts::default();
     store.read(|connection| {
         let mut live = LiveSite::drafted(connection, site, rule)?;
@@ -530,7 +535,10 @@ pub(crate) fn preview(store: &Store, site: &Site, rule: &rule::Rule) -> Result<P
             .bind::<BigInt, _>(PREVIEWED)
             .load(connection)?;
         let people = chosen.first().map_or(0, |row| row.people);
-        let profile_ids: Vec<i64> = chosen.into_iter().map(|row| row.profile_id).collect();
+        let profile_ids: Vec<i64> = match these {
+            Some(these) => these.to_vec(),
+            None => chosen.into_iter().map(|row| row.profile_id).collect(),
+        };
         let mut unheard: Vec<Word> =
             rule.words().into_iter().filter(|word| matches!(word, Word::Property(_) | Word::Trait(_))).collect();
         let mut found = Vec::new();
