@@ -1,7 +1,7 @@
 //! Analysis columns: every person of a site with all they did, in memory, for questions that SQL is too slow for.
 //!
 //! PostgreSQL stays the truth. One thread reads each site once ([`load`]), or takes it from a file of the last run
-//! ([`file`]), and from then on follows the journal with a cursor of its own: whoever is named there is read again and
+//! ([`mod@file`]), and from then on follows the journal with a cursor of its own: whoever is named there is read again and
 //! put before the columns ([`columns`]). Whoever asks takes a [`View`], one moment that stays as it is, and is never
 //! waited for; questions ([`ask`]) run on all cores.
 //!

@@ -285,8 +285,8 @@ fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Opti
     Some((preview.count, preview.of, preview.sample.into_iter().map(|profile_id| profile_id.0).collect()))
 }
 
-/// Whom a rule would take in now. It must be checked, and name no segment that is not there. Everybody is counted where
-/// they are in memory, else a part of them is asked.
+/// Whom a rule would take in now. It must be checked, and name no segment that is not there. Of many people a part is
+/// asked one by one; all are counted where they are in memory, as they were a moment ago.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -296,13 +296,14 @@ pub(crate) fn preview(
     site: &Site,
     rule: &Rule,
 ) -> Result<Preview, StoreError> {
-    let counted = analysis.and_then(|analysis| counted(store, analysis, site, rule));
     let mut previewed = projection::preview(store, site, rule, None)?;
+    let is_part = previewed.asked < previewed.people;
+    let counted = analysis.filter(|_| is_part).and_then(|analysis| counted(store, analysis, site, rule));
     if let Some((_, _, sample)) = counted.as_ref().filter(|(count, ..)| *count > 0 && previewed.found.is_empty()) {
         // None of those who were asked: show some of the others.
         previewed.found = projection::preview(store, site, rule, Some(sample))?.found;
     }
-    let among = (previewed.asked < previewed.people).then_some(previewed.asked);
+    let among = is_part.then_some(previewed.asked);
     let arrived = store.never_arrived(site, rule.words())?;
     let by_name = arrived.into_iter().map(|(word, nearest)| Unheard { word, nearest, among: None });
     let mut unheard: Vec<Unheard> = by_name.collect();

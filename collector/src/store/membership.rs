@@ -1,7 +1,7 @@
 //! Who is in which segment, kept up to date person by person.
 //!
 //! [`Live`] is a process's memory of the sites' segments: their rules made ready, and the people who were asked lately.
-//! [`Live::settle`] asks every segment about some people, in the transaction that holds their locks, and writes what
+//! [`LiveSite::settle`] asks every segment about some people, in the transaction that holds their locks, and writes what
 //! changed: members, the log of changes, and when to ask again. It is called with what the projector has just folded,
 //! for people whose deadline has come, and for everybody when a rule or a model has changed.
 
