@@ -146,9 +146,14 @@ pub(crate) fn read_values(connection: &mut PgConnection, site: &Site) -> Result<
     Ok(known)
 }
 
-/// Whether so many of something are worth another look after so many before: a fifth more, and not just a few.
-fn have_grown(now: i64, before: i64) -> bool {
-    now - before >= 20 && (now - before) * 5 >= before
+/// How long after the last look a smaller growth is worth another one.
+const A_WHILE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Whether so many of something are worth another look after so many before: a fifth more, after a while a fiftieth, and
+/// not just a few.
+fn have_grown(now: i64, before: i64, is_while_ago: bool) -> bool {
+    let share = if is_while_ago { 50 } else { 5 };
+    now - before >= 20 && (now - before) * share >= before
 }
 
 impl Store {
@@ -179,9 +184,11 @@ impl Store {
         .bind::<Integer, _>(site.site_id)
         .get_result(&mut connection)?;
         let day_of = |at: Timestamp| at.to_zoned_datetime(site.time_zone.clone()).date();
-        let is_fresh = made.made_at.is_some_and(|at| day_of(from_timestamp(at)) == day_of(now))
-            && !have_grown(counts.orders, made.orders.unwrap_or(0))
-            && !have_grown(counts.people, made.people.unwrap_or(0));
+        let made_at = made.made_at.map(from_timestamp);
+        let is_while_ago = made_at.is_some_and(|at| now.duration_since(at) >= A_WHILE);
+        let is_fresh = made_at.is_some_and(|at| day_of(at) == day_of(now))
+            && !have_grown(counts.orders, made.orders.unwrap_or(0), is_while_ago)
+            && !have_grown(counts.people, made.people.unwrap_or(0), is_while_ago);
         if is_fresh || counts.people == 0 {
             return Ok(false);
         }
@@ -204,10 +211,11 @@ impl Store {
         let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model));
         connection.transaction::<_, StoreError, _>(|connection| {
             raise_revision(connection, site.site_id)?;
-            let current = read::<LimitsVersion>(connection, site.site_id, Kind::Limits)?.pop();
+            // A day has one version: while a history is imported the last look of the day is the one that stays.
+            let versions: Vec<LimitsVersion> = read(connection, site.site_id, Kind::Limits)?;
             let fresh = survey.rhythm();
-            let next = match &current {
-                Some(current) => lifecycle::revise(current, &fresh, today),
+            let next = match versions.iter().rev().find(|version| version.valid_from < today) {
+                Some(settled) => lifecycle::revise(settled, &fresh, today),
                 None => Some(LimitsVersion::first(fresh, today)),
             };
             if let Some(next) = &next {
@@ -313,8 +321,12 @@ mod tests {
     use super::have_grown;
 
     #[test]
-    fn models_are_made_again_when_there_is_a_fifth_more_to_know() {
-        assert!(have_grown(20, 0) && have_grown(120, 100) && have_grown(12_000, 10_000));
-        assert!(!have_grown(19, 0) && !have_grown(119, 100) && !have_grown(11_999, 10_000) && !have_grown(50, 100));
+    fn models_are_made_again_when_there_is_a_fifth_more_to_know_or_after_a_while_a_fiftieth() {
+        let soon = |now, before| have_grown(now, before, false);
+        assert!(soon(20, 0) && soon(120, 100) && soon(12_000, 10_000));
+        assert!(!soon(19, 0) && !soon(119, 100) && !soon(11_999, 10_000) && !soon(50, 100));
+        let later = |now, before| have_grown(now, before, true);
+        assert!(later(1_020, 1_000) && later(10_200, 10_000));
+        assert!(!later(1_019, 1_000) && !later(10_199, 10_000));
     }
 }
