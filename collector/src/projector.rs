@@ -7,10 +7,12 @@ use diesel::PgConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long another process's commit may wait for this one to look.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long projecting goes on before others have their turn.
+const FIRST: Duration = Duration::from_millis(200);
 /// Pause after a failed step.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -96,7 +98,13 @@ fn step(store: &Store, projector: &mut Projector, connection: &mut Option<PgConn
         Some(connection) => connection,
         None => connection.insert(store.connect()?),
     };
-    let step = projector.step(connection)?;
+    let mut step = projector.step(connection)?;
+    // What people do comes first: asking everybody anew goes on when nothing much is left, or now and then.
+    let begun = Instant::now();
+    while step.is_full && begun.elapsed() < FIRST {
+        let more = projector.step(connection)?;
+        (step.rows, step.events, step.is_full) = (step.rows + more.rows, step.events + more.events, more.is_full);
+    }
     let due = projector.settle_due(connection)?;
     let swept = projector.sweep(connection)?;
     // A row may hold no event, only a changed identity.

@@ -167,12 +167,16 @@ fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io
 /// Sees to the models of all sites.
 fn models(store: Store) -> std::io::Result<Periodic> {
     Periodic::start("models", MODELS, move || {
-        let tended = store.sites().and_then(|sites| {
-            let now = crate::store::instant(clock::now_us());
-            sites.iter().try_for_each(|site| store.tend_models(site, now).map(drop))
-        });
-        if let Err(error) = tended {
-            tracing::warn!(%error, "models are made later");
+        let now = crate::store::instant(clock::now_us());
+        match store.sites() {
+            Ok(sites) => {
+                for site in sites {
+                    if let Err(error) = store.tend_models(&site, now) {
+                        tracing::warn!(site = site.site_id, %error, "models are made later");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "models are made later"),
         }
     })
 }

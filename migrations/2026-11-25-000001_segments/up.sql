@@ -74,6 +74,7 @@ CREATE TABLE segment_changes (
 CREATE INDEX segment_changes_segment ON segment_changes (site_id, segment_id, at);
 CREATE INDEX segment_changes_person ON segment_changes (site_id, profile_id, change_id);
 CREATE INDEX segment_changes_tx ON segment_changes (tx);
+CREATE INDEX segment_changes_at ON segment_changes USING brin (at);
 
 -- One row per person whose membership of something may change although nothing happens, and when to ask again.
 CREATE TABLE segment_deadlines (

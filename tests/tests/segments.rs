@@ -326,3 +326,33 @@ fn a_shops_history_is_predicted_and_clustered() {
     assert_eq!((lifecycle, rfm), (2_357, 2_357));
     shop.is_the_same_rebuilt();
 }
+
+#[test]
+fn what_another_process_has_projected_is_known_to_the_one_that_goes_on() {
+    let shop = Shop::open();
+    shop.keeps("twice", r#"did "Order Completed" at least 2 times"#);
+    let order = json!({ "order_id": "1", "total": 5, "currency": "EUR" });
+    let says = |id: &str, message: Value| {
+        let mut message = message;
+        (message["userId"], message["messageId"]) = (json!("u1"), json!(id));
+        assert_eq!(shop.server_says(&[message]).receipt(), (1, 0, 0));
+    };
+    says("m1", json!({ "type": "track", "event": "Order Completed", "properties": order }));
+    let person = shop.profile_id("user_id=u1");
+    // The server sleeps while a file brings an order of long ago, which the import projects itself.
+    let folder = tests::cluster::Folder::make();
+    let file = folder.path().join("orders.csv");
+    std::fs::write(&file, "customer,date,amount\nu1,2020-01-01,7.50\n").expect("a file");
+    let map = "customer_id=customer,ordered_at=date,total=amount";
+    shop.server.signal(rustix::process::Signal::STOP);
+    let file = file.to_str().expect("a path of text");
+    let imported = segments(&shop.database, &["import", "orders", "--site", "shop", file, "--map", map]);
+    shop.server.signal(rustix::process::Signal::CONT);
+    succeeds(&imported);
+    is(&shop, "twice", person, true);
+    // What it does next goes on from what is stored, not from what the server remembers.
+    says("m2", json!({ "type": "track", "event": "Something Else" }));
+    shop.is_projected();
+    assert_eq!(shop.members("twice"), [person]);
+    shop.is_the_same_rebuilt();
+}

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// Identifiers of one call.
 pub(crate) const MAX_LISTED: usize = 100_000;
+/// Identities of one transaction: the people concerned are projected anew together.
+const PART: usize = 500;
 /// Identifiers that are named back as unknown.
 const NAMED_BACK: usize = 20;
 
@@ -85,7 +87,7 @@ impl Store {
             }
         }
         let mut connection = self.lend()?;
-        connection.transaction::<_, SegmentError, _>(|connection| {
+        let (added, removed) = connection.transaction::<_, SegmentError, _>(|connection| {
             let rows: Vec<IdentityRow> =
                 sql("SELECT i.identity_id, i.kind, i.value FROM unnest($1, $2) AS a (kind, value)
                  JOIN identities i ON i.site_id = $3 AND i.kind = a.kind AND i.value = a.value")
@@ -102,7 +104,7 @@ impl Store {
             let wanted: BTreeSet<i64> = rows.iter().map(|row| row.identity_id).collect();
             edited.found = wanted.len();
             let entries: Vec<EntryRow> =
-                sql("SELECT identity_id FROM segment_lists WHERE site_id = $1 AND segment_id = $2 FOR UPDATE")
+                sql("SELECT identity_id FROM segment_lists WHERE site_id = $1 AND segment_id = $2")
                     .bind::<Integer, _>(site.site_id)
                     .bind::<Integer, _>(list.segment_id)
                     .load(connection)?;
@@ -114,15 +116,25 @@ impl Store {
             };
             let (added, removed): (Vec<i64>, Vec<i64>) = (added.into_iter().collect(), removed.into_iter().collect());
             (edited.added, edited.removed) = (added.len(), removed.len());
-            add_entries(connection, site.site_id, list.segment_id, &added)?;
-            sql("DELETE FROM segment_lists WHERE site_id = $1 AND segment_id = $2 AND identity_id = ANY($3)")
-                .bind::<Integer, _>(site.site_id)
-                .bind::<Integer, _>(list.segment_id)
-                .bind::<Array<BigInt>, _>(removed.clone())
-                .execute(connection)?;
-            ask_again(connection, site.site_id, &[added, removed].concat())?;
-            Ok(())
+            Ok((added, removed))
         })?;
+        // Part by part: each is one row of the journal, which the projector takes as a whole.
+        for part in added.chunks(PART) {
+            connection.transaction::<_, SegmentError, _>(|connection| {
+                add_entries(connection, site.site_id, list.segment_id, part)?;
+                Ok(ask_again(connection, site.site_id, part)?)
+            })?;
+        }
+        for part in removed.chunks(PART) {
+            connection.transaction::<_, SegmentError, _>(|connection| {
+                sql("DELETE FROM segment_lists WHERE site_id = $1 AND segment_id = $2 AND identity_id = ANY($3)")
+                    .bind::<Integer, _>(site.site_id)
+                    .bind::<Integer, _>(list.segment_id)
+                    .bind::<Array<BigInt>, _>(part.to_vec())
+                    .execute(connection)?;
+                Ok(ask_again(connection, site.site_id, part)?)
+            })?;
+        }
         Ok(edited)
     }
 

@@ -7,17 +7,17 @@
 
 use super::StoreError;
 use super::segments::{Kind, Revisions, Segment, read_revisions, read_segments};
-use super::sites::Site;
+use super::sites::{Site, read_sites};
 use super::sql::sql;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz};
 use domain::event::ProfileId;
+use domain::money::Currency;
 pub(crate) use domain::segment::Cause;
 use domain::segment::rule::{self, Because, Person, PersonRow, Plan, Scores, Slots, Verdict, Vocabulary};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use uuid::Uuid;
 
 /// Events of people who were asked lately that are kept in memory: about a hundred megabytes.
 const KEPT_EVENTS: usize = 6_000_000;
@@ -34,6 +34,8 @@ pub(crate) struct LiveSite {
     /// Everybody has been asked up to this revision.
     swept_revision: i64,
     was_used: bool,
+    /// Orders in another currency count as orders of nothing.
+    pub(crate) currency: Currency,
     pub(crate) vocabulary: Vocabulary,
     /// In an order in which those that are asked for come before those that ask.
     segments: Vec<LiveSegment>,
@@ -46,7 +48,7 @@ struct LiveSegment {
     plan: Option<Plan>,
 }
 
-/// People who were asked lately, each with the last event that is in their row. Two generations: what is not asked for
+/// People who were asked lately, each with the version of their history. Two generations: what is not asked for
 /// while one fills up is dropped.
 #[derive(Default)]
 struct Kept {
@@ -55,9 +57,10 @@ struct Kept {
     events: usize,
 }
 
-/// Time and id of the last event that is in a row.
-pub(crate) type Position = Option<(Timestamp, Uuid)>;
-type KeptRow = (Position, PersonRow);
+/// The version of a stored history that a row was made of: every write of the history gives it another one, whoever
+/// writes, so that a row of the same version is the same person.
+pub(crate) type Version = i64;
+type KeptRow = (Version, PersonRow);
 
 impl Kept {
     fn take(&mut self, profile_id: i64) -> Option<KeptRow> {
@@ -68,13 +71,13 @@ impl Kept {
         found.or_else(|| self.old.remove(&profile_id))
     }
 
-    fn put(&mut self, position: Position, row: PersonRow) {
+    fn put(&mut self, version: Version, row: PersonRow) {
         if self.events > KEPT_EVENTS / 2 {
             self.old = std::mem::take(&mut self.young);
             self.events = 0;
         }
         self.events += row.at.len() + 1;
-        if let Some((_, former)) = self.young.insert(row.profile_id.0, (position, row)) {
+        if let Some((_, former)) = self.young.insert(row.profile_id.0, (version, row)) {
             self.events -= former.at.len() + 1;
         }
     }
@@ -93,7 +96,9 @@ impl Live {
         let Revisions { revision, swept_revision } = read_revisions(connection, site.site_id)?;
         if self.sites.get(&site.site_id).is_none_or(|known| known.revision != revision) {
             let known = self.sites.remove(&site.site_id);
-            let read = LiveSite::read(connection, site, revision, known, None)?;
+            // As it is by now: the caller's may be older than the revision.
+            let fresh = read_sites(connection)?.into_iter().find(|fresh| fresh.site_id == site.site_id);
+            let read = LiveSite::read(connection, fresh.as_ref().unwrap_or(site), revision, known, None)?;
             self.sites.insert(site.site_id, read);
         }
         let mut live = self.sites.get_mut(&site.site_id).filter(|live| live.was_used || !live.segments.is_empty());
@@ -199,18 +204,26 @@ impl LiveSite {
             })
             .collect();
         // Rows were made with fewer properties, or with other scores.
-        Ok(LiveSite { revision, swept_revision: 0, was_used, vocabulary, segments, kept: Kept::default() })
+        Ok(LiveSite {
+            revision,
+            swept_revision: 0,
+            was_used,
+            currency: site.currency,
+            vocabulary,
+            segments,
+            kept: Kept::default(),
+        })
     }
 
-    /// The row of a person as it was after the event of that position, if it is in memory. It is taken out; see
+    /// The row of a person that was made of this version of their history, if it is in memory. It is taken out; see
     /// [`LiveSite::keep`].
-    pub(crate) fn take(&mut self, profile_id: i64, position: Position) -> Option<PersonRow> {
-        self.kept.take(profile_id).filter(|(kept, _)| *kept == position && position.is_some()).map(|(_, row)| row)
+    pub(crate) fn take(&mut self, profile_id: i64, version: Option<Version>) -> Option<PersonRow> {
+        self.kept.take(profile_id).filter(|(kept, _)| Some(*kept) == version).map(|(_, row)| row)
     }
 
-    /// Keeps a person's row in memory, as it is after the event of that position.
-    pub(crate) fn keep(&mut self, position: Position, row: PersonRow) {
-        self.kept.put(position, row);
+    /// Keeps a person's row in memory: it holds the events of this version of their history and no others.
+    pub(crate) fn keep(&mut self, version: Version, row: PersonRow) {
+        self.kept.put(version, row);
     }
 
     /// Asks every segment about these people and writes what changed; gives how many entries and exits that were. Those

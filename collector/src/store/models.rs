@@ -210,7 +210,6 @@ impl Store {
         let known = people::read_clusters(connection, site.site_id)?;
         let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model));
         connection.transaction::<_, StoreError, _>(|connection| {
-            raise_revision(connection, site.site_id)?;
             // A day has one version: while a history is imported the last look of the day is the one that stays.
             let versions: Vec<LimitsVersion> = read(connection, site.site_id, Kind::Limits)?;
             let fresh = survey.rhythm();
@@ -233,7 +232,10 @@ impl Store {
                 people: counts.people,
             };
             write(connection, site.site_id, Kind::Values, 1, today, &values)?;
-            people.write(connection, site.site_id, today)
+            people.write(connection, site.site_id, today)?;
+            // Last: the site's row is held from here on.
+            raise_revision(connection, site.site_id)?;
+            Ok(())
         })?;
         tracing::info!(site = site.site_id, people = counts.people, took = ?started.elapsed(), "models are made");
         Ok(())
@@ -263,6 +265,7 @@ impl Store {
     /// [`StoreError`]
     pub(crate) fn accept_clusters(&self, site: &Site, today: Date) -> Result<bool, StoreError> {
         self.lend()?.transaction(|connection| {
+            wait_for_models(connection, site.site_id)?;
             let Some(proposal) = people::read_clusters(connection, site.site_id)?.and_then(|known| known.proposal)
             else {
                 return Ok(false);
@@ -307,9 +310,17 @@ impl Store {
     }
 }
 
+/// Waits until nobody makes the site's models, and keeps them from it until the transaction ends: what is changed now is
+/// seen by the next.
+fn wait_for_models(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+    sql("SELECT pg_advisory_xact_lock(5, $1)").bind::<Integer, _>(site_id).execute(connection)?;
+    Ok(())
+}
+
 /// Has the models made anew at the next look.
 fn make_again(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
-    sql("DELETE FROM segment_models WHERE site_id = $1 AND kind = $2")
+    // The old values hold until the new ones are there.
+    sql("UPDATE segment_models SET made_at = to_timestamp(0) WHERE site_id = $1 AND kind = $2")
         .bind::<Integer, _>(site_id)
         .bind::<Text, _>(Kind::Values.key().to_owned())
         .execute(connection)?;

@@ -12,7 +12,7 @@ pub(crate) use live::{Explained, explain, memberships, preview};
 pub(crate) use rebuild::rebuild;
 
 use super::StoreError;
-use super::membership::{Cause, Live, Position};
+use super::membership::{Cause, Live, Version};
 use super::people::{self, EventRow, Texts};
 use super::sites::{Site, read_sites};
 use super::sql::sql;
@@ -42,6 +42,8 @@ pub(crate) struct Step {
     pub(crate) people: usize,
     /// People folded from the first event.
     pub(crate) replayed: usize,
+    /// As many rows as one step takes: there may be more.
+    pub(crate) is_full: bool,
 }
 
 #[derive(QueryableByName)]
@@ -82,6 +84,8 @@ struct HistoryRow {
     profile_id: i64,
     #[diesel(sql_type = Jsonb)]
     history: Value,
+    #[diesel(sql_type = BigInt)]
+    version: Version,
 }
 
 /// A person: a profile's identities, or a day's measured visitor.
@@ -100,9 +104,9 @@ struct Projection {
     sessions: Vec<Session>,
     replayed: bool,
     orders_changed: bool,
-    /// The events that were folded, and the one that they went on from.
+    /// The events that were folded, and the version of the stored history that they went on from.
     events: Vec<Event>,
-    before: Position,
+    before: Option<Version>,
 }
 
 /// The projector's memory.
@@ -134,7 +138,8 @@ impl Projector {
                  WHERE NOT projected ORDER BY tx LIMIT $1 FOR UPDATE SKIP LOCKED")
                 .bind::<Integer, _>(CLAIMED_ROWS)
                 .load(connection)?;
-            let mut step = Step { rows: rows.len(), ..Step::default() };
+            let is_full = rows.len() >= CLAIMED_ROWS as usize;
+            let mut step = Step { rows: rows.len(), is_full, ..Step::default() };
             if rows.is_empty() {
                 return Ok(step);
             }
@@ -246,14 +251,14 @@ impl Projector {
         connection: &mut PgConnection,
         site: &Site,
         person: &Person,
-        mut history: History,
+        (mut history, version): (History, Version),
         rows: Vec<EventRow>,
     ) -> Result<Option<Projection>, StoreError> {
         if history.rules() != site.rules() {
             return Ok(None);
         }
         let events = read_events(&mut self.texts, connection, site, person, rows)?;
-        let before = history.position();
+        let before = Some(version);
         let is_late = |event: &Event| history.position().is_some_and(|p| (event.occurred_at, event.event_id) <= p);
         if events.first().is_some_and(is_late) {
             return Ok(None);
@@ -384,14 +389,18 @@ fn read_histories(
     connection: &mut PgConnection,
     site_id: i32,
     profile_ids: &BTreeSet<i64>,
-) -> Result<HashMap<i64, History>, StoreError> {
+) -> Result<HashMap<i64, (History, Version)>, StoreError> {
     let rows: Vec<HistoryRow> =
-        sql("SELECT profile_id, history FROM histories WHERE site_id = $1 AND profile_id = ANY($2)")
+        sql("SELECT profile_id, history, xmin::text::bigint AS version FROM histories WHERE site_id = $1 AND profile_id = ANY($2)")
             .bind::<Integer, _>(site_id)
             .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
             .load(connection)?;
     // A history of another version cannot be read: that person is folded from the first event.
-    Ok(rows.into_iter().filter_map(|row| Some((row.profile_id, serde_json::from_value(row.history).ok()?))).collect())
+    let history = |row: HistoryRow| {
+        let history = serde_json::from_value(row.history).ok()?;
+        Some((row.profile_id, (history, row.version)))
+    };
+    Ok(rows.into_iter().filter_map(history).collect())
 }
 
 #[derive(QueryableByName)]

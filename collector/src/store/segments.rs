@@ -385,6 +385,13 @@ impl Store {
                 .bind::<Integer, _>(site.site_id)
                 .bind::<Text, _>(key.to_owned())
                 .execute(connection)?;
+            // What it asks for may have been archived meanwhile.
+            let segments = read_segments(connection, site.site_id)?;
+            let Some(known) = segments.iter().find(|segment| segment.key == key) else {
+                return Err(SegmentError::Unknown(key.to_owned()));
+            };
+            let Segment { name, description, action, kind, .. } = known.clone();
+            check(key, &Draft { name, description, action, kind }, &segments)?;
             Ok(())
         })?;
         self.segment_named(site, key)

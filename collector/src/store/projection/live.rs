@@ -1,7 +1,7 @@
 //! What was folded is asked about: the segments follow in the transaction of the projection itself.
 
-use super::{Person, Projection, Projector, history, lock, read_events, read_people};
-use crate::store::membership::{Asked, Cause, DRAFT, LiveSite, Position, read_scores};
+use super::{LOCK_BUCKETS, Person, Projection, Projector, history, lock, read_events, read_people};
+use crate::store::membership::{Asked, Cause, DRAFT, LiveSite, Version, read_scores};
 use crate::store::people::{self, EventRow, Texts};
 use crate::store::segments::{self, Revisions};
 use crate::store::sites::{Site, read_sites};
@@ -18,9 +18,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
-/// People of one transaction whose deadline has come, or who are asked anew.
+/// People of one transaction whose deadline has come.
 const ASKED_AT_ONCE: i64 = 500;
+/// People of one transaction who are asked anew: few, because everybody who does something waits for it.
+const SWEPT_AT_ONCE: i64 = 100;
 /// Whose deadline cannot be seen to is tried again after so long, so that the others' are.
 const TRY_AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
@@ -44,7 +47,7 @@ fn add(row: &mut PersonRow, added: &Added<'_>, site: &Site, texts: &Texts, live:
         added.sessions,
         added.history.orders(),
         &|name| facts.traits.get(name).map(|said| &said.value),
-        &mut Words { vocabulary: &mut live.vocabulary, page: &page, currency: site.currency },
+        &mut Words { vocabulary: &mut live.vocabulary, page: &page, currency: live.currency },
     );
 }
 
@@ -93,11 +96,46 @@ fn read_rows(
 }
 
 #[derive(QueryableByName)]
-struct PositionRow {
+struct StoredRow {
     #[diesel(sql_type = BigInt)]
     profile_id: i64,
+    #[diesel(sql_type = BigInt)]
+    version: Version,
     #[diesel(sql_type = Jsonb)]
     position: Value,
+}
+
+/// Time and id of the last event that is in a row or a history.
+type Position = Option<(Timestamp, Uuid)>;
+
+/// The stored histories of some people: their version, and how far they go.
+fn read_stored(
+    connection: &mut PgConnection,
+    site_id: i32,
+    profile_ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, (Version, Position)>, StoreError> {
+    let rows: Vec<StoredRow> = sql("SELECT profile_id, xmin::text::bigint AS version,
+                COALESCE(history->'position', 'null') AS position
+         FROM histories WHERE site_id = $1 AND profile_id = ANY($2)")
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<BigInt>, _>(profile_ids.collect::<Vec<_>>())
+    .load(connection)?;
+    let stored = |row: StoredRow| {
+        let position: Position = serde_json::from_value(row.position).unwrap_or_default();
+        (row.profile_id, (row.version, position))
+    };
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+/// Keeps the rows that go as far as what is stored. One that holds an event which still waits in the journal would be
+/// given it again.
+fn keep(live: &mut LiveSite, rows: Vec<(Position, PersonRow)>, stored: &HashMap<i64, (Version, Position)>) {
+    for (position, row) in rows {
+        match stored.get(&row.profile_id.0) {
+            Some((version, known)) if *known == position => live.keep(*version, row),
+            _ => {}
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -177,9 +215,8 @@ impl Projector {
             rows.extend(read_rows(texts, live, connection, site, &unknown)?);
         }
         live.settle(connection, site, rows.iter().map(|(_, row)| row), gone, Asked { now: now(), cause })?;
-        for (position, row) in rows {
-            live.keep(position, row);
-        }
+        let stored = read_stored(connection, site.site_id, rows.iter().map(|(_, row)| row.profile_id.0))?;
+        keep(live, rows, &stored);
         Ok(())
     }
 
@@ -192,24 +229,16 @@ impl Projector {
         asked: Asked,
     ) -> Result<usize, StoreError> {
         let people = read_people(connection, site.site_id, profile_ids)?;
-        let positions: Vec<PositionRow> = sql("SELECT profile_id, COALESCE(history->'position', 'null') AS position
-             FROM histories WHERE site_id = $1 AND profile_id = ANY($2)")
-        .bind::<Integer, _>(site.site_id)
-        .bind::<Array<BigInt>, _>(profile_ids.iter().copied().collect::<Vec<_>>())
-        .load(connection)?;
-        let positions: HashMap<i64, Position> = positions
-            .into_iter()
-            .map(|row| (row.profile_id, serde_json::from_value(row.position).unwrap_or_default()))
-            .collect();
+        let stored = read_stored(connection, site.site_id, profile_ids.iter().copied())?;
         let Projector { texts, live, .. } = self;
         let Some(live) = live.of(connection, site)? else { return Ok(0) };
         let mut rows = Vec::with_capacity(people.len());
         let mut unknown = Vec::new();
         for (profile_id, person) in people.iter().filter(|(_, person)| !person.measured) {
             // Events that wait in the journal are not folded yet: they are asked about when they are.
-            let position = positions.get(profile_id).copied().flatten();
-            match live.take(*profile_id, position) {
-                Some(row) => rows.push((position, row)),
+            let (version, position) = stored.get(profile_id).map_or((None, None), |(v, p)| (Some(*v), *p));
+            match live.take(*profile_id, version) {
+                Some(row) => rows.push((position, PersonRow { signed_up: person.signed_up, ..row })),
                 None => unknown.push((*profile_id, person)),
             }
         }
@@ -217,7 +246,7 @@ impl Projector {
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         let changes = live.settle(connection, site, rows.iter().map(|(_, row)| row), &gone, asked)?;
         if asked.cause == Cause::Time {
-            rows.into_iter().for_each(|(position, row)| live.keep(position, row));
+            keep(live, rows, &stored);
         }
         Ok(changes)
     }
@@ -290,11 +319,21 @@ impl Projector {
             .get_result(connection)
             .optional()?;
             let Some(SweepRow { site_id, after_profile_id }) = row else { return Ok(0) };
-            let ids: Vec<ProfileRow> = sql("SELECT profile_id FROM profiles WHERE site_id = $1 AND profile_id > $2
-                 ORDER BY profile_id LIMIT $3")
+            // Members without a profile, too: a list can hold somebody who has done nothing yet.
+            let ids: Vec<ProfileRow> = sql("SELECT profile_id FROM (
+                    (SELECT profile_id FROM profiles WHERE site_id = $1 AND profile_id > $2
+                     ORDER BY profile_id LIMIT $3)
+                    UNION
+                    (SELECT DISTINCT profile_id FROM segment_members WHERE site_id = $4 AND profile_id > $5
+                     ORDER BY profile_id LIMIT $6)
+                 ) AS people ORDER BY profile_id LIMIT $7")
             .bind::<Integer, _>(site_id)
             .bind::<BigInt, _>(after_profile_id)
-            .bind::<BigInt, _>(ASKED_AT_ONCE)
+            .bind::<BigInt, _>(SWEPT_AT_ONCE)
+            .bind::<Integer, _>(site_id)
+            .bind::<BigInt, _>(after_profile_id)
+            .bind::<BigInt, _>(SWEPT_AT_ONCE)
+            .bind::<BigInt, _>(SWEPT_AT_ONCE)
             .load(connection)?;
             let profile_ids: BTreeSet<i64> = ids.into_iter().map(|row| row.profile_id).collect();
             let (Some(last), Some(site)) =
@@ -341,11 +380,12 @@ fn put_off(
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = profile_ids.iter().copied().collect();
     match later {
-        Some(later) => sql("UPDATE segment_deadlines SET due_at = $1 WHERE site_id = $2 AND profile_id = ANY($3)")
-            .bind::<Timestamptz, _>(store::timestamp(later.as_microsecond()))
-            .bind::<Integer, _>(site_id)
-            .bind::<Array<BigInt>, _>(ids)
-            .execute(connection)?,
+        Some(later) => sql("INSERT INTO segment_deadlines (due_at, site_id, profile_id) SELECT $1, $2, unnest($3)
+             ON CONFLICT (site_id, profile_id) DO UPDATE SET due_at = EXCLUDED.due_at")
+        .bind::<Timestamptz, _>(store::timestamp(later.as_microsecond()))
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<BigInt>, _>(ids)
+        .execute(connection)?,
         None => sql("DELETE FROM segment_deadlines WHERE site_id = $1 AND profile_id = ANY($2)")
             .bind::<Integer, _>(site_id)
             .bind::<Array<BigInt>, _>(ids)
@@ -363,6 +403,14 @@ fn begin_sweep(connection: &mut PgConnection) -> Result<(), StoreError> {
     .get_result(connection)
     .optional()?;
     let Some(SiteRow { site_id }) = row else { return Ok(()) };
+    connection.transaction(|connection| begin_sweep_of(connection, site_id))
+}
+
+fn begin_sweep_of(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+    // Everybody who was asked under an older revision is committed then, and so found by the sweep.
+    sql("SELECT count(pg_advisory_xact_lock(2, bucket)) FROM generate_series(0, $1) AS bucket")
+        .bind::<Integer, _>(LOCK_BUCKETS as i32 - 1)
+        .execute(connection)?;
     let Revisions { revision, .. } = segments::read_revisions(connection, site_id)?;
     sql("INSERT INTO segment_sweeps (site_id, sweeping_revision, people)
          VALUES ($1, $2, (SELECT count(*) FROM profiles WHERE site_id = $3))
