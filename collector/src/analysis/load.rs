@@ -1,7 +1,7 @@
 //! From rows of the database to columns: everything at once, or some people.
 //!
 //! Everything is read in one pass over each table, in whatever order the disk gives it, and put into the order of people
-//! and time here, shard by shard: 20 bytes an event for as long as it takes. Reading person by person would look up
+//! and time here, shard by shard: 16 bytes an event for as long as it takes. Reading person by person would look up
 //! every event through an index of every month.
 
 use super::columns::{Base, Columns, Row, Seen, Shard, shard_of, shards_for};
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// Bytes of an event while everything is being read, before and after it is put in order.
-pub(super) const LOADING_EVENT_BYTES: u64 = 20;
+pub(super) const LOADING_EVENT_BYTES: u64 = size_of::<Staged>() as u64;
 /// About what a person takes, with what finds them while everything is being read.
 pub(super) const LOADING_PERSON_BYTES: u64 = 160;
 /// People of one query when some are read.
@@ -62,13 +62,31 @@ type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 /// An event while everything is being read.
 #[derive(Clone, Copy)]
 struct Staged {
-    /// The person's place in the shard.
-    person: u32,
     at: u32,
-    /// What stands first within the second: kind of happening, then µs.
-    within: u32,
+    /// The person's place in the shard, then what stands first within a second: kind of happening, then ms. A shard of
+    /// more people than have a place here would not fit into any machine.
+    whose: u32,
     what: What,
     record: u32,
+}
+
+/// Bits of what stands first within a second: 2 of the kind, 10 of the ms.
+const WITHIN_BITS: u32 = 12;
+const MAX_WITHIN: u32 = 999;
+
+impl Staged {
+    fn new(person: u32, rank: u32, at: u32, within: u32, what: What, record: u32) -> Staged {
+        Staged { at, whose: person << WITHIN_BITS | rank << 10 | within.min(MAX_WITHIN), what, record }
+    }
+
+    fn person(&self) -> u32 {
+        self.whose >> WITHIN_BITS
+    }
+
+    /// Where it stands among all of its person.
+    fn time(&self) -> (u32, u32) {
+        (self.at, self.whose & ((1 << WITHIN_BITS) - 1))
+    }
 }
 
 #[derive(Default)]
@@ -179,9 +197,8 @@ fn second(at_us: i64) -> u32 {
     u32::try_from(at_us.div_euclid(1_000_000)).unwrap_or(if at_us < 0 { 0 } else { u32::MAX })
 }
 
-fn within(rank: u32, at_us: i64) -> u32 {
-    // 20 bits hold a million.
-    rank << 20 | u32::try_from(at_us.rem_euclid(1_000_000)).unwrap_or(0)
+fn ms(at_us: i64) -> u32 {
+    u32::try_from(at_us.rem_euclid(1_000_000) / 1_000).unwrap_or(0)
 }
 
 impl Sink for Loader<'_> {
@@ -217,7 +234,7 @@ impl Sink for Loader<'_> {
         let Some((shard, person)) = self.identities.get(&event.who).copied() else { return };
         let what = self.words.what(event.did);
         let record = self.words.record(event.properties.as_ref());
-        let staged = Staged { person, at: second(event.at_us), within: within(EVENT, event.at_us), what, record };
+        let staged = Staged::new(person, EVENT, second(event.at_us), ms(event.at_us), what, record);
         self.stages[shard as usize].events.push(staged);
     }
 
@@ -231,8 +248,7 @@ impl Sink for Loader<'_> {
             known.first_seen_us = known.first_seen_us.min(visit.at_us);
             known.last_seen_us = known.last_seen_us.max(visit.end_us);
         }
-        let within = within(VISIT, visit.at_us);
-        stage.events.push(Staged { person, at: second(visit.at_us), within, what: What::VISIT, record });
+        stage.events.push(Staged::new(person, VISIT, second(visit.at_us), ms(visit.at_us), What::VISIT, record));
     }
 
     fn order(&mut self, order: OrderRead) {
@@ -325,7 +341,7 @@ pub(super) fn load(
 type Ordered = (Base, Vec<i64>);
 
 /// Puts what was read in order, on all cores. Gives back the people of whom it cannot tell what came first: those with
-/// different events of one µs, which the ids of the events put in order.
+/// different events of one ms, whose exact times and ids are in the database.
 fn order(stages: Vec<Stage>, words: &mut Wording<'_>, traits_each: usize) -> (Vec<Base>, BTreeSet<i64>) {
     let traits: Vec<Vec<Vec<u32>>> = stages
         .iter()
@@ -375,20 +391,23 @@ fn order_stage(stage: Stage, traits: &[Vec<u32>], traits_each: usize) -> Ordered
     }
     orders.sort_unstable_by_key(|(rank, order)| (*rank, order.at, order.minor, order.record));
     for event in &mut events {
-        event.person = rank_of[event.person as usize];
+        let rank = rank_of[event.person() as usize];
+        event.whose = rank << WITHIN_BITS | event.time().1;
     }
-    for (number, (person, order)) in (0..).zip(&orders) {
-        // Of one second and person the numbers follow each other; the lower 20 bits of a million orders would not.
-        let within = ORDER << 20 | (number & 0xf_ffff);
-        events.push(Staged { person: *person, at: order.at, within, what: What::ORDER, record: order.record });
+    let mut number = 0;
+    for (place, (person, order)) in orders.iter().enumerate() {
+        // Orders of one second keep their order.
+        let before = place.checked_sub(1).map(|before| (orders[before].0, orders[before].1.at));
+        number = if before == Some((*person, order.at)) { number + 1 } else { 0 };
+        events.push(Staged::new(*person, ORDER, order.at, number, What::ORDER, order.record));
     }
-    events.sort_unstable_by_key(|event| (u64::from(event.person) << 32 | u64::from(event.at), event.within));
+    events.sort_unstable_by_key(|event| (event.person(), event.time()));
     let mut base = Base::with_room(people.len(), events.len(), orders.len(), traits_each);
     let mut unclear = Vec::new();
     let (mut events, mut orders) = (events.as_slice(), orders.as_slice());
     for (rank, place) in (0..).zip(places) {
         let person = &people[place as usize];
-        let (own, rest) = events.split_at(events.partition_point(|event| event.person <= rank));
+        let (own, rest) = events.split_at(events.partition_point(|event| event.person() <= rank));
         events = rest;
         let (placed, rest) = orders.split_at(orders.partition_point(|order| order.0 <= rank));
         orders = rest;
@@ -397,8 +416,7 @@ fn order_stage(stage: Stage, traits: &[Vec<u32>], traits_each: usize) -> Ordered
             continue;
         }
         let clash = |pair: &[Staged]| {
-            let key = |event: &Staged| (event.at, event.within);
-            key(&pair[0]) == key(&pair[1]) && (pair[0].what, pair[0].record) != (pair[1].what, pair[1].record)
+            pair[0].time() == pair[1].time() && (pair[0].what, pair[0].record) != (pair[1].what, pair[1].record)
         };
         if own.windows(2).any(clash) {
             unclear.push(person.profile_id);
