@@ -10,6 +10,7 @@
 
 mod ask;
 mod columns;
+mod compare;
 mod file;
 mod load;
 #[cfg(test)]
@@ -19,6 +20,8 @@ pub use ask::{
     Among, Backtested, Cohort, Distribution, Funnel, FunnelStep, Group, MAX_FUNNEL_STEPS, Memberships, Path, Period,
     Preview, Return, Rfm, View, VisitorsOfDay,
 };
+
+pub(crate) use compare::PRODUCT_PROPERTIES;
 
 use crate::secrets;
 use crate::store::columns::{Cursor, ReadError, Selection, Size, backend_pid, follow, sizes};

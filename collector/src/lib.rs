@@ -5,6 +5,7 @@ pub mod cli;
 pub mod demo;
 pub mod http;
 pub mod import;
+mod insight;
 pub mod intake;
 mod model;
 pub mod postgres;

@@ -5,6 +5,8 @@
 mod all;
 #[path = "../tests/pages/fixtures.rs"]
 mod fixtures;
+#[path = "../tests/pages/insight.rs"]
+mod insight;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -24,6 +24,7 @@ struct SegmentPage<'a> {
     m: &'a Members,
     f: Format,
     base: String,
+    tab: &'static str,
     theme: &'static str,
     share: String,
     moved: String,
@@ -118,6 +119,7 @@ pub fn segment(shell: &Shell, report: &SegmentReport) -> Rendered {
         r: report,
         m: members,
         base: format!("/s/{}/segments/{}", members.site.id, members.segment.key),
+        tab: "people",
         theme: report.theme.map_or("own", Theme::name),
         share: format::share(size, population),
         moved: match week {

@@ -6,6 +6,7 @@
 
 mod csv;
 mod in_use;
+mod insight;
 mod live;
 mod overview;
 mod people;
@@ -19,6 +20,7 @@ pub use in_use::{
     MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, SharedWith, SizeDay, SizeHistory,
     Tried, Unheard,
 };
+pub use insight::{Compared, InMemory, MonthOfRevenue, Passage, SegmentInsight, Suggested, Why};
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,

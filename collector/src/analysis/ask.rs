@@ -396,7 +396,7 @@ impl View {
         Matcher::compile(matching, &self.words())
     }
 
-    fn words(&self) -> std::sync::RwLockReadGuard<'_, rule::Vocabulary> {
+    pub(super) fn words(&self) -> std::sync::RwLockReadGuard<'_, rule::Vocabulary> {
         self.columns.vocabulary.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -421,7 +421,7 @@ impl View {
     }
 
     /// One pass over all people, or over profiles of whom a plan holds, on all cores.
-    fn fold<T: Send>(
+    pub(super) fn fold<T: Send>(
         &self,
         among: Option<Among<'_>>,
         make: impl Fn() -> T + Sync,

@@ -5,6 +5,7 @@
 
 mod happened;
 mod in_use;
+mod insight;
 mod live;
 mod overview;
 mod people;
@@ -14,6 +15,7 @@ mod settings;
 mod timeline;
 
 pub(crate) use in_use::{Whole, kept_by, theme};
+pub(crate) use insight::Moved;
 pub(crate) use live::LiveRange;
 pub(crate) use overview::overview;
 pub(crate) use profile::Found;

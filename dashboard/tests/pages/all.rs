@@ -1,6 +1,7 @@
 //! Every page in every state, by name.
 
 use super::fixtures::{self as given, HOSTILE};
+use super::insight as special;
 use dashboard::*;
 use domain::report::{Measure, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
@@ -108,6 +109,11 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("segment_list", segment(&inside, &given::segment_list())),
         ("segment_computed", segment(&inside, &given::segment_computed())),
         ("segment_hostile", segment(&hostile, &given::segment_hostile())),
+        ("insight", insight(&inside, &special::whole())),
+        ("insight_empty", insight(&inside, &special::empty())),
+        ("insight_reading", insight(&inside, &special::reading())),
+        ("insight_away", insight(&inside, &special::away())),
+        ("insight_hostile", insight(&hostile, &special::hostile())),
         ("segment_new", written(&inside, Writing::New, SegmentForm::default(), Tried::Nothing)),
         ("segment_new_copy", written(&inside, Writing::New, form("orders is at least 2"), Tried::Nothing)),
         ("segment_new_fault", written(&inside, Writing::New, form(FAULTY), faulty.clone())),

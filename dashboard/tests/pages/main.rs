@@ -2,6 +2,7 @@
 
 mod all;
 mod fixtures;
+mod insight;
 
 use fixtures::HOSTILE;
 

@@ -67,6 +67,13 @@ impl Table {
         self
     }
 
+    /// A number as it is written, of which a spreadsheet makes nothing else.
+    pub(super) fn number(&mut self, value: &str) -> &mut Table {
+        self.separate();
+        self.text.push_str(value);
+        self
+    }
+
     /// The plain decimal; the currency stands in the column's name or in a column of its own.
     pub(super) fn money(&mut self, value: Money) -> &mut Table {
         self.separate();

@@ -1,7 +1,10 @@
 //! Why somebody entered a segment or left it.
 
+use serde::Serialize;
+
 /// Why somebody was asked, and so why they entered or left; the numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(i16)]
 pub enum Cause {
     /// They did something, or something was said of them.

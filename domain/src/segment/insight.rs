@@ -1,7 +1,7 @@
 //! What is special about a segment, what changed, and what to do next: pure functions on counts and sorted lists.
 //!
 //! - [`traits`]: which sources, products, pages, … are more common in it than outside, how sure that is, and how large;
-//! - [`flow`]: who is in two segments, who went where between two days, and why a segment grew or shrank;
+//! - [`flow`]: why a segment grew or shrank;
 //! - [`action`]: one suggested action with its reason;
 //! - [`rate`]: the statistics behind them.
 

@@ -57,6 +57,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(remove_from_list)),
         )
         .route("/api/v1/segments/{key}/explain", web::get().to(explained))
+        .route("/api/v1/segments/{key}/insight", web::get().to(insight))
         .route("/api/v1/segments/{key}/members", web::get().to(members));
 }
 
@@ -330,6 +331,20 @@ async fn snapshot(
         told_one(&state.store, site, &list)
     });
     Ok(HttpResponse::Created().json(made.await?))
+}
+
+/// What is special about a segment's people, what changed, and what to do next.
+async fn insight(
+    state: web::Data<State>,
+    request: HttpRequest,
+    key: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let told = with_site(state, &request, move |state, site| {
+        let segment = state.store.segment_named(site, &key)?;
+        let now = instant(clock::now_us());
+        Ok(crate::insight::insight(&state.store, state.analysis.as_ref(), site, &segment, now)?)
+    });
+    Ok(HttpResponse::Ok().json(told.await?))
 }
 
 async fn explained(

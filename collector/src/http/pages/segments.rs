@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{CutsForm, SegmentForm, Writing};
 use domain::event::ProfileId;
 use domain::money::Money;
-use domain::report::{ArchivedSegments, Members, SegmentsInUse, Tried};
+use domain::report::{ArchivedSegments, Members, SegmentInsight, SegmentsInUse, Tried};
 use domain::segment::SegmentKey;
 use domain::segment::rfm::{Cuts, Thresholds};
 use domain::segment::rule::{Rule, RuleError};
@@ -44,6 +44,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(at("/{key}/archive").route(web::post().to(archive)))
         .service(at("/{key}/restore").route(web::post().to(restore)))
         .service(at("/{key}/days.csv").route(web::get().to(days_file)))
+        .service(at("/{key}/insight").route(web::get().to(insight)))
+        .service(at("/{key}/insight.csv").route(web::get().to(insight_file)))
         .service(at("/{key}.csv").route(web::get().to(members_file)))
         .service(at("/{key}").route(web::get().to(segment)));
 }
@@ -222,6 +224,28 @@ async fn days_file(state: web::Data<State>, request: HttpRequest, path: web::Pat
         let segment = page.store.segment_named(site, &key)?;
         let report = segments::live(&page.store, site, &segment, (1, 1), page.now)?;
         Ok(Reply::Csv { file: format!("{key}-days-{}.csv", page.today()?), text: report.days_csv() })
+    })
+    .await
+}
+
+fn read_insight(page: &Inside, key: &str) -> Result<SegmentInsight, PageError> {
+    let site = page.site()?;
+    let segment = page.store.segment_named(site, key)?;
+    Ok(crate::insight::insight(&page.store, page.analysis.as_ref(), site, &segment, page.now)?)
+}
+
+async fn insight(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, String)>) -> HttpResponse {
+    let (site_id, key) = path.into_inner();
+    inside(&state, &request, Some(site_id), move |page| {
+        Ok(Reply::Page(StatusCode::OK, dashboard::insight(&page.shell(), &read_insight(page, &key)?)?))
+    })
+    .await
+}
+
+async fn insight_file(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, String)>) -> HttpResponse {
+    let (site_id, key) = path.into_inner();
+    inside(&state, &request, Some(site_id), move |page| {
+        Ok(Reply::Csv { file: format!("{key}-insight-{}.csv", page.today()?), text: read_insight(page, &key)?.csv() })
     })
     .await
 }

@@ -37,6 +37,14 @@ struct PeopleRow {
     archived: i64,
 }
 
+/// How many there are.
+pub(super) struct People {
+    /// With a profile.
+    pub(super) people: u64,
+    /// Segments out of use.
+    pub(super) archived: u64,
+}
+
 #[derive(QueryableByName)]
 struct RevenueRow {
     #[diesel(sql_type = Integer)]
@@ -214,7 +222,7 @@ impl Store {
                 }
             };
             let rows = segments.into_iter().map(row).collect();
-            Ok(SegmentsInUse::new(report_site.clone(), now, count(whole.people), rows, count(whole.archived), search))
+            Ok(SegmentsInUse::new(report_site.clone(), now, whole.people, rows, whole.archived, search))
         })
     }
 
@@ -240,13 +248,13 @@ impl Store {
             let offset = i64::from(page.max(1) - 1) * i64::from(per_page);
             Ok(Whole {
                 size,
-                population: count(people(connection, site)?.people),
+                population: people(connection, site)?.people,
                 orders: count(whole.orders),
                 spent_minor: whole.minor,
                 profile_ids: member_ids(connection, site, segment, Some(i64::from(per_page)), offset)?,
                 history: history(connection, site, segment, size, today)?,
                 moves: moves_in(connection, site, segment)?,
-                shared: shared(connection, site, segment, &sizes)?,
+                shared: shared(connection, site, segment, &sizes, SHARED)?,
                 sizes,
             })
         })
@@ -274,7 +282,7 @@ impl Store {
                 rows.into_iter().partition(|row| row.kind == crate::store::events::Kind::Track as i16);
             let segments = read_segments(connection, site.site_id)?;
             Ok(KnownWords {
-                people: count(whole.people).min(500),
+                people: whole.people.min(500),
                 events: events.into_iter().map(word).collect(),
                 pages: pages.into_iter().map(word).collect(),
                 traits: traits
@@ -354,12 +362,13 @@ fn newest(connection: &mut PgConnection, site: &Site, kind: Term, text: &str) ->
     Ok(nearest(text, known.iter().map(String::as_str)).map(str::to_owned))
 }
 
-fn people(connection: &mut PgConnection, site: &Site) -> Result<PeopleRow, StoreError> {
-    Ok(sql("SELECT (SELECT count(*) FROM profiles WHERE site_id = $1) AS people,
+pub(super) fn people(connection: &mut PgConnection, site: &Site) -> Result<People, StoreError> {
+    let row: PeopleRow = sql("SELECT (SELECT count(*) FROM profiles WHERE site_id = $1) AS people,
                 (SELECT count(*) FROM segments WHERE site_id = $2 AND archived_at IS NOT NULL) AS archived")
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(site.site_id)
-    .get_result(connection)?)
+    .get_result(connection)?;
+    Ok(People { people: count(row.people), archived: count(row.archived) })
 }
 
 fn member_ids(
@@ -462,11 +471,13 @@ pub(super) fn moves_of(
         .collect())
 }
 
-fn shared(
+/// The other segments of a segment's people, at most so many, those with most of them first.
+pub(super) fn shared(
     connection: &mut PgConnection,
     site: &Site,
     segment: &Segment,
     sizes: &Sizes,
+    most: i64,
 ) -> Result<Vec<SharedWith>, StoreError> {
     // One row per other segment in use: how many people are in both.
     let rows: Vec<SharedRow> = sql("SELECT g.segment_id, g.key, g.name, count(*) AS people
@@ -478,7 +489,7 @@ fn shared(
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(segment.segment_id)
     .bind::<Integer, _>(segment.segment_id)
-    .bind::<BigInt, _>(SHARED)
+    .bind::<BigInt, _>(most)
     .load(connection)?;
     let shared = |row: SharedRow| SharedWith {
         key: row.key,

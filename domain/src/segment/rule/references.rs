@@ -1,7 +1,7 @@
-//! Other segments that a rule asks for.
+//! What a rule asks for: other segments, and events.
 
 use super::check::no_segment;
-use super::{Clause, Rule, RuleError};
+use super::{Clause, Matching, Rule, RuleError};
 
 impl Rule {
     /// Whether every segment that the rule asks for is one that `is_known`.
@@ -10,6 +10,30 @@ impl Rule {
     /// [`RuleError`] that points at the first one that is not.
     pub fn knows(&self, is_known: impl Fn(&str) -> bool) -> Result<(), RuleError> {
         look(&self.who, &mut String::from("/who"), &is_known)
+    }
+
+    /// The events that the rule asks for by itself, in the order in which it is written.
+    pub fn events(&self) -> Vec<&Matching> {
+        let mut events = Vec::new();
+        gather(&self.who, &mut events);
+        events
+    }
+}
+
+fn gather<'r>(clause: &'r Clause, events: &mut Vec<&'r Matching>) {
+    match clause {
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().for_each(|part| gather(part, events)),
+        Clause::Not(part) => gather(part, events),
+        Clause::Event(event) => events.push(&event.of),
+        Clause::Sequence(sequence) => {
+            events.push(&sequence.first);
+            for step in &sequence.then {
+                events.push(&step.of);
+                events.extend(&step.without);
+            }
+            events.extend(sequence.never.iter().map(|never| &never.of));
+        }
+        Clause::Trait(_) | Clause::Fact(_) | Clause::Segment(_) | Clause::Bucket(_) => {}
     }
 }
 

@@ -40,6 +40,11 @@ impl What {
         self.kind() == What::PAGE
     }
 
+    /// Whether it is a named event.
+    pub fn is_track(self) -> bool {
+        self.kind() == What::TRACK
+    }
+
     pub(super) fn is_page_or_track(self) -> bool {
         self.kind() >= What::PAGE
     }
@@ -187,7 +192,8 @@ impl Vocabulary {
         self.traits.iter().position(|known| **known == *name)
     }
 
-    pub(super) fn property(&self, name: &str) -> Option<u16> {
+    /// The place of a property in records, where it is kept.
+    pub fn property(&self, name: &str) -> Option<u16> {
         self.properties.iter().position(|known| **known == *name).and_then(|place| u16::try_from(place).ok())
     }
 
@@ -327,6 +333,11 @@ impl Vocabulary {
         self.records.push(record.clone());
         self.record_of.insert(record, id);
         id
+    }
+
+    /// The properties of a record, each with the number of its value.
+    pub fn values_of(&self, record: RecordId) -> &[(u16, u32)] {
+        self.records.get(record as usize).map_or(&[], |record| record)
     }
 
     /// Whether an event of this record has the property, whatever its value.

@@ -1,0 +1,200 @@
+//! What is special about a segment's people, what changed, and what to do next: one value for the page, its CSV and the
+//! API. Who is a member is read from the database, what they did from memory.
+
+use crate::analysis::{Analysis, PRODUCT_PROPERTIES, View};
+use crate::segments::{book, report_site, today};
+use crate::store::customers::end_of;
+use crate::store::reports::Moved;
+use crate::store::segments::Segment;
+use crate::store::sites::Site;
+use crate::store::{Store, StoreError};
+use domain::event::ProfileId;
+use domain::report::{Compared, InMemory, MonthOfRevenue, Progress, SegmentInsight, Suggested, Why};
+use domain::segment::insight::action::{Action, Engagement, KeyFacts, Value, next_action};
+use domain::segment::insight::flow;
+use domain::segment::insight::traits::{TraitCount, compare};
+use domain::segment::rule::{Happened, Matcher, Needs, Rule, second};
+use domain::segment::{Cause, SegmentBook};
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use std::collections::{BTreeMap, HashMap};
+
+/// Days that changes are told of.
+const DAYS: i64 = 30;
+/// Causes that are named.
+const CAUSES: usize = 6;
+/// Months whose revenue is told.
+const MONTHS: i32 = 12;
+/// Who visited within so many days is engaged; see [`Engagement`].
+const ENGAGED_DAYS: u32 = 30;
+
+/// Looks at a segment.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn insight(
+    store: &Store,
+    analysis: Option<&Analysis>,
+    site: &Site,
+    segment: &Segment,
+    now: Timestamp,
+) -> Result<SegmentInsight, StoreError> {
+    let today = today(site);
+    let made = segment.created_at.to_zoned_datetime(site.time_zone.clone()).date();
+    let month_ago = today.saturating_sub(DAYS.days());
+    // Of a segment that is younger, all is told.
+    let is_new = made > month_ago;
+    let since = if is_new { made } else { month_ago };
+    let from = if is_new { segment.created_at } else { end_of(site, since) };
+    let moves = store.moves(site, segment, from)?;
+    let view = analysis.and_then(|analysis| analysis.view(site));
+    // What the rule asks for and the view cannot tell apart is no worse than not known.
+    let asked = view.iter().flat_map(|view| {
+        let events = segment.rule().map(Rule::events).unwrap_or_default();
+        events.into_iter().filter_map(|event| view.matcher(event).ok()).collect::<Vec<_>>()
+    });
+    let asked: Vec<Matcher> = asked.collect();
+    let change = change(&moves.members, &moves.moved, view.as_ref(), &asked)?;
+    let compared = match (&view, analysis) {
+        (Some(view), Some(analysis)) => {
+            Ok(compared(store, analysis, view, site, &moves.members, moves.counts, (now, today))?)
+        }
+        (None, Some(analysis)) => {
+            let progress = analysis.coverage(site.site_id).loading.unwrap_or_default();
+            Err(Some(Progress { asked: progress.read, people: progress.of }))
+        }
+        (_, None) => Err(None),
+    };
+    Ok(SegmentInsight {
+        site: report_site(site),
+        now,
+        key: segment.key.clone(),
+        name: segment.name.clone(),
+        population: moves.population,
+        since,
+        is_new,
+        change,
+        from: moves.from,
+        into: moves.into,
+        compared,
+    })
+}
+
+/// Takes the change in size apart.
+fn change(
+    members: &[ProfileId],
+    moved: &[Moved],
+    view: Option<&View>,
+    asked: &[Matcher],
+) -> Result<flow::Change<Why>, StoreError> {
+    let moved: BTreeMap<ProfileId, &Moved> = moved.iter().map(|moved| (moved.profile_id, moved)).collect();
+    let stayed = members.iter().filter(|member| moved.get(member).is_none_or(|moved| !moved.entered));
+    let left = moved.values().filter(|moved| !moved.entered).map(|moved| &moved.profile_id);
+    let mut before: Vec<ProfileId> = stayed.chain(left).copied().collect();
+    before.sort_unstable();
+    // Whoever left is no member; should the log ever say otherwise, the page must not fail over it.
+    before.dedup();
+    let why = |profile_id: ProfileId, _| {
+        let moved = moved.get(&profile_id);
+        let cause = moved.and_then(|moved| moved.cause);
+        let at = moved.and_then(|moved| moved.evidence_at).filter(|_| cause == Some(Cause::Event));
+        let happened = view.zip(at).and_then(|(view, at)| view.did_at(profile_id, second(at), asked));
+        Why { cause, did: happened.map(did) }
+    };
+    flow::change(&before, members, CAUSES, why).map_err(|error| StoreError::Refused(error.to_string()))
+}
+
+/// What happened, after “they”.
+fn did(happened: Happened) -> String {
+    match happened {
+        Happened::Visit => "came by".to_owned(),
+        Happened::Order => "ordered".to_owned(),
+        Happened::Identify => "said who they are".to_owned(),
+        Happened::Group => "joined a group".to_owned(),
+        Happened::Alias => "came under another id".to_owned(),
+        Happened::Page(page) => format!("viewed {page}"),
+        Happened::Track(name) => format!("did “{name}”"),
+    }
+}
+
+fn compared(
+    store: &Store,
+    analysis: &Analysis,
+    view: &View,
+    site: &Site,
+    members: &[ProfileId],
+    mut counts: Vec<TraitCount>,
+    (now, today): (Timestamp, Date),
+) -> Result<Compared, StoreError> {
+    let common = view.common(members);
+    let products_follow = common.lacks_products && {
+        let needs = Needs { properties: PRODUCT_PROPERTIES.map(str::to_owned).to_vec(), ..Needs::default() };
+        !analysis.keep(site.site_id, &needs)
+    };
+    counts.extend(common.counts);
+    let book = book(store, site, today)?;
+    let (actions, unknown) = suggested(view, &book, members, second(now));
+    let coverage = view.coverage();
+    let memory = match coverage.from {
+        Some(from) => InMemory::Since(report_site(site).day(crate::store::instant(i64::from(from) * 1_000_000))),
+        None if coverage.crowded => InMemory::Crowded,
+        None => InMemory::Whole,
+    };
+    Ok(Compared {
+        traits: compare(counts),
+        months: months(view, site, members, today),
+        actions,
+        unknown,
+        memory,
+        products_follow,
+    })
+}
+
+fn months(view: &View, site: &Site, members: &[ProfileId], today: Date) -> Vec<MonthOfRevenue> {
+    let first = today.first_of_month();
+    let begins: Vec<Date> = (0..=MONTHS).map(|month| first.saturating_sub((MONTHS - 1 - month).months())).collect();
+    let starts: Vec<u32> = begins.iter().map(|day| second(end_of(site, day.saturating_sub(1.day())))).collect();
+    let money = |minor| report_site(site).money(minor);
+    let ordered = view.ordered(members, &starts);
+    begins
+        .into_iter()
+        .zip(ordered)
+        .map(|(month, ordered)| MonthOfRevenue {
+            month,
+            orders: ordered.orders,
+            revenue: money(ordered.minor),
+            everybody: money(ordered.everybody_minor),
+        })
+        .collect()
+}
+
+/// The members' next best actions, and of how many nothing is known that suggests one.
+fn suggested(view: &View, book: &SegmentBook, members: &[ProfileId], now: u32) -> (Vec<Suggested>, u64) {
+    let mut people: HashMap<Action, u64> = HashMap::new();
+    let mut unknown = 0;
+    for member in members {
+        let Some(assigned) = book.person(*member) else {
+            unknown += 1;
+            continue;
+        };
+        let seen = view.person(*member, |person| (person.at.last().copied(), person.scores.probability_alive));
+        let (last, p_alive) = seen.unwrap_or((None, f32::NAN));
+        let facts = KeyFacts {
+            standing: assigned.lifecycle,
+            value: match assigned.rfm.map(|scores| scores.monetary) {
+                Some(5) => Value::High,
+                Some(1) => Value::Low,
+                Some(_) | None => Value::Middle,
+            },
+            engagement: match last {
+                Some(last) if now.saturating_sub(last) <= ENGAGED_DAYS * 86_400 => Engagement::Engaged,
+                Some(_) | None => Engagement::Quiet,
+            },
+            p_alive: Some(f64::from(p_alive)),
+        };
+        *people.entry(next_action(&facts).action).or_default() += 1;
+    }
+    let mut actions: Vec<Suggested> = people.into_iter().map(|(action, people)| Suggested { action, people }).collect();
+    actions.sort_unstable_by_key(|suggested| (std::cmp::Reverse(suggested.people), suggested.action));
+    (actions, unknown)
+}
