@@ -101,14 +101,26 @@ struct MonthView {
     share: String,
 }
 
-/// The tables of values: title, head of the first column, and what belongs into it.
-const GROUPS: [(&str, &str, fn(&str) -> bool); 6] = [
-    ("Where they come from", "Source", |name| matches!(name, "channel" | "source" | "campaign" | "referrer")),
-    ("Pages they view", "Page", |name| name == "page"),
-    ("What they do", "Event", |name| name == "event"),
-    ("Products they look at", "Product", |name| matches!(name, "product" | "category")),
-    ("Who they are", "Trait", |name| name.starts_with("trait ")),
-    ("Segments they are in", "Segment", |name| name == "segment"),
+/// A table of values.
+struct Group {
+    name: &'static str,
+    /// The head of its first column.
+    of: &'static str,
+    /// Which dimensions stand in it.
+    belongs: fn(&str) -> bool,
+}
+
+const GROUPS: [Group; 6] = [
+    Group {
+        name: "Where they come from",
+        of: "Source",
+        belongs: |name| matches!(name, "channel" | "source" | "campaign" | "referrer"),
+    },
+    Group { name: "Pages they view", of: "Page", belongs: |name| name == "page" },
+    Group { name: "What they do", of: "Event", belongs: |name| name == "event" },
+    Group { name: "Products they look at", of: "Product", belongs: |name| matches!(name, "product" | "category") },
+    Group { name: "Who they are", of: "Trait", belongs: |name| name.starts_with("trait ") },
+    Group { name: "Segments they are in", of: "Segment", belongs: |name| name == "segment" },
 ];
 
 fn times(value: f64) -> String {
@@ -156,7 +168,7 @@ fn trait_view(row: &Trait, is_mixed: bool, only_host: Option<&str>) -> TraitView
 
 fn groups(traits: &[Trait]) -> Vec<GroupView> {
     let only_host = only_host(traits);
-    let group = |(name, of, belongs): (&'static str, &'static str, fn(&str) -> bool)| {
+    let group = |Group { name, of, belongs }: Group| {
         let own = |says: Says| traits.iter().filter(move |row| row.says == says && belongs(&row.counts.dimension));
         // One dimension in a table needs no name in each row.
         let is_mixed = !matches!(of, "Page" | "Event" | "Segment");
