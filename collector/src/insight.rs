@@ -1,15 +1,18 @@
-//! What is special about a segment's people, what changed, and what to do next: one value for the page, its CSV and the
-//! API. Who is a member is read from the database, what they did from memory.
+//! What is special about a segment's people, what changed, what to do next, and how it would have been on past days: one
+//! value each for the page, its CSV and the API. Who is a member is read from the database, what they did from memory.
 
-use crate::analysis::{Analysis, PRODUCT_PROPERTIES, View};
-use crate::segments::{book, report_site, today};
+use crate::analysis::{Analysis, Group, PRODUCT_PROPERTIES, View};
+use crate::segments::{book, plans, report_site, today};
 use crate::store::customers::end_of;
-use crate::store::reports::Moved;
-use crate::store::segments::Segment;
+use crate::store::reports::{Moved, sentence};
+use crate::store::segments::{Segment, SegmentError};
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use domain::event::ProfileId;
-use domain::report::{Compared, InMemory, MonthOfRevenue, Progress, SegmentInsight, Suggested, Why};
+use domain::report::{
+    Afterwards, Compared, InMemory, MonthOfRevenue, NoPast, PastDay, PastPeople, Progress, SegmentInsight, SegmentPast,
+    Suggested, Why,
+};
 use domain::segment::insight::action::{Action, Engagement, KeyFacts, Value, next_action};
 use domain::segment::insight::flow;
 use domain::segment::insight::traits::{TraitCount, compare};
@@ -80,6 +83,90 @@ pub(crate) fn insight(
     })
 }
 
+/// A segment as it would have been at the end of past days.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn past(
+    store: &Store,
+    analysis: Option<&Analysis>,
+    site: &Site,
+    segment: &Segment,
+    days: &[Date],
+    now: Timestamp,
+) -> Result<SegmentPast, StoreError> {
+    let mut past = SegmentPast {
+        site: report_site(site),
+        now,
+        key: segment.key.clone(),
+        name: segment.name.clone(),
+        asks_models: segment.rule().is_some_and(Rule::asks_models),
+        detail_from: None,
+        days: Err(NoPast::List),
+    };
+    let Some(rule) = segment.rule() else { return Ok(past) };
+    let Some(analysis) = analysis else {
+        past.days = Err(NoPast::Away);
+        return Ok(past);
+    };
+    let coverage = analysis.coverage(site.site_id);
+    let kept = analysis.view(site).filter(|_| analysis.keep(site.site_id, &rule.needs()));
+    let Some(view) = kept else {
+        let progress = coverage.loading.unwrap_or_default();
+        past.days = Err(NoPast::Reading(Progress { asked: progress.read, people: progress.of }));
+        return Ok(past);
+    };
+    past.detail_from = coverage.from.map(|from| day_of(site, from));
+    let mut told = Vec::with_capacity(days.len());
+    for day in days {
+        let as_of = end_of(site, *day) - jiff::SignedDuration::from_secs(1);
+        // Each day has limits and scales of its own.
+        let plans = match plans(store, site, &view, rule, as_of, now) {
+            Ok(plans) => plans,
+            Err(SegmentError::Store(error)) => return Err(error),
+            Err(
+                error @ (SegmentError::Rule(_)
+                | SegmentError::Unknown(_)
+                | SegmentError::KeyTaken(_)
+                | SegmentError::Key(_)
+                | SegmentError::Name
+                | SegmentError::NoList(_)
+                | SegmentError::InUse { .. }
+                | SegmentError::TooMany),
+            ) => {
+                past.days = Err(NoPast::Refused(sentence(&error.to_string())));
+                return Ok(past);
+            }
+        };
+        let tested = view.backtest(&plans, &[second(as_of)]);
+        told.extend(tested.iter().map(|tested| PastDay {
+            day: *day,
+            members: past_people(site, &tested.members, as_of, now),
+            everybody: past_people(site, &tested.everybody, as_of, now),
+        }));
+    }
+    past.days = Ok(told);
+    Ok(past)
+}
+
+fn past_people(site: &Site, group: &Group, as_of: Timestamp, now: Timestamp) -> PastPeople {
+    let site = report_site(site);
+    let after = |days: i64, ordered: u64, minor: i64| {
+        let is_over = now.duration_since(as_of) >= jiff::SignedDuration::from_hours(24 * days);
+        is_over.then(|| Afterwards { ordered, revenue: site.money(minor) })
+    };
+    PastPeople {
+        people: group.people,
+        revenue: site.money(group.revenue_minor),
+        in_30_days: after(30, group.ordered_30, group.revenue_30_minor),
+        in_90_days: after(90, group.ordered_90, group.revenue_90_minor),
+    }
+}
+
+fn day_of(site: &Site, second: u32) -> Date {
+    report_site(site).day(crate::store::instant(i64::from(second) * 1_000_000))
+}
+
 /// Takes the change in size apart.
 fn change(
     members: &[ProfileId],
@@ -127,16 +214,18 @@ fn compared(
     (now, today): (Timestamp, Date),
 ) -> Result<Compared, StoreError> {
     let common = view.common(members);
-    let products_follow = common.lacks_products && {
-        let needs = Needs { properties: PRODUCT_PROPERTIES.map(str::to_owned).to_vec(), ..Needs::default() };
-        !analysis.keep(site.site_id, &needs)
-    };
+    let products_follow = common.lacks_products;
+    if products_follow {
+        // From the next reading on; this view goes on without them, also when that has just ended.
+        let properties = PRODUCT_PROPERTIES.map(str::to_owned).to_vec();
+        analysis.keep(site.site_id, &Needs { properties, ..Needs::default() });
+    }
     counts.extend(common.counts);
     let book = book(store, site, today)?;
     let (actions, unknown) = suggested(view, &book, members, second(now));
     let coverage = view.coverage();
     let memory = match coverage.from {
-        Some(from) => InMemory::Since(report_site(site).day(crate::store::instant(i64::from(from) * 1_000_000))),
+        Some(from) => InMemory::Since(day_of(site, from)),
         None if coverage.crowded => InMemory::Crowded,
         None => InMemory::Whole,
     };

@@ -95,6 +95,29 @@ impl LineChart<'_> {
     }
 }
 
+/// One line with what it says in words, as pages draw it.
+pub(crate) struct LineView {
+    pub(crate) data: String,
+    pub(crate) summary: String,
+    pub(crate) lines: Lines,
+}
+
+impl LineView {
+    /// Draws a line; `values` are minor units where there is a currency, else counts.
+    pub(crate) fn of(
+        name: &str,
+        summary: String,
+        labels: Vec<String>,
+        values: Vec<i64>,
+        money: Option<Currency>,
+    ) -> Result<LineView, askama::Error> {
+        let lines = Lines::draw(&values, &[], 800, 220);
+        let series = vec![Series { name: name.to_owned(), labels: Vec::new(), values }];
+        let data = LineChart { title: &summary, labels, series, money: money.map(MoneyUnit::from) }.json()?;
+        Ok(LineView { data, summary, lines })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

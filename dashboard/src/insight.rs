@@ -1,11 +1,11 @@
 //! The page of what is special about a segment's people, what changed, and what to do next.
 
 use crate::Rendered;
-use crate::chart::{LineChart, Lines, Series};
+use crate::chart::LineView;
 use crate::format::{self, Format};
 use crate::shell::{Nav, Shell};
 use askama::Template;
-use domain::report::{Compared, InMemory, Passage, SegmentInsight, Why};
+use domain::report::{Compared, InMemory, Passage, Progress, SegmentInsight, Why};
 use domain::segment::insight::flow::Side;
 use domain::segment::insight::traits::{MIN_PEOPLE, Says, Trait};
 
@@ -53,10 +53,26 @@ struct PassageView {
     share: String,
 }
 
-struct ReadingView {
-    text: String,
-    read: u64,
-    of: u64,
+/// How far a site is read into memory.
+pub(crate) struct ReadingView {
+    pub(crate) text: String,
+    pub(crate) read: u64,
+    pub(crate) of: u64,
+}
+
+impl ReadingView {
+    /// `follows` is what comes when it is read.
+    pub(crate) fn of(progress: Progress, follows: &str) -> ReadingView {
+        let text = match progress.people {
+            0 => format!("The site is about to be read into memory; {follows} follows."),
+            of => format!(
+                "The site is being read into memory: {} of {}; {follows} follows.",
+                format::count(&progress.asked),
+                format::counted(&of, "event", "events"),
+            ),
+        };
+        ReadingView { text, read: progress.asked, of: progress.people }
+    }
 }
 
 struct ComparedView {
@@ -66,7 +82,7 @@ struct ComparedView {
     groups: Vec<GroupView>,
     actions: Vec<Row>,
     no_actions: &'static str,
-    chart: ChartView,
+    chart: LineView,
     months: Vec<MonthView>,
 }
 
@@ -86,12 +102,6 @@ struct TraitView {
     times: String,
     limit: String,
     told: String,
-}
-
-struct ChartView {
-    data: String,
-    summary: String,
-    lines: Lines,
 }
 
 struct MonthView {
@@ -236,12 +246,7 @@ fn compared(report: &SegmentInsight, compared: &Compared) -> Result<ComparedView
     );
     let name = |month: &domain::report::MonthOfRevenue| month.month.strftime("%b %Y").to_string();
     let values: Vec<i64> = compared.months.iter().map(|month| month.revenue.minor).collect();
-    let chart = LineChart {
-        title: &summary,
-        labels: compared.months.iter().map(name).collect(),
-        series: vec![Series { name: "Revenue".to_owned(), labels: Vec::new(), values: values.clone() }],
-        money: Some(report.site.currency.into()),
-    };
+    let labels = compared.months.iter().map(name).collect();
     let row = |name: &str, people: u64| Row {
         name: name.to_owned(),
         people: format::count(&people),
@@ -272,7 +277,7 @@ fn compared(report: &SegmentInsight, compared: &Compared) -> Result<ComparedView
         } else {
             "They have neither signed up nor ordered: nothing is known yet that suggests an action."
         },
-        chart: ChartView { data: chart.json()?, lines: Lines::draw(&values, &[], 800, 220), summary },
+        chart: LineView::of("Revenue", summary, labels, values, Some(report.site.currency))?,
         months: compared
             .months
             .iter()
@@ -295,18 +300,7 @@ pub fn insight(shell: &Shell, report: &SegmentInsight) -> Rendered {
     let f = Format::of(&report.site, report.now);
     let change = &report.change;
     let reading = match report.compared {
-        Err(Some(progress)) => Some(ReadingView {
-            text: match progress.people {
-                0 => "The site is about to be read into memory; what is special about its people follows.".to_owned(),
-                of => format!(
-                    "The site is being read into memory: {} of {}. What is special about its people follows.",
-                    format::count(&progress.asked),
-                    format::counted(&of, "event", "events"),
-                ),
-            },
-            read: progress.asked,
-            of: progress.people,
-        }),
+        Err(Some(progress)) => Some(ReadingView::of(progress, "what is special about its people")),
         Ok(_) | Err(None) => None,
     };
     InsightPage {

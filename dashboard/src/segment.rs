@@ -1,7 +1,7 @@
 //! The page of a segment that keeps itself.
 
 use crate::Rendered;
-use crate::chart::{LineChart, Lines, Series};
+use crate::chart::LineView;
 use crate::format::{self, Format};
 use crate::in_use::SweepView;
 use crate::people::Pager;
@@ -32,19 +32,13 @@ struct SegmentPage<'a> {
     /// Yesterday, where past days can be looked at.
     past_day: Option<Date>,
     sweep: SweepView,
-    chart: Option<ChartView>,
+    chart: Option<LineView>,
     weeks: Vec<WeekView>,
     /// The latest changes, and those before them.
     latest: &'a [MoveOfPerson],
     before: &'a [MoveOfPerson],
     shared: Vec<SharedView>,
     pager: Pager,
-}
-
-struct ChartView {
-    data: String,
-    summary: String,
-    lines: Lines,
 }
 
 struct WeekView {
@@ -71,7 +65,7 @@ pub(crate) fn cause(change: &Move, f: &Format) -> String {
     format!("{what} because {}{on}", cause.words())
 }
 
-fn chart(report: &SegmentReport, f: &Format) -> Result<Option<ChartView>, askama::Error> {
+fn chart(report: &SegmentReport, f: &Format) -> Result<Option<LineView>, askama::Error> {
     let days = &report.history.days;
     let [first, .., last] = days.as_slice() else { return Ok(None) };
     let values: Vec<i64> = days.iter().map(|day| i64::try_from(day.size).unwrap_or(i64::MAX)).collect();
@@ -81,13 +75,8 @@ fn chart(report: &SegmentReport, f: &Format) -> Result<Option<ChartView>, askama
         f.day(&first.day),
         format::count(&last.size)
     );
-    let data = LineChart {
-        title: &summary,
-        labels: days.iter().map(|day| f.day(&day.day)).collect(),
-        series: vec![Series { name: "People".to_owned(), labels: Vec::new(), values: values.clone() }],
-        money: None,
-    };
-    Ok(Some(ChartView { data: data.json()?, lines: Lines::draw(&values, &[], 800, 220), summary }))
+    let labels = days.iter().map(|day| f.day(&day.day)).collect();
+    LineView::of("People", summary, labels, values, None).map(Some)
 }
 
 fn weeks(report: &SegmentReport, f: &Format) -> Vec<WeekView> {

@@ -9,6 +9,7 @@ mod in_use;
 mod insight;
 mod live;
 mod overview;
+mod past;
 mod people;
 mod period;
 mod segments;
@@ -25,6 +26,7 @@ pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,
 };
+pub use past::{Afterwards, NoPast, PastDay, PastPeople, SegmentPast};
 pub use people::{
     Belonging, Did, Happened, IdentityRow, Moment, Paging, People, PeopleFilter, PersonName, PersonRow, Profile,
     ProfileTable, TimelineEntry, Visit,

@@ -103,7 +103,53 @@ fn what_is_special_about_a_segment_is_what_the_database_says() {
         let people = suggested.map(|one| number(&one["people"])).sum::<i64>() + number(&told["compared"]["unknown"]);
         assert_eq!(people, number(&change["after"]), "everybody has one action, or nothing is known");
     }
+    past_days_are_what_the_database_says(&database, &server, site);
     assert!(server.stop().success());
+}
+
+/// The past of a rule that can be asked in SQL, too.
+fn past_days_are_what_the_database_says(database: &Database, server: &Server, site: i64) {
+    shop::add_user(database, "owner@shop.example", "a long enough password");
+    let owner = Owner::logs_in(server, "owner@shop.example", "a long enough password");
+    let web = Web::new(&server.origin());
+    let store = collector::store::Store::new(database.url(), 1).expect("a store");
+    let secret_key = store.renew_secret_key(i32::try_from(site).unwrap()).expect("a key");
+    let body = json!({ "key": "repeats", "name": "Repeats", "says": "orders is at least 2" }).to_string();
+    let made = until("the new key to be known", SOON, || {
+        let bearer = format!("Bearer {secret_key}");
+        let reply = web.send("POST", "/api/v1/segments", &[("authorization", &bearer)], body.as_bytes());
+        (reply.status != 401).then_some(reply)
+    });
+    assert_eq!(made.status, 201, "{}", made.body);
+    let file = owner.reads(&format!("/s/{site}/segments/repeats/past.csv?day=2026-10-05"));
+    let rows: Vec<Vec<&str>> = file.lines().map(|line| line.trim_end().split(',').collect()).collect();
+    assert_eq!(rows.len(), 14, "a header, twelve ends of months and the day that was asked for: {file}");
+    let mut told = 0;
+    for row in rows.iter().skip(1) {
+        let end = format!(
+            "((('{}'::date + 1)::timestamp) AT TIME ZONE (SELECT time_zone FROM sites WHERE site_id = {site}))",
+            row[1]
+        );
+        let members = format!(
+            "SELECT profile_id FROM orders WHERE site_id = {site} AND counted AND ordered_at < {end}
+             GROUP BY profile_id HAVING count(*) >= 2"
+        );
+        assert_eq!(row[2], database.number(&format!("SELECT count(*) FROM ({members}) AS m")).to_string(), "{row:?}");
+        if row[4].is_empty() {
+            continue;
+        }
+        told += 1;
+        let ordered = format!(
+            "SELECT count(DISTINCT profile_id) FROM orders WHERE site_id = {site} AND counted
+             AND profile_id IN ({members}) AND ordered_at >= {end} AND ordered_at < {end} + interval '720 hours'"
+        );
+        assert_eq!(row[4], database.number(&ordered).to_string(), "{row:?}");
+    }
+    assert!(told >= 10, "{file}");
+    let page = owner.reads(&format!("/s/{site}/segments/repeats/past"));
+    assert!(page.contains("Had it existed") && page.contains("at the end of"), "{page}");
+    let wrong = owner.gets(&format!("/s/{site}/segments/repeats/past?day=never"));
+    assert_eq!(wrong.status, 400);
 }
 
 /// Where the counts are not what the database counts.
@@ -151,12 +197,13 @@ fn who_came_and_why_is_told_with_what_they_did() {
         let causes = &told["change"]["entered"]["causes"];
         // What they did is known when the columns have followed.
         let is_told = told["change"]["after"] == 2 && causes[0]["cause"]["did"].is_string() && causes[1].is_null();
+        // Leo has not signed up; that mia has, the day's book knows some seconds later.
+        let is_told = is_told && told["compared"]["unknown"] == 1;
         is_told.then_some(told)
     });
     assert_eq!(told["change"]["before"], 0);
     let causes = json!([{ "cause": { "cause": "event", "did": "viewed shop.example/pricing" }, "people": 2 }]);
     assert_eq!(told["change"]["entered"]["causes"], causes);
-    assert_eq!(told["compared"]["unknown"], 1, "leo has not signed up: {}", told["compared"]);
 
     let base = format!("/s/{}/segments/pricing", shop.keys.site_id);
     let page = owner.reads(&format!("{base}/insight"));

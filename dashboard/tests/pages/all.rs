@@ -3,7 +3,7 @@
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use dashboard::*;
-use domain::report::{Measure, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::report::{Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
 
 /// Two lines of which the second goes wrong.
@@ -113,6 +113,11 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("insight_empty", insight(&inside, &special::empty())),
         ("insight_reading", insight(&inside, &special::reading())),
         ("insight_away", insight(&inside, &special::away())),
+        ("past", past(&inside, &special::past(), "2026-07-30")),
+        ("past_list", past(&inside, &special::no_past(NoPast::List), "")),
+        ("past_away", past(&inside, &special::no_past(NoPast::Away), "")),
+        ("past_reading", past(&inside, &special::no_past(NoPast::Reading(Progress { asked: 0, people: 0 })), "")),
+        ("past_hostile", past(&hostile, &special::past_hostile(), HOSTILE)),
         ("insight_hostile", insight(&hostile, &special::hostile())),
         ("segment_new", written(&inside, Writing::New, SegmentForm::default(), Tried::Nothing)),
         ("segment_new_copy", written(&inside, Writing::New, form("orders is at least 2"), Tried::Nothing)),

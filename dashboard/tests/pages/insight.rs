@@ -2,7 +2,10 @@
 
 use crate::fixtures::{HOSTILE, now, site};
 use domain::money::Money;
-use domain::report::{Compared, InMemory, MonthOfRevenue, Passage, Progress, SegmentInsight, Site, Suggested, Why};
+use domain::report::{
+    Afterwards, Compared, InMemory, MonthOfRevenue, NoPast, Passage, PastDay, PastPeople, Progress, SegmentInsight,
+    SegmentPast, Site, Suggested, Why,
+};
 use domain::segment::Cause;
 use domain::segment::insight::action::Action;
 use domain::segment::insight::flow::{self, Change, Side};
@@ -125,4 +128,36 @@ pub(crate) fn hostile() -> SegmentInsight {
         compared.traits = compare(vec![counted("page", HOSTILE, 900, 3), counted("trait x", HOSTILE, 900, 3)]);
     }
     insight
+}
+
+fn past_people(people: u64, is_over: bool) -> PastPeople {
+    let money = |minor| Money { minor, currency: site().currency };
+    let after = |ordered| is_over.then_some(Afterwards { ordered, revenue: money(4_000 * ordered as i64) });
+    PastPeople { people, revenue: money(100_000), in_30_days: after(people / 9), in_90_days: after(people / 4) }
+}
+
+pub(crate) fn past() -> SegmentPast {
+    let day = |month, is_over| PastDay {
+        day: date(2026, month, 30),
+        members: past_people(100 * month.unsigned_abs() as u64, is_over),
+        everybody: past_people(40_000, is_over),
+    };
+    SegmentPast {
+        site: site(),
+        now: now(),
+        key: "keen-on-pricing".into(),
+        name: "Keen on pricing".into(),
+        asks_models: true,
+        detail_from: Some(date(2025, 6, 1)),
+        days: Ok(vec![day(6, true), day(7, true), day(11, false)]),
+    }
+}
+
+/// Without days, for a reason.
+pub(crate) fn no_past(why: NoPast) -> SegmentPast {
+    SegmentPast { days: Err(why), ..past() }
+}
+
+pub(crate) fn past_hostile() -> SegmentPast {
+    SegmentPast { name: HOSTILE.into(), days: Err(NoPast::Refused(HOSTILE.into())), ..past() }
 }

@@ -14,10 +14,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{CutsForm, SegmentForm, Writing};
 use domain::event::ProfileId;
 use domain::money::Money;
-use domain::report::{ArchivedSegments, Members, SegmentInsight, SegmentsInUse, Tried};
+use domain::report::{ArchivedSegments, Members, SegmentInsight, SegmentPast, SegmentsInUse, Tried};
 use domain::segment::SegmentKey;
 use domain::segment::rfm::{Cuts, Thresholds};
 use domain::segment::rule::{Rule, RuleError};
+use jiff::ToSpan;
 use jiff::civil::Date;
 use std::collections::HashMap;
 
@@ -25,6 +26,9 @@ use std::collections::HashMap;
 const SEARCH_CHARS: usize = 100;
 /// A form with the longest rule that can be read is smaller.
 const MAX_FORM: usize = 256 * 1024;
+
+/// Ends of months that a segment's past is told of.
+const PAST_MONTHS: i32 = 12;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let at = |path: &str| web::resource(format!("/s/{{site:\\d{{1,9}}}}/segments{path}"));
@@ -46,6 +50,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(at("/{key}/days.csv").route(web::get().to(days_file)))
         .service(at("/{key}/insight").route(web::get().to(insight)))
         .service(at("/{key}/insight.csv").route(web::get().to(insight_file)))
+        .service(at("/{key}/past").route(web::get().to(past)))
+        .service(at("/{key}/past.csv").route(web::get().to(past_file)))
         .service(at("/{key}.csv").route(web::get().to(members_file)))
         .service(at("/{key}").route(web::get().to(segment)));
 }
@@ -246,6 +252,42 @@ async fn insight_file(state: web::Data<State>, request: HttpRequest, path: web::
     let (site_id, key) = path.into_inner();
     inside(&state, &request, Some(site_id), move |page| {
         Ok(Reply::Csv { file: format!("{key}-insight-{}.csv", page.today()?), text: read_insight(page, &key)?.csv() })
+    })
+    .await
+}
+
+/// The ends of the last months, and a day of one's own.
+fn read_past(page: &Inside, key: &str, query: &HashMap<String, String>) -> Result<SegmentPast, PageError> {
+    let (site, today) = (page.site()?, page.today()?);
+    let segment = page.store.segment_named(site, key)?;
+    let first = today.first_of_month();
+    let mut days: Vec<Date> =
+        (0..PAST_MONTHS).rev().map(|before| first.saturating_sub(before.months()).saturating_sub(1.day())).collect();
+    if given(query, "day").is_some() {
+        days.push(as_of(page, &HashMap::from([("as_of".to_owned(), field(query, "day"))]))?);
+        days.sort_unstable();
+        days.dedup();
+    }
+    days.retain(|day| *day < today);
+    Ok(crate::insight::past(&page.store, page.analysis.as_ref(), site, &segment, &days, page.now)?)
+}
+
+async fn past(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, String)>) -> HttpResponse {
+    let (site_id, key) = path.into_inner();
+    let query = query(&request);
+    inside(&state, &request, Some(site_id), move |page| {
+        let past = read_past(page, &key, &query)?;
+        Ok(Reply::Page(StatusCode::OK, dashboard::past(&page.shell(), &past, &field(&query, "day"))?))
+    })
+    .await
+}
+
+async fn past_file(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, String)>) -> HttpResponse {
+    let (site_id, key) = path.into_inner();
+    let query = query(&request);
+    inside(&state, &request, Some(site_id), move |page| {
+        let text = read_past(page, &key, &query)?.csv();
+        Ok(Reply::Csv { file: format!("{key}-past-{}.csv", page.today()?), text })
     })
     .await
 }

@@ -1,7 +1,7 @@
-//! What a rule asks for: other segments, and events.
+//! What a rule asks for: other segments, events, what models say.
 
 use super::check::no_segment;
-use super::{Clause, Matching, Rule, RuleError};
+use super::{Clause, Fact, Matching, Rule, RuleError};
 
 impl Rule {
     /// Whether every segment that the rule asks for is one that `is_known`.
@@ -17,6 +17,11 @@ impl Rule {
         let mut events = Vec::new();
         gather(&self.who, &mut events);
         events
+    }
+
+    /// Whether the rule itself asks for something that models say, and so not the people's own past.
+    pub fn asks_models(&self) -> bool {
+        asks_models(&self.who)
     }
 }
 
@@ -58,5 +63,21 @@ fn look(clause: &Clause, path: &mut String, is_known: &impl Fn(&str) -> bool) ->
         | Clause::Fact(_)
         | Clause::Segment(_)
         | Clause::Bucket(_) => Ok(()),
+    }
+}
+
+fn asks_models(clause: &Clause) -> bool {
+    match clause {
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().any(asks_models),
+        Clause::Not(part) => asks_models(part),
+        Clause::Fact(fact) => matches!(
+            fact.name,
+            Fact::ProbabilityAlive
+                | Fact::ExpectedOrders
+                | Fact::ExpectedRevenue
+                | Fact::ExpectedRevenuePercentile
+                | Fact::Cluster
+        ),
+        Clause::Event(_) | Clause::Sequence(_) | Clause::Trait(_) | Clause::Segment(_) | Clause::Bucket(_) => false,
     }
 }
