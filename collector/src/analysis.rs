@@ -29,12 +29,12 @@ use crate::store::membership::read_all_scores;
 use crate::store::segments;
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
-use columns::{Columns, Row};
+use columns::Columns;
 use diesel::PgConnection;
 use domain::event::ProfileId;
 use domain::segment::rule::{Needs, Vocabulary, visit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -284,49 +284,81 @@ impl Analysis {
     pub fn lag_seconds(&self) -> Result<f64, StoreError> {
         self.0.store.cursor_lag(self.0.cursor.load(Ordering::Relaxed))
     }
+}
 
-    /// Reads the site anew and compares: the people whose columns are not what the database says. What changes while it
-    /// reads is no difference.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a site that is not loaded differs in nothing.
-    pub fn verify(&self, site: &Site) -> Result<Vec<ProfileId>, StoreError> {
-        let Some((kept, before)) = self.kept(site.site_id).and_then(|kept| Some((Arc::clone(&kept), kept.now()?)))
-        else {
-            return Ok(Vec::new());
-        };
-        let mut connection = self.0.store.connect()?;
-        let selection = lock(&kept.selection).clone();
-        // The same words, so that the same numbers mean the same.
-        let words = before.vocabulary.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (people, _) = before.counts();
-        let size = Size { people, ..Size::default() };
-        let gauge = load::Gauge::default();
-        let anew = load::load(&mut connection, site, &size, &selection, words, &gauge, &AtomicBool::new(false));
-        let anew = match anew {
-            Ok(loaded) => Arc::new(loaded.columns),
-            Err(ReadError::Store(error)) => return Err(error),
-            Err(ReadError::Stopped) => return Ok(Vec::new()),
-        };
-        let coverage = self.coverage(site.site_id);
-        let view = |columns: Arc<Columns>| View::new(columns, site, coverage);
-        let mut different: BTreeSet<i64> = view(before).differences(&view(anew)).into_iter().collect();
-        // Some were read at another moment: those are the same once the columns have caught up.
-        for _ in 0..10 {
-            if different.is_empty() {
-                break;
-            }
-            std::thread::park_timeout(3 * LOOK_AGAIN);
-            let Some(now) = kept.now() else { break };
-            let rows = load::rows(&mut connection, site, &selection, &now.vocabulary, &different)?;
-            let is_same = |id: i64, row: Option<&Row>| {
-                let known = now.find(id, ask::fingerprint);
-                known == row.map(|row| ask::fingerprint(&row.row.as_person(&[]), row.seen))
-            };
-            different = rows.iter().filter(|(id, row)| !is_same(*id, row.as_ref())).map(|(id, _)| *id).collect();
-        }
-        Ok(different.into_iter().map(ProfileId).collect())
+/// What comes of holding a site's file of columns against the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// There is no file: whoever starts reads the database.
+    NoFile,
+    /// The file cannot be read, or the journal does not reach back to it any more; the next start leaves it aside. Says
+    /// why.
+    LeftAside(String),
+    /// So many people are what the database says.
+    Same(u64),
+    /// These are not, although nothing in the journal names them since.
+    Different(Vec<ProfileId>),
+}
+
+/// The file of a site's columns.
+pub fn file_of(folder: &path::Path, site: &Site) -> PathBuf {
+    file::path(folder, site.site_id)
+}
+
+/// Holds a site's file of columns against the database: reads everybody anew and compares, but for those whom the journal
+/// names since the file was written, who are read again at the next start anyway.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn hold(store: &Store, folder: &path::Path, site: &Site) -> Result<Held, StoreError> {
+    let (about, columns) = match file::read(folder, site.site_id) {
+        Ok(read) => read,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Held::NoFile),
+        Err(error) => return Ok(Held::LeftAside(error.to_string())),
+    };
+    if about.currency != site.currency.code() {
+        return Ok(Held::LeftAside(format!("it is in {}", about.currency)));
     }
+    let mut connection = store.connect()?;
+    let (people, _) = columns.counts();
+    let size = Size { people, ..Size::default() };
+    // The same words, so that the same numbers mean the same.
+    let words = columns.vocabulary.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let (gauge, stop) = (load::Gauge::default(), AtomicBool::new(false));
+    let anew = match load::load(&mut connection, site, &size, &about.selection, words, &gauge, &stop) {
+        Ok(loaded) => loaded,
+        Err(ReadError::Store(error)) => return Err(error),
+        Err(ReadError::Stopped) => return Ok(Held::LeftAside("the reading was stopped".to_owned())),
+    };
+    let view = |columns: Columns| View::new(Arc::new(columns), site, Coverage::default());
+    let mut different = view(columns).differences(&view(anew.columns));
+    let mut cursor = about.cursor;
+    let mut look = |different: &mut Vec<i64>| -> Result<Cursor, StoreError> {
+        let (next, named) = follow(&mut connection, cursor)?;
+        let touched = named.get(&site.site_id);
+        different.retain(|id| touched.is_none_or(|touched| !touched.contains(id)));
+        cursor = next;
+        Ok(next)
+    };
+    while look(&mut different)? < anew.cursor {}
+    // What was projected out of turn while everybody was read is named a moment later.
+    for _ in 0..10 {
+        if different.is_empty() {
+            break;
+        }
+        std::thread::park_timeout(3 * LOOK_AGAIN);
+        look(&mut different)?;
+    }
+    // Asked last: what was read of the journal until now was whole.
+    if !store.knows_reader(&about.reader, about.cursor)? {
+        return Ok(Held::LeftAside("the journal does not reach back to it".to_owned()));
+    }
+    different.sort_unstable();
+    Ok(if different.is_empty() {
+        Held::Same(people)
+    } else {
+        Held::Different(different.into_iter().map(ProfileId).collect())
+    })
 }
 
 /// The thread that keeps columns; dropping it ends what it reads, writes the files and waits for that.

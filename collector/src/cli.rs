@@ -9,13 +9,13 @@ use crate::intake::limits::Rate;
 use crate::postgres::{self, EmbeddedPostgres};
 use crate::serve::{self, Role, Settings};
 use crate::store::Store;
-use crate::store::sites::{NewSite, TagConsent};
+use crate::store::sites::{NewSite, Site, TagConsent};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One profile per person, every profile in its segments: the whole server beside PostgreSQL.
 #[derive(Parser)]
@@ -203,6 +203,9 @@ struct Rebuild {
     /// One site's name; without it all sites.
     #[arg(long)]
     site: Option<String>,
+    /// Folder of the files that let a start go on without reading everybody; by default in the data folder.
+    #[arg(long, env = "SEGMENTS_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
 }
 
 /// Runs the command that the process was called with.
@@ -228,7 +231,11 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
             crate::import::orders(&open()?.store, &site, &file, map.as_deref(), rejected)
         }
-        Command::Rebuild(Rebuild { site }) => rebuild(&open()?.store, site.as_deref()),
+        Command::Rebuild(Rebuild { site, cache }) => {
+            let opened = open()?;
+            let folder = cache_folder(cache, opened.data.as_deref());
+            rebuild(&opened.store, folder.as_deref(), site.as_deref())
+        }
         Command::Model(ModelCommand::Fit { orders: OrdersFile { path, map, json }, calibration_end }) => {
             crate::model::fit(&path, map.as_deref(), calibration_end, json)
         }
@@ -286,7 +293,7 @@ impl Opened {
             metrics_token: serve.metrics_token,
             analysis: analysis::Settings {
                 memory_bytes: serve.analysis_memory.saturating_mul(1 << 20),
-                cache: serve.cache.or_else(|| self.data.as_ref().map(|data| data.join("analysis"))),
+                cache: cache_folder(serve.cache, self.data.as_deref()),
             },
         };
         let demo = serve.demo.then(|| demo::prepare(&self.store, self.data.as_deref())).transpose()?;
@@ -388,7 +395,12 @@ fn user(store: &Store, command: UserCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rebuild(store: &Store, only: Option<&str>) -> anyhow::Result<()> {
+/// Where columns are kept between starts, if anywhere.
+fn cache_folder(given: Option<PathBuf>, data: Option<&Path>) -> Option<PathBuf> {
+    given.or_else(|| data.map(|data| data.join("analysis")))
+}
+
+fn rebuild(store: &Store, cache: Option<&Path>, only: Option<&str>) -> anyhow::Result<()> {
     let sites = match only {
         Some(name) => vec![store.site_named(name)?],
         None => store.sites()?,
@@ -409,10 +421,29 @@ fn rebuild(store: &Store, only: Option<&str>) -> anyhow::Result<()> {
             println!("  {example}");
         }
         different += rebuilt.different;
+        if let Some(folder) = cache {
+            different += hold_columns(store, folder, &site)?;
+        }
     }
     if different > 0 {
-        bail!("{different} people's projections differed and have been replaced");
+        bail!("{different} people differed; their projections have been replaced");
     }
     println!("no difference");
     Ok(())
+}
+
+/// Holds the columns of the last run against the database; gives how many people differ.
+fn hold_columns(store: &Store, folder: &Path, site: &Site) -> anyhow::Result<u64> {
+    match analysis::hold(store, folder, site)? {
+        analysis::Held::NoFile => println!("{}: no columns on disk", site.name),
+        analysis::Held::LeftAside(why) => println!("{}: the columns on disk are left aside: {why}", site.name),
+        analysis::Held::Same(people) => println!("{}: {people} people in columns, all the same", site.name),
+        analysis::Held::Different(people) => {
+            let some: Vec<String> = people.iter().take(5).map(|person| person.0.to_string()).collect();
+            println!("{}: {} people in columns differ, among them {}", site.name, people.len(), some.join(", "));
+            println!("  remove {} and start again to have them read anew", analysis::file_of(folder, site).display());
+            return Ok(people.len() as u64);
+        }
+    }
+    Ok(0)
 }

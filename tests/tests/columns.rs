@@ -1,6 +1,7 @@
 //! People in memory answer what the database answers, whatever happens to them and to the process.
 
 use serde_json::{Value, json};
+use std::path::Path;
 use tests::cluster::Folder;
 use tests::speech::now_ms;
 use tests::{Database, SOON, Server, Shop, Web, until};
@@ -135,6 +136,19 @@ fn previews_agree_with_the_database_on_the_demo_and_over_restarts() {
     ask(&server).agrees();
     assert!(server.log().contains("columns are taken from disk"), "{}", server.log());
     assert!(server.stop().success());
+    rebuilt_says(data, true, "in columns, all the same");
+
+    // What the journal does not name, nobody reads again.
+    let server = Server::embedded(data, &[]);
+    database.run(
+        "WITH one AS (SELECT * FROM events WHERE kind = 3 ORDER BY site_id, occurred_at LIMIT 1),
+            other AS (SELECT e.name_id FROM events e JOIN one USING (site_id, kind)
+                WHERE e.name_id <> one.name_id LIMIT 1)
+         UPDATE events e SET name_id = other.name_id FROM one, other
+         WHERE e.site_id = one.site_id AND e.identity_id = one.identity_id AND e.event_id = one.event_id",
+    );
+    assert!(server.stop().success());
+    rebuilt_says(data, false, "1 people in columns differ");
 
     let file = data.join(format!("analysis/columns-{site_id}.bin"));
     let mut bytes = std::fs::read(&file).expect("the file");
@@ -153,6 +167,15 @@ fn previews_agree_with_the_database_on_the_demo_and_over_restarts() {
     let coverage = ask(&server).coverage();
     assert!(coverage["complete"] == false && coverage["from"].is_string(), "{coverage}");
     assert!(server.stop().success());
+}
+
+/// `segments rebuild` ends well or not, and says something.
+#[track_caller]
+fn rebuilt_says(data: &Path, ends_well: bool, says: &str) {
+    let output = tests::server::command().arg("--data").arg(data).arg("rebuild").output().expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains(says), "{says} in {told}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.success(), ends_well, "{told}");
 }
 
 #[test]

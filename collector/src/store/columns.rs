@@ -735,6 +735,12 @@ pub(crate) fn backend_pid(connection: &mut PgConnection) -> Result<i32, StoreErr
 }
 
 #[derive(QueryableByName)]
+struct KnownRow {
+    #[diesel(sql_type = Bool)]
+    known: bool,
+}
+
+#[derive(QueryableByName)]
 struct LagRow {
     #[diesel(sql_type = Double)]
     lag_s: f64,
@@ -787,6 +793,19 @@ impl Store {
         .bind::<Text, _>(cursor.to_string())
         .execute(&mut *self.lend()?)?;
         Ok(taken > 0)
+    }
+
+    /// Whether the journal still has everything from a reader's place on.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn knows_reader(&self, reader: &str, cursor: Cursor) -> Result<bool, StoreError> {
+        let row: KnownRow = sql("SELECT EXISTS (
+                SELECT FROM journal_cursors WHERE reader = $1 AND tx <= $2::text::xid8) AS known")
+        .bind::<Text, _>(reader.to_owned())
+        .bind::<Text, _>(cursor.to_string())
+        .get_result(&mut *self.lend()?)?;
+        Ok(row.known)
     }
 
     /// Ends what another connection of this server is asking.
