@@ -1,6 +1,6 @@
 //! Who is in which segment, and why: one value for the page, its CSV and the API.
 
-use crate::analysis::{Among, Analysis, View};
+use crate::analysis::{self, Among, Analysis, Distribution, View};
 use crate::store::models;
 use crate::store::projection::{self, Explained};
 use crate::store::reports::{Whole, kept_by, theme};
@@ -9,7 +9,9 @@ use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use domain::event::ProfileId;
 use domain::money::Money;
-use domain::report::{Belonging, Member, Members, Paging, Preview, PreviewPerson, SegmentReport, SegmentRow, Unheard};
+use domain::report::{
+    Belonging, Member, Members, Paging, Preview, PreviewPerson, SegmentReport, SegmentRow, Shape, Unheard,
+};
 use domain::segment::rule::{self, Plan, Rule, RuleError, Slots, Word};
 use domain::segment::{SegmentBook, SegmentKey, definition};
 use jiff::Timestamp;
@@ -271,9 +273,9 @@ pub(crate) fn live(
     })
 }
 
-/// How many people a rule holds of now, of how many, and some of them, where everybody is in memory; `None` where they
-/// are not (yet), or the rule asks for something that is not kept with them.
-fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Option<(u64, u64, Vec<i64>)> {
+/// A rule asked of everybody in memory: how many it holds of now, of how many, some of them and what they are like; `None`
+/// where they are not there (yet), or the rule asks for something that is not kept with them.
+fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Option<analysis::Preview> {
     let view = analysis.view(site).filter(|view| view.coverage().complete)?;
     if !analysis.keep(site.site_id, &rule.needs()) {
         return None;
@@ -281,8 +283,17 @@ fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Opti
     let now = crate::store::instant(crate::intake::clock::now_us());
     // A list, or what went wrong: the people who are asked one by one say so, too.
     let plans = plans(store, site, &view, rule, now, now).ok()?;
-    let preview = view.preview(Among { plans: &plans, as_of: rule::second(now) }, SAMPLE, 0);
-    Some((preview.count, preview.of, preview.sample.into_iter().map(|profile_id| profile_id.0).collect()))
+    Some(view.preview(Among { plans: &plans, as_of: rule::second(now) }, SAMPLE, 0))
+}
+
+fn shape(site: &Site, of: &Distribution) -> Shape {
+    let bars = |least: &[u32], people: &[u64]| least.iter().copied().zip(people.iter().copied()).collect();
+    Shape {
+        orders: bars(&Distribution::ORDERS, &of.orders),
+        revenue: bars(&Distribution::REVENUE, &of.revenue),
+        currency: site.currency,
+        last_seen_days: bars(&Distribution::LAST_SEEN_DAYS, &of.last_seen),
+    }
 }
 
 /// Whom a rule would take in now. It must be checked, and name no segment that is not there. Of many people a part is
@@ -298,10 +309,13 @@ pub(crate) fn preview(
 ) -> Result<Preview, StoreError> {
     let mut previewed = projection::preview(store, site, rule, None)?;
     let is_part = previewed.asked < previewed.people;
-    let counted = analysis.filter(|_| is_part).and_then(|analysis| counted(store, analysis, site, rule));
-    if let Some((_, _, sample)) = counted.as_ref().filter(|(count, ..)| *count > 0 && previewed.found.is_empty()) {
+    let in_memory = analysis.and_then(|analysis| counted(store, analysis, site, rule));
+    let shape = in_memory.as_ref().map(|known| shape(site, &known.distribution));
+    let counted = in_memory.filter(|_| is_part);
+    if let Some(known) = counted.as_ref().filter(|known| known.count > 0 && previewed.found.is_empty()) {
         // None of those who were asked: show some of the others.
-        previewed.found = projection::preview(store, site, rule, Some(sample))?.found;
+        let sample: Vec<i64> = known.sample.iter().map(|profile_id| profile_id.0).collect();
+        previewed.found = projection::preview(store, site, rule, Some(&sample))?.found;
     }
     let among = is_part.then_some(previewed.asked);
     let arrived = store.never_arrived(site, rule.words())?;
@@ -321,7 +335,7 @@ pub(crate) fn preview(
         }));
     }
     let (found, asked, people) = match counted {
-        Some((count, of, _)) => (count, of, of),
+        Some(known) => (known.count, known.of, known.of),
         None => (previewed.found.len() as u64, previewed.asked, previewed.people),
     };
     let shown: Vec<i64> = previewed.found.iter().take(SAMPLE).map(|(profile_id, _)| *profile_id).collect();
@@ -333,5 +347,5 @@ pub(crate) fn preview(
         because: explained.because(site),
     };
     let sample = previewed.found.iter().take(SAMPLE).map(person).collect();
-    Ok(Preview { people, asked, found, sample, unheard })
+    Ok(Preview { people, asked, found, sample, shape, unheard })
 }

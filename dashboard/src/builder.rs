@@ -4,7 +4,7 @@ use crate::Rendered;
 use crate::format;
 use crate::shell::{Nav, Shell};
 use askama::Template;
-use domain::report::{KnownWord, KnownWords, Preview, PreviewPerson, Tried, Unheard};
+use domain::report::{KnownWord, KnownWords, Preview, PreviewPerson, Shape, Tried, Unheard};
 use domain::segment::rule::{SentenceError, Word};
 
 /// What stands in the form.
@@ -196,6 +196,56 @@ struct FoundView<'a> {
     says: &'a str,
     warnings: Vec<String>,
     sample: &'a [PreviewPerson],
+    shapes: Vec<ShapeView>,
+}
+
+/// People by one thing that they have done.
+struct ShapeView {
+    name: String,
+    bars: Vec<BarView>,
+}
+
+struct BarView {
+    name: String,
+    people: String,
+    /// Of 72.
+    width: u64,
+}
+
+/// `1`, `3–5`, `6+`: names of bars by the least that is in each.
+fn between(least: &[(u32, u64)], place: usize) -> String {
+    let from = least[place].0;
+    match least.get(place + 1) {
+        Some((next, _)) if *next == from + 1 => from.to_string(),
+        Some((next, _)) => format!("{}–{}", format::count(&from.into()), format::count(&(next - 1).into())),
+        None => format!("{}+", format::count(&from.into())),
+    }
+}
+
+fn shape_view(name: String, bars: &[(u32, u64)], bar_name: impl Fn(usize) -> String) -> ShapeView {
+    let most = bars.iter().map(|(_, people)| *people).max().unwrap_or(0).max(1);
+    let bar = |(place, (_, people)): (usize, &(u32, u64))| BarView {
+        name: bar_name(place),
+        people: format::count(people),
+        width: people * 72 / most,
+    };
+    ShapeView { name, bars: bars.iter().enumerate().map(bar).collect() }
+}
+
+fn shapes(shape: &Shape) -> Vec<ShapeView> {
+    let Shape { orders, revenue, last_seen_days: days, currency } = shape;
+    vec![
+        shape_view("Orders".to_owned(), orders, |place| match place {
+            0 => "none".to_owned(),
+            _ => between(orders, place),
+        }),
+        shape_view(format!("Revenue, {}", currency.code()), revenue, |place| match place {
+            0 => "none".to_owned(),
+            1 => format!("under {}", revenue.get(2).map_or(0, |(least, _)| *least)),
+            _ => between(revenue, place),
+        }),
+        shape_view("Days since last seen".to_owned(), days, |place| between(days, place)),
+    ]
 }
 
 /// Letters of the line that are shown around the place: as many as a phone has room for.
@@ -297,7 +347,10 @@ fn found<'a>(says: &'a str, preview: &'a Preview) -> FoundView<'a> {
             ),
         )
     };
-    FoundView { headline, sub, says, warnings: preview.unheard.iter().map(warning).collect(), sample: &preview.sample }
+    // A picture of nobody shows nothing.
+    let shapes = preview.shape.as_ref().filter(|_| preview.found > 0).map(shapes).unwrap_or_default();
+    let warnings = preview.unheard.iter().map(warning).collect();
+    FoundView { headline, sub, says, warnings, sample: &preview.sample, shapes }
 }
 
 impl<'a> PreviewView<'a> {

@@ -18,8 +18,8 @@ mod setup;
 pub use csv::csv_line;
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Move, MoveOfPerson,
-    MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, SharedWith, SizeDay, SizeHistory,
-    Tried, Unheard,
+    MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, Shape, SharedWith, SizeDay,
+    SizeHistory, Tried, Unheard,
 };
 pub use insight::{Compared, InMemory, MonthOfRevenue, Passage, SegmentInsight, Suggested, Why};
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};

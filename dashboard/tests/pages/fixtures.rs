@@ -699,6 +699,12 @@ pub(crate) fn preview() -> Preview {
         people: 48_112,
         asked: 2_000,
         found: 100,
+        shape: Some(Shape {
+            orders: vec![(0, 40), (1, 30), (2, 20), (3, 10), (6, 0)],
+            revenue: vec![(0, 40), (0, 1), (25, 29), (50, 30), (100, 0), (250, 0), (500, 0), (1_000, 0)],
+            currency: site().currency,
+            last_seen_days: vec![(0, 3), (1, 50), (7, 47), (30, 0), (90, 0), (365, 0)],
+        }),
         sample: vec![
             person(41, Some("mia@example.com"), "Viewed /pricing 4 times within 14 days; never ordered"),
             person(77, None, HOSTILE),

@@ -3,7 +3,7 @@
 use super::csv::Table;
 use super::{Members, Site};
 use crate::event::ProfileId;
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::segment::Cause;
 use crate::segment::insight::rate::{Interval, Share};
 use crate::segment::library::Theme;
@@ -374,6 +374,19 @@ pub struct PreviewPerson {
     pub because: String,
 }
 
+/// People by what they have done so far: the least of each bar and how many are in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// By number of orders.
+    pub orders: Vec<(u32, u64)>,
+    /// By revenue in major units of the currency; the first bar holds those without any.
+    pub revenue: Vec<(u32, u64)>,
+    /// The site's currency.
+    pub currency: Currency,
+    /// By whole days since anything happened.
+    pub last_seen_days: Vec<(u32, u64)>,
+}
+
 /// Whom a rule would take in now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
@@ -385,6 +398,8 @@ pub struct Preview {
     pub found: u64,
     /// A few of them.
     pub sample: Vec<PreviewPerson>,
+    /// What they are like, where everybody is in memory.
+    pub shape: Option<Shape>,
     /// Words that were never seen here.
     pub unheard: Vec<Unheard>,
 }
@@ -466,7 +481,7 @@ mod tests {
     use jiff::civil::date;
 
     fn preview(people: u64, asked: u64, found: u64) -> Preview {
-        Preview { people, asked, found, sample: Vec::new(), unheard: Vec::new() }
+        Preview { people, asked, found, sample: Vec::new(), shape: None, unheard: Vec::new() }
     }
 
     #[test]
