@@ -18,6 +18,9 @@ function ready(root) {
   for (const button of root.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard;
   }
+  for (const part of root.querySelectorAll("[data-fills]")) {
+    part.hidden = false;
+  }
   // Phrases that can be put into a rule are plain text to whoever runs no scripts.
   for (const phrase of root.querySelectorAll("code[data-insert]")) {
     const button = document.createElement("button");
@@ -27,6 +30,12 @@ function ready(root) {
     button.textContent = phrase.textContent;
     phrase.replaceWith(button);
   }
+}
+
+/** Puts a file's text into the field that it fills. */
+async function fill(input) {
+  const [file] = input.files;
+  if (file) byId(input.closest("[data-fills]").dataset.fills).value = await file.text();
 }
 
 /** Puts a phrase where the cursor is in the rule, joined to what stands before it. */
@@ -59,6 +68,10 @@ document.addEventListener("click", (event) => {
   for (const drop of document.querySelectorAll("details.drop[open]")) {
     if (!drop.contains(event.target)) drop.open = false;
   }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-fills] input")) fill(event.target);
 });
 
 document.addEventListener("keydown", (event) => {

@@ -29,6 +29,8 @@ struct SegmentPage<'a> {
     share: String,
     moved: String,
     average: String,
+    /// A name for the list of those who are in it now.
+    snapshot: String,
     /// Yesterday, where past days can be looked at.
     past_day: Option<Date>,
     sweep: SweepView,
@@ -116,6 +118,12 @@ pub fn segment(shell: &Shell, report: &SegmentReport) -> Rendered {
             (entered, left) => format!("+{} −{}", format::count(&entered), format::count(&left)),
         },
         average: report.average_order().map_or_else(|| "–".to_owned(), |money| format::money(&money)),
+        snapshot: {
+            let day = format!(", {}", format::full_day(&members.today));
+            // As long as names may be.
+            let room = 100_usize.saturating_sub(day.chars().count());
+            members.segment.name.chars().take(room).collect::<String>() + &day
+        },
         past_day: members.today.yesterday().ok().filter(|_| report.has_days),
         sweep: SweepView::of(members.site.id, Some(&members.segment.key), report.progress),
         chart: chart(report, &f)?,

@@ -17,7 +17,7 @@ mod setup;
 
 pub use csv::csv_line;
 pub use in_use::{
-    ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Move, MoveOfPerson,
+    ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,
     MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, Shape, SharedWith, SizeDay,
     SizeHistory, Tried, Unheard,
 };

@@ -56,6 +56,7 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/segments/keen"),
         format!("/s/{site}/segments/keen/insight"),
         format!("/s/{site}/segments/keen/past"),
+        format!("/s/{site}/segments/new-list"),
         format!("/s/{site}/segments/keen/edit"),
         format!("/s/{site}/segments/lifecycle-loyals-churned"),
         format!("/s/{site}/segments/new"),

@@ -224,3 +224,48 @@ fn a_rule_is_previewed_while_it_is_written_and_a_new_segment_shows_up_by_itself(
     assert_eq!(tab.value("document.activeElement.id"), "q", "and can be gone on with");
     assert_eq!(tab.console(), Vec::<String>::new());
 }
+
+#[test]
+fn a_list_is_written_by_hand_and_a_snapshot_keeps_who_was_in_a_segment() {
+    let (shop, owner, list) = open();
+    shop.visitor("mia").views("/pricing").signs_in("mia");
+    shop.visitor("leo").views("/pricing").signs_in("leo");
+    shop.is_projected();
+    shop.keeps("pricing", "viewed \"/pricing\" at least once within 14 days");
+    shop.is_swept();
+    let (mia, leo) = (shop.profile_id("user_id=mia"), shop.profile_id("user_id=leo"));
+
+    assert!(owner.reads(&list).contains(&format!("href=\"{list}/new-list\"")));
+    let empty = owner.posts(&format!("{list}/new-list"), &[("name", "Friends"), ("people", " \r\n")]);
+    assert_eq!(empty.status, 422, "{}", empty.body);
+    assert!(empty.body.contains("Write whom to take") && empty.body.contains("value=\"Friends\""), "{}", empty.body);
+    let made = owner.posts(&format!("{list}/new-list"), &[("name", "Friends"), ("people", "mia\r\nno<body>\r\n")]);
+    assert_eq!(made.status, 200, "{}", made.body);
+    for shown in ["1\u{a0}identifier came into the list.", "no&#60;body&#62;", "Who is in Friends"] {
+        assert!(made.body.contains(shown), "{shown} in {}", made.body);
+    }
+    let are = |key: &str, people: &[i64]| {
+        let mut people = people.to_vec();
+        people.sort_unstable();
+        until("the members to be these", SOON, || (shop.members(key) == people).then_some(()));
+    };
+    are("friends", &[mia]);
+    let file = "name,user_id\r\n\"L, eo\",leo\r\n";
+    let changed = owner.posts(&format!("{list}/friends/people"), &[("people", file), ("mode", "replace")]);
+    assert!(
+        changed.body.contains("1\u{a0}identifier came into the list and 1\u{a0}identifier left it."),
+        "{}",
+        changed.body
+    );
+    are("friends", &[leo]);
+    owner.posts(&format!("{list}/friends/people"), &[("people", "leo"), ("mode", "remove")]);
+    are("friends", &[]);
+
+    let kept = owner.posts(&format!("{list}/pricing/snapshot"), &[("name", "Pricing, November")]);
+    assert_eq!((kept.status, kept.header("location")), (303, Some(format!("{list}/pricing-november").as_str())));
+    are("pricing-november", &[mia, leo]);
+    assert!(owner.reads(&format!("{list}/pricing-november")).contains(&format!("{list}/pricing-november/people")));
+    assert_eq!(owner.gets(&format!("{list}/pricing/people")).status, 404, "a rule has no people to write");
+    let bare = owner.posts_bare(&format!("{list}/friends/people"), &[("people", "mia"), ("mode", "add")]);
+    assert_eq!(bare.status, 403);
+}

@@ -2,7 +2,7 @@
 
 use crate::analysis::{self, Backtested, Progress};
 use crate::store::customers::end_of;
-use crate::store::lists::{Edit, MAX_LISTED};
+use crate::store::lists::{Edit, MAX_LISTED, read_identifiers};
 use crate::store::membership::{read_members, read_sizes};
 use crate::store::projection::{explain, memberships};
 use crate::store::segments::{Draft, Kind, Segment, read_revisions};
@@ -264,26 +264,7 @@ fn set_list(store: &Store, site: &Site, key: &str, file: &PathBuf, mode: Mode) -
     } else {
         Box::new(std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?)
     };
-    let mut reader = csv::Reader::from_reader(input);
-    let columns: Vec<(usize, IdentityKind)> = reader
-        .headers()?
-        .iter()
-        .enumerate()
-        .filter_map(|(place, name)| match name.trim() {
-            "user_id" => Some((place, IdentityKind::UserId)),
-            "email" => Some((place, IdentityKind::Email)),
-            _ => None,
-        })
-        .collect();
-    if columns.is_empty() {
-        bail!("the file has neither a column user_id nor a column email");
-    }
-    let mut identifiers = Vec::new();
-    for (line, record) in reader.records().enumerate() {
-        let record = record.with_context(|| format!("line {} cannot be read", line + 2))?;
-        let known = columns.iter().filter_map(|(place, kind)| Some((*kind, record.get(*place)?.trim().to_owned())));
-        identifiers.extend(known.filter(|(_, value)| !value.is_empty()));
-    }
+    let identifiers = read_identifiers(input)?;
     let mut edit = match mode {
         Mode::Replace => Edit::Replace,
         Mode::Add => Edit::Add,

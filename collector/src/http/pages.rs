@@ -4,6 +4,7 @@
 //! comes of it into an answer.
 
 mod file;
+mod lists;
 mod live;
 mod overview;
 mod people;
@@ -35,6 +36,8 @@ const RETRY_AFTER: &str = "2";
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     overview::routes(config);
     live::routes(config);
+    // Before the segments, whose keys would be taken for them.
+    lists::routes(config);
     segments::routes(config);
     people::routes(config);
     setup::routes(config);

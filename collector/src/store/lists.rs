@@ -42,6 +42,54 @@ pub(crate) struct Edited {
     pub(crate) removed: usize,
 }
 
+/// Why identifiers cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line} cannot be read: {reason}")]
+pub(crate) struct UnreadableLine {
+    line: u64,
+    reason: String,
+}
+
+/// Reads identifiers: a CSV file whose header names a column `email` or `user_id`, or both; without such a header the
+/// first field of each line, an e-mail address where it has an `@`, else a user id.
+///
+/// # Errors
+/// [`UnreadableLine`], for example a quote that does not end.
+pub(crate) fn read_identifiers(input: impl std::io::Read) -> Result<Vec<(IdentityKind, String)>, UnreadableLine> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
+    let mut columns: Option<Vec<(usize, IdentityKind)>> = None;
+    let mut identifiers = Vec::new();
+    for (record, line) in reader.records().zip(1..) {
+        let record = record.map_err(|error| UnreadableLine { line, reason: error.to_string() })?;
+        let Some(columns) = &columns else {
+            let named = record.iter().enumerate().filter_map(|(place, name)| match name {
+                "user_id" => Some((place, IdentityKind::UserId)),
+                "email" => Some((place, IdentityKind::Email)),
+                _ => None,
+            });
+            let named: Vec<_> = named.collect();
+            if named.is_empty() {
+                identifiers.extend(first_field(&record));
+            }
+            columns = Some(named);
+            continue;
+        };
+        if columns.is_empty() {
+            identifiers.extend(first_field(&record));
+        }
+        let known = columns.iter().filter_map(|(place, kind)| Some((*kind, record.get(*place)?.to_owned())));
+        identifiers.extend(known.filter(|(_, value)| !value.is_empty()));
+    }
+    Ok(identifiers)
+}
+
+fn first_field(record: &csv::StringRecord) -> Option<(IdentityKind, String)> {
+    let value = record.get(0).filter(|value| !value.is_empty())?;
+    let kind = if value.contains('@') { IdentityKind::Email } else { IdentityKind::UserId };
+    Some((kind, value.to_owned()))
+}
+
 #[derive(QueryableByName)]
 struct IdentityRow {
     #[diesel(sql_type = BigInt)]
@@ -197,4 +245,31 @@ fn ask_again(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) 
     .bind::<Array<BigInt>, _>(identity_ids.to_vec())
     .execute(connection)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(IdentityKind, String)> {
+        read_identifiers(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn identifiers_come_by_columns_or_one_in_each_line() {
+        let email = |value: &str| (IdentityKind::Email, value.to_owned());
+        let user = |value: &str| (IdentityKind::UserId, value.to_owned());
+        assert_eq!(read("mia@example.com\r\n user-17 \n\n"), [email("mia@example.com"), user("user-17")]);
+        assert_eq!(read("u1,Mia\nu2,Leo"), [user("u1"), user("u2")]);
+        let file = "name,email,user_id\n\"M, ia\",mia@example.com,\nLeo,,u2\nAnn,ann@example.com,u3";
+        assert_eq!(read(file), [email("mia@example.com"), user("u2"), email("ann@example.com"), user("u3")]);
+        assert_eq!(read("email\n"), []);
+        assert_eq!(read(""), []);
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_named() {
+        let error = read_identifiers(&b"a@example.com\n\xff\n"[..]).unwrap_err();
+        assert!(error.to_string().starts_with("line 2 cannot be read"), "{error}");
+    }
 }

@@ -228,7 +228,8 @@ fn is_key(text: &str) -> bool {
 }
 
 /// Words that stand in the place of a key in addresses.
-const RESERVED: [&str; 8] = ["archived", "changes", "curves", "cuts", "in-use", "new", "preview", "progress"];
+const RESERVED: [&str; 9] =
+    ["archived", "changes", "curves", "cuts", "in-use", "new", "new-list", "preview", "progress"];
 
 /// A key made of a name: `VIPs in Köln` becomes `vips-in-k-ln`.
 pub(crate) fn key_of_name(name: &str) -> String {

@@ -3,7 +3,7 @@
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use dashboard::*;
-use domain::report::{Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::report::{Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
 
 /// Two lines of which the second goes wrong.
@@ -113,6 +113,32 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("insight_empty", insight(&inside, &special::empty())),
         ("insight_reading", insight(&inside, &special::reading())),
         ("insight_away", insight(&inside, &special::away())),
+        ("list_new", list_form(&inside, 1, None, &ListForm::default(), None)),
+        (
+            "list_done",
+            list_form(
+                &inside,
+                1,
+                Some(("friends", "Friends")),
+                &ListForm::default(),
+                Some(&Listed { added: 2, removed: 1, unknown: 4, first_unknown: vec!["x".into(), HOSTILE.into()] }),
+            ),
+        ),
+        (
+            "list_hostile",
+            list_form(
+                &hostile,
+                1,
+                Some(("friends", HOSTILE)),
+                &ListForm {
+                    name: HOSTILE.into(),
+                    people: HOSTILE.into(),
+                    mode: HOSTILE.into(),
+                    problem: Some(HOSTILE.into()),
+                },
+                None,
+            ),
+        ),
         ("past", past(&inside, &special::past(), "2026-07-30")),
         ("past_list", past(&inside, &special::no_past(NoPast::List), "")),
         ("past_away", past(&inside, &special::no_past(NoPast::Away), "")),

@@ -175,6 +175,19 @@ pub enum KeptBy {
     Unreadable,
 }
 
+/// What came of writing a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Identifiers that came into it.
+    pub added: u64,
+    /// Identifiers that left it.
+    pub removed: u64,
+    /// Identifiers by which nobody is known.
+    pub unknown: u64,
+    /// The first of those.
+    pub first_unknown: Vec<String>,
+}
+
 /// What a day changed in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayChange {
