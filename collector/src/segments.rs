@@ -246,7 +246,7 @@ pub(crate) fn live(
     now: Timestamp,
 ) -> Result<SegmentReport, StoreError> {
     let today = today(site);
-    let Whole { size, population, orders, spent_minor, sizes, profile_ids, history, moves, shared } =
+    let Whole { size, population, orders, spent_minor, sweep, profile_ids, history, moves, shared } =
         store.whole(site, segment, (page, per_page), today)?;
     let rows = live_rows(store, site, segment, &profile_ids, now)?;
     let report_site = report_site(site);
@@ -264,7 +264,7 @@ pub(crate) fn live(
         action: segment.action.clone(),
         kept_by: kept_by(segment)?,
         theme: theme(segment),
-        progress: sizes.progress(segment),
+        progress: sweep.progress(segment),
         orders,
         history,
         moves,

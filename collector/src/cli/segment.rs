@@ -235,7 +235,8 @@ fn tell(segment: &Segment) {
 
 fn list(store: &Store, site: &Site, json: bool) -> anyhow::Result<()> {
     let segments = store.segments_in_use(site)?;
-    let sizes = read_sizes(&mut *store.lend()?, site.site_id)?;
+    let ids = segments.iter().map(|segment| segment.segment_id);
+    let sizes = read_sizes(&mut *store.lend()?, site.site_id, ids)?;
     let size = |segment: &Segment| sizes.members.get(&segment.segment_id).copied().unwrap_or(0);
     let ready = |segment: &Segment| segment.since_revision <= sizes.sweep.swept_revision;
     if json {
@@ -418,7 +419,11 @@ fn backtest(store: &Store, site: &Site, rule: &Rule, mut days: Vec<Date>, json: 
 fn members(store: &Store, site: &Site, key: &str, form: Form) -> anyhow::Result<()> {
     let segment = store.segment_named(site, key)?;
     let mut connection = store.lend()?;
-    let in_all = read_sizes(&mut connection, site.site_id)?.members.get(&segment.segment_id).copied().unwrap_or(0);
+    let in_all = read_sizes(&mut connection, site.site_id, [segment.segment_id])?
+        .members
+        .get(&segment.segment_id)
+        .copied()
+        .unwrap_or(0);
     let mut out = BufWriter::new(std::io::stdout().lock());
     if form == Form::Csv {
         writeln!(out, "profile_id,user_id,email,since,orders,revenue_{},last_seen", site.currency)?;

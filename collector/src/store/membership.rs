@@ -8,7 +8,8 @@
 mod read;
 
 pub(crate) use read::{
-    ChangeRow, Cursor, MemberOf, Sizes, read_all_scores, read_changes, read_members, read_scores, read_sizes,
+    ChangeRow, Cursor, MemberOf, Sizes, Sweep, read_all_scores, read_changes, read_members, read_scores, read_sizes,
+    read_sweep,
 };
 
 use super::StoreError;

@@ -84,7 +84,7 @@ async fn schema() -> HttpResponse {
 /// A segment as the API tells it.
 fn told(segment: &Segment, sizes: &Sizes) -> Value {
     let (entered, left) = sizes.moved.get(&segment.segment_id).copied().unwrap_or_default();
-    let progress = sizes.progress(segment);
+    let progress = sizes.sweep.progress(segment);
     let mut told = json!({
         "key": segment.key,
         "name": segment.name,
@@ -113,7 +113,8 @@ fn told(segment: &Segment, sizes: &Sizes) -> Value {
 /// The segments in use that are no part of the day's book, for the list of all.
 pub(super) fn list(store: &Store, site: &Site, is_told: impl Fn(&str) -> bool) -> Result<Vec<Value>, ApiError> {
     let segments = store.segments_in_use(site)?;
-    let sizes = read_sizes(&mut *store.lend()?, site.site_id)?;
+    let ids = segments.iter().map(|segment| segment.segment_id);
+    let sizes = read_sizes(&mut *store.lend()?, site.site_id, ids)?;
     Ok(segments.iter().filter(|segment| !is_told(&segment.key)).map(|segment| told(segment, &sizes)).collect())
 }
 
@@ -137,7 +138,7 @@ pub(super) fn of_person(store: &Store, site: &Site, profile_id: i64) -> Result<V
 }
 
 fn told_one(store: &Store, site: &Site, segment: &Segment) -> Result<Value, ApiError> {
-    Ok(told(segment, &read_sizes(&mut *store.lend()?, site.site_id)?))
+    Ok(told(segment, &read_sizes(&mut *store.lend()?, site.site_id, [segment.segment_id])?))
 }
 
 /// What a program says of a segment.

@@ -4,7 +4,7 @@ use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sens
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::segments;
-use crate::store::membership::read_sizes;
+use crate::store::membership::read_sweep;
 use crate::store::reports::sentence;
 use crate::store::segments::{Draft, Kind, Segment, SegmentError};
 use crate::store::sites::Site;
@@ -171,8 +171,8 @@ async fn progress(state: web::Data<State>, request: HttpRequest, site: web::Path
             Some(key) => vec![page.store.segment_named(site, key)?],
             None => page.store.segments_in_use(site)?,
         };
-        let sizes = read_sizes(&mut *page.store.lend()?, site.site_id)?;
-        let progress = segments.iter().find_map(|segment| sizes.progress(segment));
+        let sweep = read_sweep(&mut *page.store.lend()?, site.site_id)?;
+        let progress = segments.iter().find_map(|segment| sweep.progress(segment));
         let key = segments.first().map(|segment| segment.key.as_str()).filter(|_| key.is_some());
         Ok(Reply::Part(dashboard::segments_progress(site.site_id, key, progress)?))
     })

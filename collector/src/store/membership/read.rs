@@ -106,7 +106,7 @@ pub(crate) fn read_members(
     .load(connection)?)
 }
 
-/// How many people are in each segment now, and how everybody being asked anew comes on.
+/// How many people are in some segments now, and how everybody being asked anew comes on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sizes {
     /// By segment.
@@ -147,21 +147,38 @@ struct MovedRow {
     left: i64,
 }
 
-/// Reads [`Sizes`].
-pub(crate) fn read_sizes(connection: &mut PgConnection, site_id: i32) -> Result<Sizes, StoreError> {
+/// Reads the sizes of these segments, in the time that their own people take.
+pub(crate) fn read_sizes(
+    connection: &mut PgConnection,
+    site_id: i32,
+    segment_ids: impl IntoIterator<Item = i32>,
+) -> Result<Sizes, StoreError> {
+    let segment_ids: Vec<i32> = segment_ids.into_iter().collect();
     let count = |count: i64| u64::try_from(count).unwrap_or(0);
     let members: Vec<SizeRow> = sql("SELECT segment_id, count(*) AS members FROM segment_members
-         WHERE site_id = $1 GROUP BY segment_id")
+         WHERE site_id = $1 AND segment_id = ANY($2) GROUP BY segment_id")
     .bind::<Integer, _>(site_id)
+    .bind::<Array<Integer>, _>(segment_ids.clone())
     .load(connection)?;
     // First evaluations of a rule are no movement.
     let moved: Vec<MovedRow> = sql("SELECT segment_id, count(*) FILTER (WHERE entered) AS entered,
                 count(*) FILTER (WHERE NOT entered) AS left
-         FROM segment_changes WHERE site_id = $1 AND at > now() - interval '7 days' AND cause <> $2
+         FROM segment_changes
+         WHERE site_id = $1 AND segment_id = ANY($2) AND at > now() - interval '7 days' AND cause <> $3
          GROUP BY segment_id")
     .bind::<Integer, _>(site_id)
+    .bind::<Array<Integer>, _>(segment_ids)
     .bind::<SmallInt, _>(Cause::Rule as i16)
     .load(connection)?;
+    Ok(Sizes {
+        members: members.into_iter().map(|row| (row.segment_id, count(row.members))).collect(),
+        moved: moved.into_iter().map(|row| (row.segment_id, (count(row.entered), count(row.left)))).collect(),
+        sweep: read_sweep(connection, site_id)?,
+    })
+}
+
+/// Reads how asking everybody anew comes on.
+pub(crate) fn read_sweep(connection: &mut PgConnection, site_id: i32) -> Result<Sweep, StoreError> {
     let sweep: Option<Sweep> =
         sql("SELECT swept_revision, CASE WHEN sweeping_revision IS NULL THEN 0 ELSE done END AS done,
                 CASE WHEN sweeping_revision IS NULL THEN 0 ELSE people END AS people
@@ -169,19 +186,15 @@ pub(crate) fn read_sizes(connection: &mut PgConnection, site_id: i32) -> Result<
         .bind::<Integer, _>(site_id)
         .get_result(connection)
         .optional()?;
-    Ok(Sizes {
-        members: members.into_iter().map(|row| (row.segment_id, count(row.members))).collect(),
-        moved: moved.into_iter().map(|row| (row.segment_id, (count(row.entered), count(row.left)))).collect(),
-        sweep: sweep.unwrap_or_default(),
-    })
+    Ok(sweep.unwrap_or_default())
 }
 
-impl Sizes {
+impl Sweep {
     /// How the answers about a segment come on; `None` once they are settled.
     pub(crate) fn progress(&self, segment: &Segment) -> Option<domain::report::Progress> {
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
-        (segment.since_revision > self.sweep.swept_revision)
-            .then(|| domain::report::Progress { asked: count(self.sweep.done), people: count(self.sweep.people) })
+        (segment.since_revision > self.swept_revision)
+            .then(|| domain::report::Progress { asked: count(self.done), people: count(self.people) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{count, moment};
 use crate::store::events::Term;
-use crate::store::membership::{Cause, Sizes, read_sizes};
+use crate::store::membership::{Cause, Sweep, read_sizes, read_sweep};
 use crate::store::segments::{Kind, Segment, read_segments};
 use crate::store::sites::Site;
 use crate::store::sql::sql;
@@ -168,8 +168,8 @@ pub(crate) struct Whole {
     pub(crate) orders: u64,
     /// What they have spent in the site's currency.
     pub(crate) spent_minor: i64,
-    /// Sizes of all segments, and how a sweep comes on.
-    pub(crate) sizes: Sizes,
+    /// How asking everybody anew comes on.
+    pub(crate) sweep: Sweep,
     /// The people of one page, those who spent most first.
     pub(crate) profile_ids: Vec<ProfileId>,
     /// Day by day.
@@ -195,7 +195,7 @@ impl Store {
     ) -> Result<SegmentsInUse, StoreError> {
         self.read(|connection| {
             let segments = read_segments(connection, site.site_id)?;
-            let sizes = read_sizes(connection, site.site_id)?;
+            let sizes = read_sizes(connection, site.site_id, segments.iter().map(|segment| segment.segment_id))?;
             let whole = people(connection, site)?;
             // One row per segment with people: what they have spent.
             let spent: Vec<RevenueRow> =
@@ -215,7 +215,7 @@ impl Store {
                     entered,
                     left,
                     revenue: report_site.money(spent.get(&segment.segment_id).copied().unwrap_or(0)),
-                    progress: sizes.progress(&segment),
+                    progress: sizes.sweep.progress(&segment),
                     key: segment.key,
                     name: segment.name,
                     description: segment.description,
@@ -235,7 +235,6 @@ impl Store {
         today: Date,
     ) -> Result<Whole, StoreError> {
         self.read(|connection| {
-            let sizes = read_sizes(connection, site.site_id)?;
             // One row: the segment's people and their orders added up.
             let whole: WholeRow = sql("SELECT count(*) AS size, COALESCE(sum(p.orders), 0)::bigint AS orders,
                         LEAST(GREATEST(COALESCE(sum(p.revenue_minor), 0), -9e18), 9e18)::bigint AS minor
@@ -254,8 +253,8 @@ impl Store {
                 profile_ids: member_ids(connection, site, segment, Some(i64::from(per_page)), offset)?,
                 history: history(connection, site, segment, size, today)?,
                 moves: moves_in(connection, site, segment)?,
-                shared: shared(connection, site, segment, &sizes, SHARED)?,
-                sizes,
+                shared: shared(connection, site, segment, SHARED)?,
+                sweep: read_sweep(connection, site.site_id)?,
             })
         })
     }
@@ -476,7 +475,6 @@ pub(super) fn shared(
     connection: &mut PgConnection,
     site: &Site,
     segment: &Segment,
-    sizes: &Sizes,
     most: i64,
 ) -> Result<Vec<SharedWith>, StoreError> {
     // One row per other segment in use: how many people are in both.
@@ -491,6 +489,7 @@ pub(super) fn shared(
     .bind::<Integer, _>(segment.segment_id)
     .bind::<BigInt, _>(most)
     .load(connection)?;
+    let sizes = read_sizes(connection, site.site_id, rows.iter().map(|row| row.segment_id))?;
     let shared = |row: SharedRow| SharedWith {
         key: row.key,
         name: row.name,

@@ -2,7 +2,7 @@
 
 use super::in_use::{People, people, shared};
 use super::{count, moment};
-use crate::store::membership::{Cause, read_sizes};
+use crate::store::membership::Cause;
 use crate::store::segments::Segment;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
@@ -228,8 +228,7 @@ fn other_segments(
     size: u64,
     population: u64,
 ) -> Result<Vec<TraitCount>, StoreError> {
-    let sizes = read_sizes(connection, site.site_id)?;
-    let shared = shared(connection, site, segment, &sizes, i64::MAX)?.into_iter();
+    let shared = shared(connection, site, segment, i64::MAX)?.into_iter();
     let of = |other: domain::report::SharedWith| {
         counted("segment".to_owned(), other.name, (other.people, other.size), (size, population))
     };
