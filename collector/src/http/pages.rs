@@ -7,6 +7,7 @@ mod file;
 mod live;
 mod overview;
 mod people;
+mod predictions;
 mod segments;
 mod setup;
 
@@ -36,6 +37,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     overview::routes(config);
     live::routes(config);
     segments::routes(config);
+    predictions::routes(config);
     people::routes(config);
     setup::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));

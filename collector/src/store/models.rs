@@ -2,6 +2,9 @@
 //! with. Made anew once a day, and when many orders have come in.
 
 mod people;
+mod told;
+
+pub(crate) use told::read_scored;
 
 use super::segments::{self, raise_revision};
 use super::sites::Site;

@@ -67,6 +67,30 @@ impl Table {
         self
     }
 
+    pub(super) fn maybe_count(&mut self, value: Option<u64>) -> &mut Table {
+        match value {
+            Some(value) => self.count(value),
+            None => self.text(""),
+        }
+    }
+
+    /// A number that is none of whole things, to four decimals; nothing for one that is not finite.
+    pub(super) fn number(&mut self, value: f64) -> &mut Table {
+        self.separate();
+        if value.is_finite() {
+            let text = format!("{value:.4}");
+            self.text.push_str(text.trim_end_matches('0').trim_end_matches('.'));
+        }
+        self
+    }
+
+    pub(super) fn maybe_money(&mut self, value: Option<Money>) -> &mut Table {
+        match value {
+            Some(value) => self.money(value),
+            None => self.text(""),
+        }
+    }
+
     /// The plain decimal; the currency stands in the column's name or in a column of its own.
     pub(super) fn money(&mut self, value: Money) -> &mut Table {
         self.separate();
@@ -117,6 +141,16 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let read: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
         assert_eq!(read, hostile);
+    }
+
+    #[test]
+    fn numbers_are_short_and_what_is_none_is_left_out() {
+        let mut table = Table::with_header(&["a"]);
+        for value in [12.0, 0.5, -1.25, 1.0 / 3.0, 0.0, 1_200.0, f64::NAN] {
+            table.number(value);
+        }
+        table.maybe_count(None).maybe_count(Some(7)).maybe_money(None).end();
+        assert_eq!(table.into_text(), "a\r\n12,0.5,-1.25,0.3333,0,1200,,,7,\r\n");
     }
 
     #[test]

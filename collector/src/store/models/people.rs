@@ -1,6 +1,6 @@
 //! What the models say of each buyer: predictions and the cluster.
 
-use super::{Kind, read, write};
+use super::{Kind, read, told, write};
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
@@ -10,7 +10,7 @@ use domain::segment::Customer;
 use domain::segment::cluster::feature::{Feature, People};
 use domain::segment::cluster::refresh::{Drift, refresh};
 use domain::segment::cluster::{self, ClusterId, MIN_PEOPLE_PER_CLUSTER, Model};
-use domain::segment::predict::{self, Chosen, HORIZON_DAYS, Occasion, Prediction, PurchaseHistory};
+use domain::segment::predict::{self, Chosen, Occasion, Prediction, PurchaseHistory};
 use domain::segment::rule::Percentiles;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -42,19 +42,9 @@ struct Predicted {
     /// Orders of all buyers in the next 90 days.
     next_90_days: predict::Total,
     /// Orders and spend of all buyers, by horizon.
-    ahead: [Expected; HORIZON_DAYS.len()],
-}
-
-/// What is expected of all buyers within one horizon.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Expected {
-    pub(super) days: u32,
-    /// Orders, and the ends of their 80 % interval.
-    pub(super) orders: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    /// In minor units of the site's currency.
-    pub(super) spend: f64,
+    ahead: Vec<told::Expected>,
+    /// Sums over groups of buyers.
+    sums: Vec<told::Sum>,
 }
 
 /// A site's clusters, with how well they still fit.
@@ -112,25 +102,19 @@ impl Made {
         let chosen = predict::choose(&histories, today, SEED);
         let summaries: Vec<_> = histories.iter().filter_map(|history| history.summary(today)).collect();
         let predictions = chosen.score_all(&summaries);
-        let totals = HORIZON_DAYS.map(|days| chosen.total(&summaries, days));
-        let ahead = std::array::from_fn(|horizon| {
-            let predict::Total { orders, low, high } = totals[horizon];
-            let spend = predictions.iter().map(|prediction| prediction.ahead[horizon].spend).sum();
-            Expected { days: HORIZON_DAYS[horizon], orders, low, high, spend }
-        });
-        let told = Predicted {
-            method: chosen.method.name(),
-            buyers: profile_ids.len(),
-            // The second of the horizons.
-            next_90_days: totals[1],
-            ahead,
-            chosen,
-        };
         let (clusters, model) =
             match clustered(&features(site), &values, known, now.to_zoned_datetime(site.time_zone.clone()).date()) {
                 Some((clusters, model)) => (Some(clusters), Some(model)),
                 None => (None, None),
             };
+        let told = Predicted {
+            method: chosen.method.name(),
+            buyers: profile_ids.len(),
+            next_90_days: chosen.total(&summaries, 90),
+            ahead: told::ahead(&chosen, &summaries, &predictions),
+            sums: told::sums(&predictions, clusters.as_deref()),
+            chosen,
+        };
         Made { profile_ids, predictions, clusters, told, model, made_at: now, digits: site.currency.digits() }
     }
 
