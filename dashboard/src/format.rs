@@ -101,6 +101,25 @@ pub(crate) fn counted(value: &u64, one: &str, many: &str) -> String {
     format!("{}{NBSP}{}", count(value), if *value == 1 { one } else { many })
 }
 
+/// An expected number: `0.4`, `12`, `1,235`; never `0` for something that may be.
+pub(crate) fn expected(value: &f64) -> String {
+    match *value {
+        value if value <= 0.0 => "0".to_owned(),
+        value if value < 0.05 => format!("<{NBSP}0.1"),
+        value if value < 9.95 => format!("{value:.1}"),
+        value => count(&(value.round() as u64)),
+    }
+}
+
+/// A probability in per cent, without claiming what no model can know.
+pub(crate) fn probability(value: &f64) -> String {
+    match *value {
+        value if value < 0.01 => format!("<{NBSP}1{NBSP}%"),
+        value if value > 0.99 => format!(">{NBSP}99{NBSP}%"),
+        value => format!("{:.0}{NBSP}%", value * 100.0),
+    }
+}
+
 /// The exact amount, `$1,234.50` or `CHF 1,234.50`.
 pub(crate) fn money(value: &Money) -> String {
     let decimal = value.decimal();
@@ -273,6 +292,15 @@ mod tests {
         assert_eq!(share(0, 0), "0\u{a0}%");
         assert_eq!(share(1, 100_000), "<\u{a0}0.1\u{a0}%");
         assert_eq!(share(1, 3), "33.3\u{a0}%");
+    }
+
+    #[test]
+    fn what_is_expected_claims_no_more_than_is_known() {
+        let plain = |text: String| text.replace('\u{a0}', " ");
+        let numbers = [0.0, 0.001, 0.35, 9.94, 9.96, 1_234.5].map(|value| plain(expected(&value)));
+        assert_eq!(numbers, ["0", "< 0.1", "0.3", "9.9", "10", "1,235"]);
+        let chances = [0.0, 0.004, 0.5, 0.873, 0.999].map(|value| plain(probability(&value)));
+        assert_eq!(chances, ["< 1 %", "< 1 %", "50 %", "87 %", "> 99 %"]);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub(crate) enum Nav {
     Overview,
     Live,
     Segments,
+    Predictions,
     People,
     Setup,
     Definitions,
@@ -101,6 +102,7 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
         title: "People",
         links: &[
             NavLink { nav: Nav::Segments, path: "segments", label: "Segments" },
+            NavLink { nav: Nav::Predictions, path: "predictions", label: "Predictions" },
             NavLink { nav: Nav::People, path: "people", label: "People" },
         ],
     },

@@ -12,6 +12,7 @@ mod overview;
 mod past;
 mod people;
 mod period;
+mod predictions;
 mod segments;
 mod setup;
 
@@ -32,6 +33,10 @@ pub use people::{
     ProfileTable, TimelineEntry, Visit,
 };
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
+pub use predictions::{
+    AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, Expected, MadeOf, Outlook, Predictions,
+    PredictionsTable, Proposed, Scored,
+};
 pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
 };

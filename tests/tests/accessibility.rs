@@ -61,6 +61,7 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/segments/lifecycle-loyals-churned"),
         format!("/s/{site}/segments/new"),
         format!("/s/{site}/segments/archived"),
+        format!("/s/{site}/predictions"),
         format!("/s/{site}/people"),
         format!("/s/{site}/people/{profile}"),
         format!("/s/{site}/setup"),

@@ -1,10 +1,14 @@
 //! Segments on the dashboard: found, read, written, archived and taken along as files.
 
-use serde_json::json;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde_json::{Value, json};
 use tests::browser::Chromium;
+use tests::cluster::Folder;
+use tests::server::succeeds;
 use tests::speech::now_ms;
 use tests::web::Owner;
-use tests::{SOON, Shop, shop, until};
+use tests::{SOON, Shop, segments, shop, until};
 
 const EMAIL: &str = "owner@shop.example";
 const PASSWORD: &str = "a long enough password";
@@ -268,4 +272,138 @@ fn a_list_is_written_by_hand_and_a_snapshot_keeps_who_was_in_a_segment() {
     assert_eq!(owner.gets(&format!("{list}/pricing/people")).status, 404, "a rule has no people to write");
     let bare = owner.posts_bare(&format!("{list}/friends/people"), &[("people", "mia"), ("mode", "add")]);
     assert_eq!(bare.status, 403);
+}
+
+/// A shop's past as a file: the CDNOW sample, its last day yesterday.
+fn bought_until_yesterday(folder: &Folder) -> String {
+    let cdnow = include_str!("../../domain/tests/data/cdnow_sample.csv");
+    let last: Date = "1998-06-30".parse().expect("a day");
+    let today = jiff::Timestamp::from_millisecond(now_ms()).expect("a moment");
+    let today = today.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let later = today.since(last).expect("later").get_days() - 1;
+    let mut moved = String::from("customer,date,total\n");
+    for line in cdnow.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let day = cells[2].parse::<Date>().expect("a day") + later.days();
+        moved += &format!("{},{day},{}\n", cells[0], cells[4]);
+    }
+    let path = folder.path().join("orders.csv");
+    std::fs::write(&path, moved).expect("a file");
+    path.to_str().expect("a path of text").to_owned()
+}
+
+/// The numbers in a column of a file.
+#[track_caller]
+fn column(file: &str, name: &str) -> Vec<f64> {
+    let mut reader = csv::Reader::from_reader(file.as_bytes());
+    let at = reader.headers().expect("a header").iter().position(|column| column == name).expect("the column");
+    reader.records().map(|row| row.expect("a row")[at].parse().expect("a number")).collect()
+}
+
+#[test]
+fn a_marketer_sees_what_is_expected_and_how_well_that_went_before_and_takes_new_clusters() {
+    let (shop, owner, list) = open();
+    let page = format!("/s/{}/predictions", shop.keys.site_id);
+    assert!(owner.reads(&page).contains("Nobody has ordered yet"));
+    for table in ["ahead", "alive", "trials", "clusters", "rules"] {
+        assert_eq!(lines(&owner.reads(&format!("{page}/{table}.csv"))).len(), 1, "{table}: a header");
+    }
+    assert_eq!(owner.gets(&format!("{page}/people.csv")).status, 404);
+
+    let folder = Folder::make();
+    let orders = bought_until_yesterday(&folder);
+    let map = "customer_id=customer,ordered_at=date,total=total";
+    succeeds(&segments(&shop.database, &["import", "orders", "--site", "shop", &orders, "--map", map]));
+    shop.is_projected();
+    let told = || shop.ask("/api/v1/models").json();
+    let models = until("the models to know everybody", 3 * SOON, || {
+        Some(told()).filter(|models| models["predictions"]["buyers"] == 2_357)
+    });
+    shop.is_swept();
+    let (predictions, model) = (&models["predictions"], &models["clusters"]["model"]);
+    assert_eq!(predictions["chosen"]["basis"], "trials");
+    // An import is several looks at the models; nobody is asked to agree to what has become of the first of them.
+    assert_eq!(models["clusters"]["proposal"], Value::Null, "{}", models["clusters"]["drift"]);
+
+    let shown = owner.reads(&page);
+    let method = predictions["method"].as_str().expect("a method");
+    assert!(shown.contains(&format!("<b>{method}</b> <span class=\"pill good\">chosen</span>")), "{shown}");
+    let next = |name: &str| predictions["next_90_days"][name].as_f64().expect("a number");
+    let ahead = owner.reads(&format!("{page}/ahead.csv"));
+    assert_eq!(column(&ahead, "days"), [30.0, 90.0, 365.0]);
+    for (name, of) in [("expected_orders", "orders"), ("orders_low_80", "low"), ("orders_high_80", "high")] {
+        assert!((column(&ahead, name)[1] - next(of)).abs() < 1e-3, "{name} in {ahead}");
+    }
+    assert!((100.0..999.0).contains(&next("orders")), "{}", next("orders"));
+    assert!(shown.contains(&format!("<div class=\"v\">{:.0}</div>", next("orders"))), "{shown}");
+    // The sum over people is that of all together, and everybody is in one tenth and one cluster.
+    let sum = |file: &str, name: &str| column(file, name).iter().sum::<f64>();
+    let alive = owner.reads(&format!("{page}/alive.csv"));
+    assert_eq!((lines(&alive).len(), sum(&alive, "people")), (11, 2_357.0));
+    assert!((sum(&alive, "expected_orders_90_days") / next("orders") - 1.0).abs() < 1e-3, "{alive}");
+    let trials = owner.reads(&format!("{page}/trials.csv"));
+    assert_eq!(lines(&trials).len() - 1, predictions["chosen"]["trials"].as_array().map_or(0, Vec::len));
+    assert!(lines(&trials)[1].starts_with(&format!("{method},yes,")), "{trials}");
+    let clusters = model["clusters"].as_array().expect("clusters");
+    let people: Vec<f64> = clusters.iter().map(|cluster| cluster["people"].as_f64().expect("people")).collect();
+    assert_eq!(column(&owner.reads(&format!("{page}/clusters.csv")), "people"), people);
+    for cluster in clusters {
+        assert!(shown.contains(cluster["name"].as_str().expect("a name")), "{cluster}");
+    }
+
+    // A cluster leads to the page on which a segment of it is written, then to the segment.
+    let id = &clusters[0]["id"];
+    let name = clusters[0]["name"].as_str().expect("a name");
+    assert!(shown.contains(&format!("{list}/new?says=cluster%20is%20{id}&#38;name=")), "{shown}");
+    let form = owner.reads(&format!("{list}/new?says=cluster%20is%20{id}&name=Best%20%3Cb%3E"));
+    assert!(form.contains(&format!(">cluster is {id}</textarea>")), "{form}");
+    assert!(form.contains("value=\"Best &#60;b&#62;\""), "{form}");
+    shop.keeps("best", &format!("cluster is {id}"));
+    let row = format!("id=\"cluster-{id}\"><th scope=\"row\" class=\"grow\"><a href=\"{list}/best\">{name}");
+    assert!(owner.reads(&page).contains(&row), "{row}");
+    let best = shop.members("best");
+    assert_eq!(best.len() as f64, people[0]);
+
+    // One person of it.
+    let person = owner.reads(&format!("/s/{}/people/{}", shop.keys.site_id, best[0]));
+    for part in [&format!("<a href=\"{page}#cluster-{id}\">{name}</a>"), "Still a customer", "Orders, next 90 days"] {
+        assert!(person.contains(part), "{part} in {person}");
+    }
+
+    // New clusters change nothing until they are taken.
+    assert!(!shown.contains("Take the new clusters"));
+    shop.database.run(
+        "UPDATE segment_models SET model = model || jsonb_build_object(
+            'proposal', jsonb_set(model->'model', '{clusters,0,name}', '\"Reborn <i>\"'), 'proposal_moves', 17,
+            'drift', '[\"They have changed.\"]'::jsonb) WHERE kind = 'clusters'",
+    );
+    let proposal = owner.reads(&page);
+    let moved = "17 of 2,357\u{a0}people (0.7\u{a0}%)";
+    for part in ["Take the new clusters", "Reborn &#60;i&#62;", "They have changed.", moved] {
+        assert!(proposal.contains(part), "{part} in {proposal}");
+    }
+    assert_eq!(owner.posts_bare(&format!("{page}/clusters"), &[("csrf_token", "guessed")]).status, 403);
+    assert_ne!(told()["clusters"]["proposal"], Value::Null);
+    let taken = owner.posts(&format!("{page}/clusters"), &[]);
+    assert_eq!((taken.status, taken.header("location")), (303, Some(format!("{page}#clusters").as_str())));
+    assert_eq!(told()["clusters"]["model"]["clusters"][0]["name"], "Reborn <i>");
+    until("the models to be made of them", 3 * SOON, || {
+        (!owner.reads(&format!("{page}/due")).contains("hx-get")).then_some(())
+    });
+    let after = owner.reads(&page);
+    assert!(after.contains("Reborn &#60;i&#62;") && !after.contains("Take the new clusters"), "{after}");
+    assert_eq!(owner.posts(&format!("{page}/clusters"), &[]).status, 303, "taken already");
+
+    // Somebody who may see another site alone sees nothing of this one.
+    let other = shop.neighbour("other");
+    let made = succeeds(&segments(&shop.database, &["user", "add", "keeper@other.example", "--site", "other"]));
+    let password = made.split_once("password  ").and_then(|(_, rest)| rest.split(' ').next()).expect("a password");
+    let keeper = Owner::logs_in(&shop.server, "keeper@other.example", password);
+    assert!(keeper.reads(&format!("/s/{}/predictions", other.site_id)).contains("Nobody has ordered yet"));
+    for path in ["", "/due", "/trials.csv", "/clusters.csv"] {
+        assert_eq!(keeper.gets(&format!("{page}{path}")).status, 404, "{path}");
+        assert_eq!(owner.gets(&format!("{page}{path}")).status, 200, "{path}");
+    }
+    assert_eq!(keeper.posts(&format!("{page}/clusters"), &[]).status, 404);
+    assert_eq!(shop.web.get(&page).status, 303, "a stranger is led to the log-in");
 }

@@ -8,6 +8,7 @@ mod lists;
 mod live;
 mod overview;
 mod people;
+mod predictions;
 mod segments;
 mod setup;
 
@@ -39,6 +40,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     // Before the segments, whose keys would be taken for them.
     lists::routes(config);
     segments::routes(config);
+    predictions::routes(config);
     people::routes(config);
     setup::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));

@@ -2,6 +2,9 @@
 //! with. Made anew once a day, and when many orders have come in.
 
 mod people;
+mod told;
+
+pub(crate) use told::read_scored;
 
 use super::segments::{self, raise_revision};
 use super::sites::Site;
@@ -208,7 +211,7 @@ impl Store {
         let customers = self.customers(site)?;
         let survey = Survey::of(&customers, now, &site.time_zone);
         let known = people::read_clusters(connection, site.site_id)?;
-        let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model));
+        let people = people::Made::of(&customers, site, now, known.as_ref());
         connection.transaction::<_, StoreError, _>(|connection| {
             // A day has one version: while a history is imported the last look of the day is the one that stays.
             let versions: Vec<LimitsVersion> = read(connection, site.site_id, Kind::Limits)?;
@@ -270,7 +273,7 @@ impl Store {
             else {
                 return Ok(false);
             };
-            let taken = people::Clustered { model: proposal, drift: Vec::new(), proposal: None };
+            let taken = people::Clustered::taken(proposal);
             write(connection, site.site_id, Kind::Clusters, 1, today, &taken)?;
             make_again(connection, site.site_id)?;
             Ok(true)

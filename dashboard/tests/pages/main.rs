@@ -179,7 +179,7 @@ fn numbers_lead_to_definitions_that_exist() {
 
 #[test]
 fn every_table_has_its_file() {
-    use domain::report::{OverviewTable, ProfileTable};
+    use domain::report::{OverviewTable, PredictionsTable, ProfileTable};
     let files = [
         ("overview/days", fixtures::overview().csv(OverviewTable::Days)),
         ("overview/pages", fixtures::overview().csv(OverviewTable::Pages)),
@@ -193,6 +193,11 @@ fn every_table_has_its_file() {
         ("segments/curves", fixtures::segments().curves_csv()),
         ("segments/keen-on-pricing", fixtures::segment_report().members.csv()),
         ("segments/keen-on-pricing/days", fixtures::segment_report().days_csv()),
+        ("predictions/ahead", fixtures::predictions().csv(PredictionsTable::Ahead)),
+        ("predictions/alive", fixtures::predictions().csv(PredictionsTable::Alive)),
+        ("predictions/trials", fixtures::predictions().csv(PredictionsTable::Trials)),
+        ("predictions/clusters", fixtures::predictions_proposal().csv(PredictionsTable::Clusters)),
+        ("predictions/rules", fixtures::predictions().csv(PredictionsTable::Rules)),
         ("people", fixtures::people().csv()),
         ("people/41/timeline", fixtures::profile().csv(ProfileTable::Timeline)),
         ("people/41/identities", fixtures::profile().csv(ProfileTable::Identities)),
@@ -218,7 +223,15 @@ fn nobody_can_put_a_formula_into_a_file() {
     members.rows[0].name = Some(formula.into());
     let mut overview = fixtures::overview();
     overview.pages[0].title = Some(formula.into());
-    let files = [people.csv(), live.rejected_csv(), members.csv(), overview.csv(domain::report::OverviewTable::Pages)];
+    let mut predictions = fixtures::predictions();
+    predictions.clusters.iter_mut().for_each(|clusters| clusters.rows[0].name = formula.into());
+    let files = [
+        people.csv(),
+        live.rejected_csv(),
+        members.csv(),
+        overview.csv(domain::report::OverviewTable::Pages),
+        predictions.csv(domain::report::PredictionsTable::Clusters),
+    ];
     for text in files {
         assert!(text.contains("\"'=HYPERLINK(\"\"http"), "{text}");
     }

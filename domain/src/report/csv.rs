@@ -67,11 +67,33 @@ impl Table {
         self
     }
 
-    /// A number as it is written, of which a spreadsheet makes nothing else.
-    pub(super) fn number(&mut self, value: &str) -> &mut Table {
+    pub(super) fn maybe_count(&mut self, value: Option<u64>) -> &mut Table {
+        match value {
+            Some(value) => self.count(value),
+            None => self.text(""),
+        }
+    }
+
+    /// A number that is none of whole things, to four decimals, small ones to four digits; nothing for one that is not
+    /// finite.
+    pub(super) fn number(&mut self, value: f64) -> &mut Table {
         self.separate();
-        self.text.push_str(value);
+        if value.is_finite() {
+            if value != 0.0 && value.abs() < 0.001 {
+                self.text.push_str(&format!("{value:.3e}"));
+            } else {
+                let text = format!("{value:.4}");
+                self.text.push_str(text.trim_end_matches('0').trim_end_matches('.'));
+            }
+        }
         self
+    }
+
+    pub(super) fn maybe_money(&mut self, value: Option<Money>) -> &mut Table {
+        match value {
+            Some(value) => self.money(value),
+            None => self.text(""),
+        }
     }
 
     /// The plain decimal; the currency stands in the column's name or in a column of its own.
@@ -124,6 +146,16 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let read: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
         assert_eq!(read, hostile);
+    }
+
+    #[test]
+    fn numbers_are_short_and_what_is_none_is_left_out() {
+        let mut table = Table::with_header(&["a"]);
+        for value in [12.0, 0.5, -1.25, 1.0 / 3.0, 0.0, 1_200.0, f64::NAN] {
+            table.number(value);
+        }
+        table.maybe_count(None).maybe_count(Some(7)).maybe_money(None).end();
+        assert_eq!(table.into_text(), "a\r\n12,0.5,-1.25,0.3333,0,1200,,,7,\r\n");
     }
 
     #[test]

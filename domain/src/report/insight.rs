@@ -6,6 +6,7 @@ use crate::money::Money;
 use crate::segment::Cause;
 use crate::segment::insight::action::Action;
 use crate::segment::insight::flow::Change;
+use crate::segment::insight::rate::Interval;
 use crate::segment::insight::traits::{Says, Trait};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -176,20 +177,17 @@ impl SegmentInsight {
             "q_value",
             "says",
         ]);
-        let number = |value: f64| if value.is_finite() { value.to_string() } else { "infinite".to_owned() };
         for row in self.compared.iter().flat_map(|compared| &compared.traits) {
             let counts = &row.counts;
             table.text(&self.key).text(&counts.dimension).text(&counts.value);
             table.count(counts.inside.with()).count(counts.inside.of());
             table.count(counts.outside.with()).count(counts.outside.of());
-            let ratio = row.index.map(|index| [index.estimate, index.low, index.high].map(number));
-            for cell in [row.difference.estimate, row.difference.low, row.difference.high].map(number) {
-                table.number(&cell);
+            let limits = |interval: Interval| [interval.estimate, interval.low, interval.high];
+            // Nobody has it: there is no ratio.
+            let ratio = row.index.map_or([f64::NAN; 3], limits);
+            for value in limits(row.difference).into_iter().chain(ratio).chain([row.p_value, row.q_value]) {
+                table.number(value);
             }
-            for cell in ratio.unwrap_or_default() {
-                table.number(&cell);
-            }
-            table.number(&number(row.p_value)).number(&number(row.q_value));
             table
                 .text(match row.says {
                     Says::More => "more",

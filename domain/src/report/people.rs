@@ -1,7 +1,7 @@
 //! People: found, listed, and one of them with everything that is known.
 
 use super::csv::Table;
-use super::{MoveOfSegment, Period, Site};
+use super::{MoveOfSegment, Period, Scored, Site};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
 use jiff::Timestamp;
@@ -370,6 +370,8 @@ pub struct Profile {
     pub segments: Vec<Belonging>,
     /// The latest entries and exits on the person's own account.
     pub moves: Vec<MoveOfSegment>,
+    /// What the models say; `None` of somebody they know nothing of.
+    pub scored: Option<Scored>,
     /// Newest first.
     pub timeline: Vec<TimelineEntry>,
     /// Where in the timeline these entries are.

@@ -58,7 +58,8 @@ mod special;
 mod spend;
 
 pub use choose::{
-    ANNUAL_DISCOUNT, Ahead, Basis, Chosen, HORIZON_DAYS, INTERVAL, Method, NextOrder, Prediction, Total, Trial, choose,
+    ANNUAL_DISCOUNT, Ahead, Basis, Chosen, HORIZON_DAYS, INTERVAL, Method, NextOrder, Prediction, TRIAL_ORDERS,
+    TRIAL_PEOPLE, TRIALS, Total, Trial, choose,
 };
 pub use evaluate::{Evaluation, Line, evaluate};
 pub use family::Kind;

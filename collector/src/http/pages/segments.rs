@@ -24,6 +24,8 @@ use std::collections::HashMap;
 
 /// Characters of a search that are looked at.
 const SEARCH_CHARS: usize = 100;
+/// Characters of a field that an address fills in: links of ours are far shorter.
+const OFFERED_CHARS: usize = 1_000;
 /// A form with the longest rule that can be read is smaller.
 const MAX_FORM: usize = 256 * 1024;
 
@@ -70,6 +72,11 @@ impl From<SegmentError> for PageError {
             | SegmentError::TooMany) => PageError::BadRequest(sentence(&error.to_string())),
         }
     }
+}
+
+/// A field that an address fills in, as far as it is looked at.
+fn offered(query: &HashMap<String, String>, name: &str) -> String {
+    given(query, name).unwrap_or_default().chars().filter(|c| *c != '\0').take(OFFERED_CHARS).collect()
 }
 
 fn given<'q>(query: &'q HashMap<String, String>, name: &str) -> Option<&'q str> {
@@ -441,7 +448,10 @@ async fn new(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>
                 let form = form_of(&page.store.segment_named(page.site()?, key)?);
                 SegmentForm { name: format!("{} (copy)", form.name), ..form }
             }
-            None => SegmentForm::default(),
+            // A page that knows of a group of people offers the rule for them.
+            None => {
+                SegmentForm { name: offered(&query, "name"), says: offered(&query, "says"), ..SegmentForm::default() }
+            }
         };
         show_form(page, StatusCode::OK, &Writing::New, &form, &Tried::Nothing)
     })

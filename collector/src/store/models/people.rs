@@ -1,6 +1,6 @@
 //! What the models say of each buyer: predictions and the cluster.
 
-use super::{Kind, read, write};
+use super::{Kind, read, told, write};
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
@@ -41,6 +41,10 @@ struct Predicted {
     buyers: usize,
     /// Orders of all buyers in the next 90 days.
     next_90_days: predict::Total,
+    /// Orders and spend of all buyers, by horizon.
+    ahead: Vec<told::Expected>,
+    /// Sums over groups of buyers.
+    sums: Vec<told::Sum>,
 }
 
 /// A site's clusters, with how well they still fit.
@@ -53,6 +57,19 @@ pub(super) struct Clustered {
     /// A new model where it does not fit any more; it changes nothing until somebody takes it.
     #[serde(default)]
     pub(super) proposal: Option<Model>,
+    /// How many people the proposal would put into another cluster.
+    #[serde(default)]
+    pub(super) proposal_moves: Option<u64>,
+    /// The day on which it was made by itself; none where somebody has taken it.
+    #[serde(default)]
+    made_on: Option<Date>,
+}
+
+impl Clustered {
+    /// Clusters that somebody has taken.
+    pub(super) fn taken(model: Model) -> Clustered {
+        Clustered { model, drift: Vec::new(), proposal: None, proposal_moves: None, made_on: None }
+    }
 }
 
 /// The features that customers are clustered by.
@@ -61,8 +78,8 @@ fn features(site: &Site) -> [Feature; 3] {
 }
 
 impl Made {
-    /// Fits what can be fitted to a site's customers as of a moment. `known` is the clusters' model so far.
-    pub(super) fn of(customers: &[Customer], site: &Site, now: Timestamp, known: Option<&Model>) -> Made {
+    /// Fits what can be fitted to a site's customers as of a moment. `known` are the clusters so far.
+    pub(super) fn of(customers: &[Customer], site: &Site, now: Timestamp, known: Option<&Clustered>) -> Made {
         let day = |at: Timestamp| -> i32 {
             let seconds = at.as_second() + i64::from(site.time_zone.to_offset(at).seconds());
             i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0)
@@ -84,16 +101,19 @@ impl Made {
         }
         let chosen = predict::choose(&histories, today, SEED);
         let summaries: Vec<_> = histories.iter().filter_map(|history| history.summary(today)).collect();
+        let predictions = chosen.score_all(&summaries);
+        let (clusters, model) =
+            match clustered(&features(site), &values, known, now.to_zoned_datetime(site.time_zone.clone()).date()) {
+                Some((clusters, model)) => (Some(clusters), Some(model)),
+                None => (None, None),
+            };
         let told = Predicted {
             method: chosen.method.name(),
             buyers: profile_ids.len(),
             next_90_days: chosen.total(&summaries, 90),
+            ahead: told::ahead(&chosen, &summaries, &predictions),
+            sums: told::sums(&predictions, clusters.as_deref()),
             chosen,
-        };
-        let predictions = told.chosen.score_all(&summaries);
-        let (clusters, model) = match clustered(&features(site), &values, known) {
-            Some((clusters, model)) => (Some(clusters), Some(model)),
-            None => (None, None),
         };
         Made { profile_ids, predictions, clusters, told, model, made_at: now, digits: site.currency.digits() }
     }
@@ -146,26 +166,80 @@ impl Made {
 }
 
 /// Refreshes the clusters that are known, or makes the first ones; `None` while there are too few people.
-fn clustered(features: &[Feature], values: &[f64], known: Option<&Model>) -> Option<(Vec<ClusterId>, Clustered)> {
+fn clustered(
+    features: &[Feature],
+    values: &[f64],
+    known: Option<&Clustered>,
+    today: Date,
+) -> Option<(Vec<ClusterId>, Clustered)> {
     if values.len() / features.len() < 2 * MIN_PEOPLE_PER_CLUSTER {
         return None;
     }
     let people = People::new(features, values).ok()?;
     let settings = cluster::Settings::default();
+    let made_today = |model| Clustered { made_on: Some(today), ..Clustered::taken(model) };
     // A model with other features (the site's currency has changed) is begun anew.
-    if let Some(refreshed) = known.and_then(|known| refresh(known, &people, &settings, SEED).ok()) {
-        let clustered = Clustered {
-            model: refreshed.model,
-            drift: Drift::told(&refreshed.drift),
-            proposal: refreshed.proposal.map(|proposal| proposal.model),
-        };
-        return Some((refreshed.assigned, clustered));
+    let refreshed = known.and_then(|known| Some((known, refresh(&known.model, &people, &settings, SEED).ok()?)));
+    let Some((known, refreshed)) = refreshed else {
+        let fitted = cluster::fit(&people, &settings, SEED);
+        return Some((fitted.assigned, made_today(fitted.model)));
+    };
+    let moves = |proposal: &cluster::Fitted| {
+        let pairs = proposal.assigned.iter().zip(&refreshed.assigned);
+        pairs.filter(|(proposed, now)| proposed != now).count() as u64
+    };
+    let proposal_moves = refreshed.proposal.as_ref().map(moves);
+    match refreshed.proposal {
+        // While a history is imported the last look of the day is the one that stays, as with the limits.
+        Some(proposal) if known.made_on == Some(today) => Some((proposal.assigned, made_today(proposal.model))),
+        proposal => {
+            let clustered = Clustered {
+                model: refreshed.model,
+                drift: Drift::told(&refreshed.drift),
+                proposal: proposal.map(|proposal| proposal.model),
+                proposal_moves,
+                made_on: known.made_on,
+            };
+            Some((refreshed.assigned, clustered))
+        }
     }
-    let fitted = cluster::fit(&people, &settings, SEED);
-    Some((fitted.assigned, Clustered { model: fitted.model, drift: Vec::new(), proposal: None }))
 }
 
 /// The clusters' model so far.
 pub(super) fn read_clusters(connection: &mut PgConnection, site_id: i32) -> Result<Option<Clustered>, StoreError> {
     Ok(read(connection, site_id, Kind::Clusters)?.pop())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::money::Currency;
+
+    /// Half of them ordered lately and much, half long ago and little; all by so many days.
+    fn buyers(days_later: f64) -> Vec<f64> {
+        let one = |n: u32| {
+            let n = f64::from(n);
+            if n < 40.0 { [1.0 + n / 10.0 + days_later, 9.0, 5_000.0] } else { [90.0 + n + days_later, 1.0, 900.0] }
+        };
+        (0..80).flat_map(one).collect()
+    }
+
+    #[test]
+    fn clusters_are_the_last_look_of_their_first_day_and_change_by_proposal_alone_from_then_on() {
+        let features = [Feature::RecencyDays, Feature::Orders, Feature::OrderMinor { currency: Currency::EUR }];
+        let day = |text: &str| text.parse::<Date>().expect("a day");
+        let (first, next) = (day("2026-11-25"), day("2026-11-26"));
+        let (_, made) = clustered(&features, &buyers(0.0), None, first).expect("clusters");
+        assert!(made.made_on == Some(first) && made.model.clusters().len() > 1);
+        let (assigned, same_day) = clustered(&features, &buyers(2_000.0), Some(&made), first).expect("clusters");
+        assert!(same_day.proposal.is_none() && same_day.model != made.model);
+        assert!(assigned.iter().all(|id| same_day.model.cluster(*id).is_some()));
+        // The same change a day later, and on clusters that somebody has taken on that very day.
+        for (known, today) in [(made.clone(), next), (Clustered::taken(made.model.clone()), first)] {
+            let (_, kept) = clustered(&features, &buyers(2_000.0), Some(&known), today).expect("clusters");
+            let ids = |model: &Model| model.clusters().iter().map(|cluster| cluster.id).collect::<Vec<_>>();
+            assert_eq!((ids(&kept.model), kept.made_on), (ids(&made.model), known.made_on));
+            assert!(kept.proposal.is_some() && kept.proposal_moves > Some(0) && !kept.drift.is_empty());
+        }
+    }
 }

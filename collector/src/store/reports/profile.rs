@@ -185,6 +185,7 @@ impl Store {
                 identities: identities.into_iter().map(identity).collect(),
                 segments,
                 moves: super::in_use::moves_of(connection, site, profile_id)?,
+                scored: crate::store::models::read_scored(connection, site, profile_id)?,
                 timeline,
                 paging,
             })))

@@ -53,6 +53,16 @@ impl Feature {
         }
     }
 
+    /// The currency whose minor units it is counted in.
+    pub fn currency(&self) -> Option<Currency> {
+        match self {
+            Feature::OrderMinor { currency } | Feature::SpentMinor { currency } => Some(*currency),
+            Feature::RecencyDays | Feature::Orders | Feature::TenureDays | Feature::Visits | Feature::Other { .. } => {
+                None
+            }
+        }
+    }
+
     /// The value with its unit: `12 days`, `5 orders`, `35.00 USD`.
     pub fn value(&self, value: f64) -> String {
         match self {

@@ -19,12 +19,14 @@ pub const ANNUAL_DISCOUNT: f64 = 0.15;
 /// Where a site's history is cut for a trial, as parts of its length: each trial predicts from there to the end.
 const CUTS: [f64; 5] = [0.4, 0.5, 0.6, 0.7, 0.8];
 
-/// A trial needs this many people before its cut and repeat orders after it: below, its measures are luck.
-const TRIAL_PEOPLE: usize = 200;
-const TRIAL_ORDERS: f64 = 100.0;
+/// People that a trial needs before its cut: below, its measures are luck.
+pub const TRIAL_PEOPLE: usize = 200;
+
+/// Repeat orders that a trial needs after its cut.
+pub const TRIAL_ORDERS: f64 = 100.0;
 
 /// Trials that have to be possible for a choice.
-const TRIALS: usize = 3;
+pub const TRIALS: usize = 3;
 
 /// At most so many people are in the trials. With 20,000 the measures differ between methods by far more than by luck.
 const MOST_TRIED: usize = 20_000;
@@ -107,7 +109,7 @@ pub enum Basis {
 }
 
 /// How a method came off in the trials, on average.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Which one.
     pub method: Method,

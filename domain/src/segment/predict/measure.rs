@@ -1,9 +1,9 @@
 //! How good predictions of counts are: four columns that a shop would ask for.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Predictions beside what happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// All predicted orders over all actual ones, less 1: −0.115 says 11.5 % too few.
     pub total_error: f64,
