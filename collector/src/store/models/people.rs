@@ -4,6 +4,7 @@ use super::{Kind, read, write};
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
+use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Float, Integer, Nullable, SmallInt, Timestamptz};
 use domain::segment::Customer;
@@ -109,40 +110,106 @@ impl Made {
         (minor / 10_f64.powi(i32::try_from(self.digits).unwrap_or(2))) as f32
     }
 
-    /// Writes models and scores over those that are there.
-    pub(super) fn write(&self, connection: &mut PgConnection, site_id: i32, today: Date) -> Result<(), StoreError> {
+    /// Writes the models over those that are there.
+    pub(super) fn write_models(
+        &self,
+        connection: &mut PgConnection,
+        site_id: i32,
+        today: Date,
+    ) -> Result<(), StoreError> {
         write(connection, site_id, Kind::Predictions, 1, today, &self.told)?;
         if let Some(model) = &self.model {
             write(connection, site_id, Kind::Clusters, 1, today, model)?;
         }
-        sql("DELETE FROM segment_scores WHERE site_id = $1").bind::<Integer, _>(site_id).execute(connection)?;
-        let places: Vec<usize> = (0..self.profile_ids.len().min(self.predictions.len())).collect();
-        for part in places.chunks(PART) {
-            let all = |of: &dyn Fn(usize) -> f32| part.iter().map(|place| of(*place)).collect::<Vec<f32>>();
-            let next = |place: &usize| {
-                let days = self.predictions[*place].next_order.median_days?;
-                let seconds = jiff::SignedDuration::try_from_secs_f64(days * 86_400.0).ok()?;
-                let at = self.made_at.checked_add(seconds).ok()?;
-                Some(crate::store::timestamp(at.as_microsecond()))
-            };
-            let cluster = |place: &usize| {
-                let clusters = self.clusters.as_ref()?;
-                i16::try_from(clusters.get(*place)?.0).ok()
-            };
-            sql("INSERT INTO segment_scores
-                    (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster)
-                 SELECT $1, s.* FROM unnest($2, $3, $4, $5, $6, $7) AS s")
-            .bind::<Integer, _>(site_id)
-            .bind::<Array<BigInt>, _>(part.iter().map(|place| self.profile_ids[*place]).collect::<Vec<_>>())
-            .bind::<Array<Float>, _>(all(&|place| self.predictions[place].p_alive as f32))
-            .bind::<Array<Float>, _>(all(&|place| self.predictions[place].ahead[1].orders as f32))
-            .bind::<Array<Float>, _>(all(&|place| self.revenue(place)))
-            .bind::<Array<Nullable<Timestamptz>>, _>(part.iter().map(next).collect::<Vec<_>>())
-            .bind::<Array<Nullable<SmallInt>>, _>(part.iter().map(cluster).collect::<Vec<_>>())
-            .execute(connection)?;
-        }
         Ok(())
     }
+
+    /// Writes what has changed of the scores over those that are there, a part of the people in each transaction.
+    ///
+    /// A person's scores change together. While the parts are written some people have the new ones already; the
+    /// revision that comes with the models has everybody asked again afterwards.
+    pub(super) fn write_scores(&self, connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+        let mut places: Vec<usize> = (0..self.profile_ids.len().min(self.predictions.len())).collect();
+        places.sort_unstable_by_key(|place| self.profile_ids[*place]);
+        let mut after = i64::MIN;
+        for part in places.chunks(PART) {
+            let lines: Vec<Line> = part.iter().map(|place| self.line(*place)).collect();
+            let until = lines.last().map_or(i64::MAX, |line| line.profile_id);
+            write_lines(connection, site_id, (after, until), &lines)?;
+            after = until;
+        }
+        write_lines(connection, site_id, (after, i64::MAX), &[])
+    }
+
+    fn line(&self, place: usize) -> Line {
+        let prediction = &self.predictions[place];
+        let next_order_at = prediction.next_order.median_days.and_then(|days| {
+            let seconds = jiff::SignedDuration::try_from_secs_f64(days * 86_400.0).ok()?;
+            let at = self.made_at.checked_add(seconds).ok()?;
+            Some(crate::store::timestamp(at.as_microsecond()))
+        });
+        Line {
+            profile_id: self.profile_ids[place],
+            probability_alive: Some(prediction.p_alive as f32),
+            expected_orders: Some(prediction.ahead[1].orders as f32),
+            expected_revenue: Some(self.revenue(place)),
+            next_order_at,
+            cluster: self.clusters.as_ref().and_then(|clusters| i16::try_from(clusters.get(place)?.0).ok()),
+        }
+    }
+}
+
+/// A row of scores.
+struct Line {
+    profile_id: i64,
+    probability_alive: Option<f32>,
+    expected_orders: Option<f32>,
+    expected_revenue: Option<f32>,
+    next_order_at: Option<PgTimestamp>,
+    cluster: Option<i16>,
+}
+
+/// Makes these the only scores of people after the first profile number and up to the second.
+fn write_lines(
+    connection: &mut PgConnection,
+    site_id: i32,
+    (after, until): (i64, i64),
+    lines: &[Line],
+) -> Result<(), StoreError> {
+    let ids = || lines.iter().map(|line| line.profile_id).collect::<Vec<_>>();
+    let all = |of: fn(&Line) -> Option<f32>| lines.iter().map(of).collect::<Vec<_>>();
+    connection.transaction(|connection| {
+        sql("DELETE FROM segment_scores s WHERE site_id = $1 AND profile_id > $2 AND profile_id <= $3
+             AND NOT EXISTS (SELECT FROM unnest($4) AS known (profile_id) WHERE known.profile_id = s.profile_id)")
+        .bind::<Integer, _>(site_id)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(until)
+        .bind::<Array<BigInt>, _>(ids())
+        .execute(connection)?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        sql("INSERT INTO segment_scores AS s
+                (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster)
+             SELECT $1, made.* FROM unnest($2, $3, $4, $5, $6, $7) AS made
+             ON CONFLICT (site_id, profile_id) DO UPDATE SET
+                (probability_alive, expected_orders, expected_revenue, next_order_at, cluster) =
+                (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
+                 EXCLUDED.next_order_at, EXCLUDED.cluster)
+             WHERE (s.probability_alive, s.expected_orders, s.expected_revenue, s.next_order_at, s.cluster)
+                IS DISTINCT FROM
+                (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
+                 EXCLUDED.next_order_at, EXCLUDED.cluster)")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<BigInt>, _>(ids())
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_alive))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.expected_orders))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.expected_revenue))
+        .bind::<Array<Nullable<Timestamptz>>, _>(lines.iter().map(|line| line.next_order_at).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SmallInt>>, _>(lines.iter().map(|line| line.cluster).collect::<Vec<_>>())
+        .execute(connection)?;
+        Ok(())
+    })
 }
 
 /// Refreshes the clusters that are known, or makes the first ones; `None` while there are too few people.

@@ -326,6 +326,15 @@ fn all_definitions() {
 }
 
 #[test]
+fn definitions_change_with_their_number() {
+    let found = fingerprint();
+    assert_eq!(
+        found, FINGERPRINT,
+        "the definitions have changed: raise library::VERSION by one, and set FINGERPRINT to {found:#018x}"
+    );
+}
+
+#[test]
 fn the_grids_are_rules_of_two_facts_and_of_one() {
     let fact = |name, word| words::fact(name, words::is(word));
     let repeats = Clause::All(vec![fact(Fact::Buyers, "repeats"), fact(Fact::Lifecycle, "at-risk")]);
