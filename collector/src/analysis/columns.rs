@@ -319,13 +319,8 @@ impl Columns {
         let mut scores = HashMap::new();
         for shard in &self.shards {
             shard.each(|person, _| {
-                let says = |score: f32| !score.is_nan();
                 let known = person.scores;
-                if says(known.probability_alive)
-                    || says(known.expected_orders)
-                    || says(known.expected_revenue)
-                    || known.cluster != Scores::NO_CLUSTER
-                {
+                if known != Scores::NONE {
                     scores.insert(person.profile_id, known);
                 }
             });

@@ -2,6 +2,7 @@
 //! with. Made anew once a day, and when many orders have come in.
 
 mod people;
+mod visitors;
 
 use super::segments::{self, Compare, raise_revision};
 use super::sites::Site;
@@ -22,6 +23,15 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// The same draws for the same people: a site's models do not depend on when they are made.
+const SEED: u64 = 1;
+
+/// Days from 1970 to a moment's day in the site's time zone.
+fn day_number(site: &Site, at: Timestamp) -> i32 {
+    let seconds = at.as_second() + i64::from(site.time_zone.to_offset(at).seconds());
+    i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0)
+}
 
 /// Which model a version is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +70,9 @@ struct Values {
     /// Orders and sign-ups that they were made of.
     orders: i64,
     people: i64,
+    /// Visits of everybody with a profile.
+    #[serde(default)]
+    visits: i64,
 }
 
 #[derive(QueryableByName)]
@@ -76,6 +89,8 @@ struct MadeRow {
     orders: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     people: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    visits: Option<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -84,6 +99,8 @@ struct CountsRow {
     orders: i64,
     #[diesel(sql_type = BigInt)]
     people: i64,
+    #[diesel(sql_type = BigInt)]
+    visits: i64,
 }
 
 #[derive(QueryableByName)]
@@ -161,7 +178,7 @@ fn have_grown(now: i64, before: i64, is_while_ago: bool) -> bool {
 
 /// Counting a site's people waits so many times as long as it took last: it has at most a hundredth of the time, however
 /// large the site is. A million profiles took 80 ms where they fit into memory, so that they are counted every eight
-/// seconds, and small sites whenever anybody looks.
+/// seconds, and small sites whenever anybody looks. An index would not help: everybody's visits are counted.
 const REST: u32 = 100;
 
 /// When this process counts each site's people next.
@@ -198,7 +215,7 @@ impl Store {
         // The lock goes with the connection.
         segments::install_library(&mut connection, site, Compare::Older)?;
         let made: MadeRow = sql("SELECT max(made_at) AS made_at, max((model->>'orders')::bigint) AS orders,
-                max((model->>'people')::bigint) AS people
+                max((model->>'people')::bigint) AS people, max((model->>'visits')::bigint) AS visits
              FROM segment_models WHERE site_id = $1 AND kind = $2")
         .bind::<Integer, _>(site.site_id)
         .bind::<Text, _>(Kind::Values.key().to_owned())
@@ -210,16 +227,20 @@ impl Store {
             return Ok(false);
         }
         let started = Instant::now();
-        let counts: CountsRow = sql("SELECT COALESCE(sum(orders), 0)::bigint AS orders, count(*) AS people
-             FROM profiles WHERE site_id = $1 AND (signed_up OR orders > 0)")
+        let counts: CountsRow = sql("SELECT COALESCE(sum(orders), 0)::bigint AS orders,
+                count(*) FILTER (WHERE signed_up OR orders > 0) AS people,
+                COALESCE(sum(sessions), 0)::bigint AS visits
+             FROM profiles WHERE site_id = $1")
         .bind::<Integer, _>(site.site_id)
         .get_result(&mut connection)?;
         self.looks.took(site.site_id, started.elapsed());
         let is_while_ago = made_at.is_some_and(|at| now.duration_since(at) >= A_WHILE);
         let is_fresh = is_of_today
             && !have_grown(counts.orders, made.orders.unwrap_or(0), is_while_ago)
-            && !have_grown(counts.people, made.people.unwrap_or(0), is_while_ago);
-        if is_fresh || counts.people == 0 {
+            && !have_grown(counts.people, made.people.unwrap_or(0), is_while_ago)
+            // There are many of them, and each says little.
+            && !have_grown(counts.visits, made.visits.unwrap_or(0), false);
+        if is_fresh || (counts.people == 0 && !have_grown(counts.visits, 0, false)) {
             return Ok(false);
         }
         self.make_models(&mut connection, site, now, &counts)?;
@@ -239,7 +260,8 @@ impl Store {
         let customers = self.customers(site)?;
         let survey = Survey::of(&customers, now, &site.time_zone);
         let known = people::read_clusters(connection, site.site_id)?;
-        let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model));
+        let visitors = visitors::Made::of(connection, site, now)?;
+        let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model), visitors);
         // First, and in parts: everything below is written in a moment. A transaction as long as this would keep everybody
         // who reads on in the journal or in the changes from going on, and whoever changes the site's limits waiting.
         people.write_scores(connection, site.site_id)?;
@@ -264,6 +286,7 @@ impl Store {
                 expected_revenue: people.expected_revenue(),
                 orders: counts.orders,
                 people: counts.people,
+                visits: counts.visits,
             };
             write(connection, site.site_id, Kind::Values, 1, today, &values)?;
             people.write_models(connection, site.site_id, today)?;

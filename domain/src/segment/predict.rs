@@ -12,8 +12,8 @@
 //! ```
 //!
 //! **Models.** The buy-till-you-die family for orders ([`Kind`]), Gamma-Gamma for what an order is worth ([`Spend`]), a
-//! beta-geometric hazard for signing up ([`SignUps`]). A history of *visit* days does as well as one of orders: `p_any`
-//! of a horizon is then the probability of a return.
+//! beta-geometric hazard for signing up ([`SignUps`]). Histories of *visit* days do as well as those of orders: from them
+//! come the probabilities of a return and of signing up ([`Visitors`]), for sites without a shop, too.
 //!
 //! **Small shops** are held by a prior ([`Prior`]), large ones are not.
 //!
@@ -56,6 +56,7 @@ mod optimise;
 mod sign_up;
 mod special;
 mod spend;
+mod visits;
 
 pub use choose::{
     ANNUAL_DISCOUNT, Ahead, Basis, Chosen, HORIZON_DAYS, INTERVAL, Method, NextOrder, Prediction, Total, Trial, choose,
@@ -66,6 +67,7 @@ pub use fit::{Fitted, Prior, fit};
 pub use measure::Measures;
 pub use sign_up::{MOST_VISITS, STRENGTH, SignUps};
 pub use spend::{Spend, fit_spend};
+pub use visits::{AHEAD_DAYS, Account, Returning, SEEN_DAYS, VisitorPrediction, Visitors};
 
 use serde::{Deserialize, Serialize};
 

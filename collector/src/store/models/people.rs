@@ -1,6 +1,6 @@
-//! What the models say of each buyer: predictions and the cluster.
+//! What the models say of each person: predictions, and the cluster of those who bought.
 
-use super::{Kind, read, write};
+use super::{Kind, SEED, day_number, read, visitors, write};
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
@@ -11,7 +11,7 @@ use domain::segment::Customer;
 use domain::segment::cluster::feature::{Feature, People};
 use domain::segment::cluster::refresh::{Drift, refresh};
 use domain::segment::cluster::{self, ClusterId, MIN_PEOPLE_PER_CLUSTER, Model};
-use domain::segment::predict::{self, Chosen, Occasion, Prediction, PurchaseHistory};
+use domain::segment::predict::{self, Chosen, Occasion, Prediction, PurchaseHistory, VisitorPrediction};
 use domain::segment::rule::Percentiles;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -19,8 +19,6 @@ use serde::{Deserialize, Serialize};
 
 /// Rows of one statement.
 const PART: usize = 10_000;
-/// The same draws for the same people: a site's models do not depend on when they are made.
-const SEED: u64 = 1;
 
 /// What the models say of a site's buyers.
 pub(super) struct Made {
@@ -29,6 +27,7 @@ pub(super) struct Made {
     clusters: Option<Vec<ClusterId>>,
     told: Predicted,
     model: Option<Clustered>,
+    visitors: visitors::Made,
     made_at: Timestamp,
     digits: u32,
 }
@@ -42,6 +41,8 @@ struct Predicted {
     buyers: usize,
     /// Orders of all buyers in the next 90 days.
     next_90_days: predict::Total,
+    /// The same of visits and sign-ups.
+    visits: visitors::Told,
 }
 
 /// A site's clusters, with how well they still fit.
@@ -63,11 +64,14 @@ fn features(site: &Site) -> [Feature; 3] {
 
 impl Made {
     /// Fits what can be fitted to a site's customers as of a moment. `known` is the clusters' model so far.
-    pub(super) fn of(customers: &[Customer], site: &Site, now: Timestamp, known: Option<&Model>) -> Made {
-        let day = |at: Timestamp| -> i32 {
-            let seconds = at.as_second() + i64::from(site.time_zone.to_offset(at).seconds());
-            i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0)
-        };
+    pub(super) fn of(
+        customers: &[Customer],
+        site: &Site,
+        now: Timestamp,
+        known: Option<&Model>,
+        visitors: visitors::Made,
+    ) -> Made {
+        let day = |at: Timestamp| day_number(site, at);
         let today = day(now);
         let mut profile_ids = Vec::new();
         let mut histories = Vec::new();
@@ -89,6 +93,7 @@ impl Made {
             method: chosen.method.name(),
             buyers: profile_ids.len(),
             next_90_days: chosen.total(&summaries, 90),
+            visits: visitors.told.clone(),
             chosen,
         };
         let predictions = told.chosen.score_all(&summaries);
@@ -96,7 +101,8 @@ impl Made {
             Some((clusters, model)) => (Some(clusters), Some(model)),
             None => (None, None),
         };
-        Made { profile_ids, predictions, clusters, told, model, made_at: now, digits: site.currency.digits() }
+        let digits = site.currency.digits();
+        Made { profile_ids, predictions, clusters, told, model, visitors, made_at: now, digits }
     }
 
     /// Where the expected revenue of the buyers lies.
@@ -131,35 +137,50 @@ impl Made {
     pub(super) fn write_scores(&self, connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
         let mut places: Vec<usize> = (0..self.profile_ids.len().min(self.predictions.len())).collect();
         places.sort_unstable_by_key(|place| self.profile_ids[*place]);
+        let mut buyers = places.into_iter().peekable();
+        let mut visitors = self.visitors.profile_ids.iter().zip(&self.visitors.predictions).peekable();
+        let mut lines: Vec<Line> = Vec::with_capacity(PART);
         let mut after = i64::MIN;
-        for part in places.chunks(PART) {
-            let lines: Vec<Line> = part.iter().map(|place| self.line(*place)).collect();
-            let until = lines.last().map_or(i64::MAX, |line| line.profile_id);
-            write_lines(connection, site_id, (after, until), &lines)?;
-            after = until;
+        loop {
+            let buyer = buyers.peek().map(|place| self.profile_ids[*place]);
+            let visitor = visitors.peek().map(|(profile_id, _)| **profile_id);
+            let Some(profile_id) = buyer.into_iter().chain(visitor).min() else { break };
+            let bought = buyers.next_if(|place| self.profile_ids[*place] == profile_id);
+            let visited = visitors.next_if(|(visitor, _)| **visitor == profile_id);
+            lines.push(self.line(profile_id, bought, visited.map(|(_, prediction)| prediction)));
+            if lines.len() == PART {
+                write_lines(connection, site_id, (after, profile_id), &lines)?;
+                after = profile_id;
+                lines.clear();
+            }
         }
-        write_lines(connection, site_id, (after, i64::MAX), &[])
+        write_lines(connection, site_id, (after, i64::MAX), &lines)
     }
 
-    fn line(&self, place: usize) -> Line {
-        let prediction = &self.predictions[place];
-        let next_order_at = prediction.next_order.median_days.and_then(|days| {
+    /// What is said of a person who is a buyer at some place, or a visitor, or both.
+    fn line(&self, profile_id: i64, buyer: Option<usize>, visitor: Option<&VisitorPrediction>) -> Line {
+        let prediction = buyer.map(|place| &self.predictions[place]);
+        let next_order_at = prediction.and_then(|prediction| {
+            let days = prediction.next_order.median_days?;
             let seconds = jiff::SignedDuration::try_from_secs_f64(days * 86_400.0).ok()?;
             let at = self.made_at.checked_add(seconds).ok()?;
             Some(crate::store::timestamp(at.as_microsecond()))
         });
         Line {
-            profile_id: self.profile_ids[place],
-            probability_alive: Some(prediction.p_alive as f32),
-            expected_orders: Some(prediction.ahead[1].orders as f32),
-            expected_revenue: Some(self.revenue(place)),
+            profile_id,
+            probability_alive: prediction.map(|prediction| prediction.p_alive as f32),
+            expected_orders: prediction.map(|prediction| prediction.ahead[1].orders as f32),
+            expected_revenue: buyer.map(|place| self.revenue(place)),
             next_order_at,
-            cluster: self.clusters.as_ref().and_then(|clusters| i16::try_from(clusters.get(place)?.0).ok()),
+            cluster: buyer.and_then(|place| i16::try_from(self.clusters.as_ref()?.get(place)?.0).ok()),
+            probability_of_return: visitor.map(|visitor| visitor.p_return as f32),
+            probability_of_sign_up: visitor.and_then(|visitor| visitor.p_sign_up).map(|chance| chance as f32),
         }
     }
 }
 
 /// A row of scores.
+#[derive(Debug, PartialEq)]
 struct Line {
     profile_id: i64,
     probability_alive: Option<f32>,
@@ -167,6 +188,8 @@ struct Line {
     expected_revenue: Option<f32>,
     next_order_at: Option<PgTimestamp>,
     cluster: Option<i16>,
+    probability_of_return: Option<f32>,
+    probability_of_sign_up: Option<f32>,
 }
 
 /// Makes these the only scores of people after the first profile number and up to the second.
@@ -190,16 +213,21 @@ fn write_lines(
             return Ok(());
         }
         sql("INSERT INTO segment_scores AS s
-                (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster)
-             SELECT $1, made.* FROM unnest($2, $3, $4, $5, $6, $7) AS made
+                (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster,
+                 probability_of_return, probability_of_sign_up)
+             SELECT $1, made.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS made
              ON CONFLICT (site_id, profile_id) DO UPDATE SET
-                (probability_alive, expected_orders, expected_revenue, next_order_at, cluster) =
+                (probability_alive, expected_orders, expected_revenue, next_order_at, cluster, probability_of_return,
+                 probability_of_sign_up) =
                 (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
-                 EXCLUDED.next_order_at, EXCLUDED.cluster)
-             WHERE (s.probability_alive, s.expected_orders, s.expected_revenue, s.next_order_at, s.cluster)
+                 EXCLUDED.next_order_at, EXCLUDED.cluster, EXCLUDED.probability_of_return,
+                 EXCLUDED.probability_of_sign_up)
+             WHERE (s.probability_alive, s.expected_orders, s.expected_revenue, s.next_order_at, s.cluster,
+                    s.probability_of_return, s.probability_of_sign_up)
                 IS DISTINCT FROM
                 (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
-                 EXCLUDED.next_order_at, EXCLUDED.cluster)")
+                 EXCLUDED.next_order_at, EXCLUDED.cluster, EXCLUDED.probability_of_return,
+                 EXCLUDED.probability_of_sign_up)")
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(ids())
         .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_alive))
@@ -207,6 +235,8 @@ fn write_lines(
         .bind::<Array<Nullable<Float>>, _>(all(|line| line.expected_revenue))
         .bind::<Array<Nullable<Timestamptz>>, _>(lines.iter().map(|line| line.next_order_at).collect::<Vec<_>>())
         .bind::<Array<Nullable<SmallInt>>, _>(lines.iter().map(|line| line.cluster).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_of_return))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_of_sign_up))
         .execute(connection)?;
         Ok(())
     })

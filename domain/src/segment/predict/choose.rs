@@ -27,7 +27,7 @@ const TRIAL_ORDERS: f64 = 100.0;
 const TRIALS: usize = 3;
 
 /// At most so many people are in the trials. With 20,000 the measures differ between methods by far more than by luck.
-const MOST_TRIED: usize = 20_000;
+pub(super) const MOST_TRIED: usize = 20_000;
 
 /// The members that a method is an average of.
 const MEMBERS: [Kind; 3] = [Kind::BgNbd, Kind::MbgNbd, Kind::ParetoNbd];
@@ -211,7 +211,13 @@ pub fn choose(histories: &[PurchaseHistory], end_day: i32, seed: u64) -> Chosen 
     } else {
         histories.iter().collect()
     };
-    let outcomes: Vec<Outcome> = cuts(&tried, end_day).filter_map(|cut| Outcome::of(&tried, cut, end_day)).collect();
+    let summaries: Vec<Summary> = histories.iter().filter_map(|history| history.summary(end_day)).collect();
+    choose_by(&tried, &summaries, end_day)
+}
+
+/// The same with a choice of people for the trials, and everybody's summary for the fit.
+pub(super) fn choose_by(tried: &[&PurchaseHistory], summaries: &[Summary], end_day: i32) -> Chosen {
+    let outcomes: Vec<Outcome> = cuts(tried, end_day).filter_map(|cut| Outcome::of(tried, cut, end_day)).collect();
     let trials = if outcomes.len() >= TRIALS { rank(&outcomes) } else { Vec::new() };
     let (method, basis) = match trials.first() {
         Some(best) => (best.method, Basis::Trials),
@@ -221,12 +227,11 @@ pub fn choose(histories: &[PurchaseHistory], end_day: i32, seed: u64) -> Chosen 
         Basis::Trials => level_error(&outcomes, &method),
         Basis::Default => DEFAULT_LEVEL_ERROR,
     };
-    let summaries: Vec<Summary> = histories.iter().filter_map(|history| history.summary(end_day)).collect();
-    Chosen { basis, level_error, trials, ..Chosen::with(method, &summaries) }
+    Chosen { basis, level_error, trials, ..Chosen::with(method, summaries) }
 }
 
 /// A number in 0..1 that follows from both (Steele, Lea & Flood 2014: the mixer of SplitMix64).
-fn uniform(seed: u64, n: u64) -> f64 {
+pub(super) fn uniform(seed: u64, n: u64) -> f64 {
     let mut x = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -457,6 +462,57 @@ impl Chosen {
             }
         }
         predictions.into_iter().flatten().collect()
+    }
+
+    /// For everybody, in the same order: the means of some gains of the number of orders within a horizon.
+    ///
+    /// `gains` says what 0, 1, 2, … orders are worth after so many repeats, at least so many of them; of 0 orders it is
+    /// nothing, of more than it says as much as of the last. People with the same (x, T) share all but P(alive).
+    pub(super) fn mean_gains<const N: usize>(
+        &self,
+        people: &[Summary],
+        days: u32,
+        gains: impl Fn(u32, usize) -> Vec<[f64; N]>,
+    ) -> Vec<[f64; N]> {
+        let people: Vec<Summary> = people.iter().map(Summary::sound).collect();
+        let weeks = fit::weeks(f64::from(days));
+        let mut means = vec![[0.0; N]; people.len()];
+        for same in in_order(&people).chunk_by(|a, b| same_future(&people[*a], &people[*b])) {
+            let Some(first) = same.first().map(|first| people[*first]) else { continue };
+            let mean = |chances: &[f64]| {
+                let gains = gains(first.repeats, chances.len());
+                let mut rest = 1.0;
+                let mut mean = [0.0; N];
+                for (chance, gain) in chances.iter().zip(&gains) {
+                    rest -= chance;
+                    (0..N).for_each(|i| mean[i] += chance * gain[i]);
+                }
+                let last = gains.last().copied().unwrap_or([0.0; N]);
+                (0..N).for_each(|i| mean[i] += f64::max(rest, 0.0) * last[i]);
+                mean
+            };
+            let own = own_rate(&first).map_or([0.0; N], |rate| mean(&rate.counts(weeks, TAIL)));
+            let mut points: Vec<(f64, Odds, [f64; N])> = Vec::new();
+            for (fitted, weight) in self.members.iter().zip(self.method.weights()).filter(|(_, weight)| *weight > 0.0) {
+                let weight = weight / fitted.points().len().max(1) as f64;
+                points.extend(fitted.points().iter().map(|params| {
+                    let mean = mean(&fitted.alive(params, &first).counts(weeks, TAIL));
+                    (weight, fitted.odds(params, &first), mean)
+                }));
+            }
+            for twins in same.chunk_by(|a, b| people[*a].recency_weeks == people[*b].recency_weeks) {
+                let Some(recency_weeks) = twins.first().map(|first| people[*first].recency_weeks) else { continue };
+                let mut shared = own.map(|own| self.method.rate_share * own);
+                for (weight, odds, mean) in &points {
+                    let weight = weight * odds.p_alive(recency_weeks);
+                    (0..N).for_each(|i| shared[i] += weight * mean[i]);
+                }
+                for at in twins {
+                    means[*at] = shared;
+                }
+            }
+        }
+        means
     }
 
     /// Expected orders and their interval within any horizon.
