@@ -32,7 +32,9 @@ const SITE: Site = Site { visits: [0.8, 1.6], leaving: [0.6, 6.0], sign_up: [0.7
 fn person(draws: &mut Draws, site: &Site) -> (Vec<i32>, Option<i32>) {
     let rate = draws.gamma(site.visits[0], site.visits[1]) / 7.0;
     let leaves = draws.gamma(site.leaving[0], site.leaving[1]) / 7.0;
-    let p = draws.beta(site.sign_up[0], site.sign_up[1]);
+    // A beta number is a share of two gamma ones.
+    let (yes, no) = (draws.gamma(site.sign_up[0], 1.0), draws.gamma(site.sign_up[1], 1.0));
+    let p = yes / (yes + no);
     let mut at = f64::from(TODAY + 1) - draws.uniform() * site.days;
     let leaves_at = at + draws.exponential(leaves);
     let mut days: Vec<i32> = Vec::new();

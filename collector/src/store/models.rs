@@ -260,7 +260,7 @@ impl Store {
         let customers = self.customers(site)?;
         let survey = Survey::of(&customers, now, &site.time_zone);
         let known = people::read_clusters(connection, site.site_id)?;
-        let visitors = visitors::Made::of(connection, site, now)?;
+        let visitors = visitors::Made::of(connection, site, now, &customers)?;
         let people = people::Made::of(&customers, site, now, known.as_ref().map(|known| &known.model), visitors);
         // First, and in parts: everything below is written in a moment. A transaction as long as this would keep everybody
         // who reads on in the journal or in the changes from going on, and whoever changes the site's limits waiting.

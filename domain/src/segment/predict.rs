@@ -31,6 +31,11 @@
 //! The own rate helps because the family is too sure of people's death: at each cut, those who had ordered three times
 //! early on and not since made 1.5 to 3.5 times the orders that Pareto/NBD expected of them.
 //!
+//! **Visits**, where they are known, are tried as a correction of the chosen method ([`Behaviour`]) and kept only if that
+//! is better by more than chance. Where people visit while they are customers and not afterwards, it was kept in six of
+//! six simulated shops of 4,000 people, and lowered the MAE of the next 60 days by 5 to 6 % (Spearman + .03); where visits
+//! tell nothing, it was left out in six of six. CDNOW has no visits.
+//!
 //! Tried in the same way and left out: *NBD in place of the own rate* raises one-time buyers as well and with them the
 //! error (with 20 % of either the MAE was .484 against .476 at the same total). *Scaling by (total spend so far)^0.1*: MAE
 //! better by .001 to .003, Spearman by .001, which is noise.
@@ -65,6 +70,7 @@
 //!
 //! Time and chance are arguments: days come in, seeds come in, nothing is read or drawn here.
 
+mod behaviour;
 mod choose;
 mod evaluate;
 mod family;
@@ -76,8 +82,10 @@ mod special;
 mod spend;
 mod visits;
 
+pub use behaviour::{BEHAVIOUR_DAYS, Behaviour};
 pub use choose::{
     ANNUAL_DISCOUNT, Ahead, Basis, Chosen, HORIZON_DAYS, INTERVAL, Method, NextOrder, Prediction, Total, Trial, choose,
+    choose_with_visits,
 };
 pub use evaluate::{Evaluation, Line, evaluate};
 pub use family::Kind;

@@ -42,10 +42,4 @@ impl Draws {
             }
         }
     }
-
-    /// A beta number.
-    pub(crate) fn beta(&mut self, a: f64, b: f64) -> f64 {
-        let (x, y) = (self.gamma(a, 1.0), self.gamma(b, 1.0));
-        x / (x + y)
-    }
 }

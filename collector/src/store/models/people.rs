@@ -69,7 +69,7 @@ impl Made {
         site: &Site,
         now: Timestamp,
         known: Option<&Model>,
-        visitors: visitors::Made,
+        mut visitors: visitors::Made,
     ) -> Made {
         let day = |at: Timestamp| day_number(site, at);
         let today = day(now);
@@ -80,15 +80,19 @@ impl Made {
             let orders = || customer.purchases.iter().filter(|order| order.at <= now);
             let Some(last) = orders().next_back() else { continue };
             profile_ids.push(customer.profile_id.0);
-            histories.push(PurchaseHistory::new(
-                orders().map(|order| Occasion { day: day(order.at), spend: order.minor as f64 }),
-            ));
+            let occasions = orders().map(|order| Occasion { day: day(order.at), spend: order.minor as f64 });
+            let visits = visitors.of_buyers.remove(&customer.profile_id.0).unwrap_or_default();
+            histories.push((PurchaseHistory::new(occasions), visits));
             let count = orders().count() as f64;
             let spent = orders().fold(0.0, |sum, order| sum + order.minor as f64);
             values.extend([f64::from(today - day(last.at)), count, spent / count]);
         }
-        let chosen = predict::choose(&histories, today, SEED);
-        let summaries: Vec<_> = histories.iter().filter_map(|history| history.summary(today)).collect();
+        let chosen = predict::choose_with_visits(&histories, today, SEED);
+        let both = |(orders, visits): &(PurchaseHistory, PurchaseHistory)| {
+            Some((orders.summary(today)?, visits.summary(today)))
+        };
+        let both: Vec<_> = histories.iter().filter_map(both).collect();
+        let summaries: Vec<_> = both.iter().map(|(orders, _)| *orders).collect();
         let told = Predicted {
             method: chosen.method.name(),
             buyers: profile_ids.len(),
@@ -96,7 +100,7 @@ impl Made {
             visits: visitors.told.clone(),
             chosen,
         };
-        let predictions = told.chosen.score_all(&summaries);
+        let predictions = told.chosen.score_all_with_visits(&both);
         let (clusters, model) = match clustered(&features(site), &values, known) {
             Some((clusters, model)) => (Some(clusters), Some(model)),
             None => (None, None),

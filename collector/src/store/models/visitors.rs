@@ -7,9 +7,11 @@ use crate::store::sql::sql;
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
-use domain::segment::predict::{Returning, VisitorPrediction, Visitors};
+use domain::segment::Customer;
+use domain::segment::predict::{Occasion, PurchaseHistory, Returning, VisitorPrediction, Visitors};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 
 /// What the models say of a site's visitors.
 pub(super) struct Made {
@@ -17,6 +19,8 @@ pub(super) struct Made {
     pub(super) profile_ids: Vec<i64>,
     /// In the same order.
     pub(super) predictions: Vec<VisitorPrediction>,
+    /// The visit days of those of them who ordered.
+    pub(super) of_buyers: HashMap<i64, PurchaseHistory>,
     pub(super) told: Told,
 }
 
@@ -48,7 +52,15 @@ struct VisitorRow {
 
 impl Made {
     /// Fits what can be fitted to a site's visits as of a moment.
-    pub(super) fn of(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Result<Made, StoreError> {
+    pub(super) fn of(
+        connection: &mut PgConnection,
+        site: &Site,
+        now: Timestamp,
+        customers: &[Customer],
+    ) -> Result<Made, StoreError> {
+        let buyers = customers.iter().filter(|customer| !customer.purchases.is_empty());
+        let buyers: HashSet<i64> = buyers.map(|customer| customer.profile_id.0).collect();
+        let mut of_buyers = HashMap::new();
         let mut visitors = Visitors::new(super::day_number(site, now), SEED);
         let zone = site.time_zone.iana_name().unwrap_or("UTC").to_owned();
         // One row per profile with a visit on a day that is looked at: these days, and the day on which a user id or an
@@ -80,6 +92,10 @@ impl Made {
             let row = row?;
             if visitors.add(&row.days, row.signed_up_day) {
                 profile_ids.push(row.profile_id);
+                if buyers.contains(&row.profile_id) {
+                    let days = row.days.iter().map(|day| Occasion { day: *day, spend: 0.0 });
+                    of_buyers.insert(row.profile_id, PurchaseHistory::new(days));
+                }
             }
         }
         let returning = visitors.fit();
@@ -91,6 +107,6 @@ impl Made {
             expected_to_sign_up: predictions.iter().filter_map(|prediction| prediction.p_sign_up).sum(),
             returning,
         };
-        Ok(Made { profile_ids, predictions, told })
+        Ok(Made { profile_ids, predictions, of_buyers, told })
     }
 }
