@@ -14,7 +14,10 @@
 //! **Only where it earns its place.** At the cuts of the trials it is fitted on times before the cut and tried on the time
 //! after it. It is taken if it gains at every cut, on average by more than twice the standard error that it has at one,
 //! and if the method with it has no larger regret than without ([`super::choose()`]). Sites without visits, and those
-//! whose visits are known for a small part of their orders' time, have no such trial.
+//! whose visits are known for a small part of their orders' time, have no such trial: the product looks at the visits of
+//! the last 365 days, which is enough for sites whose orders go back up to a year and three quarters. With 20,000 people
+//! in the trials it took 5 s beside the 10 s of the choice. Carts that were left would be another feature; they are among
+//! the events alone, which are too many to be read for this.
 
 use super::choose::{Chosen, Method};
 use super::optimise::minimise;
