@@ -102,7 +102,10 @@ const PHRASES: &[PhraseGroup] = &[
             ("revenue percentile is at least 90", "the tenth of buyers who spent most"),
             (r#"first channel is "organic_search""#, "what brought the first visit; also last channel"),
             ("days past usual gap is at least 0", "the next order is later than usual"),
-            ("probability alive is at most 0.3", "from the site’s own model, once there is one"),
+            (
+                "probability alive is at most 0.3",
+                "from the site’s own models, once there are any; also probability of return, of sign up",
+            ),
             (r#"trait "plan" is "pro""#, "what was said of them; also contains, starts with, is known"),
             ("signed up", "a user id or an e-mail address is known"),
         ],

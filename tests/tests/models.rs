@@ -1,10 +1,11 @@
-//! `segments model`: predictions from a file, without a database.
+//! `segments model`: predictions from a file, without a database; and those of visits, with one.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::process::Output;
 use tests::cluster::Folder;
 use tests::server::{command, fails, succeeds};
+use tests::{SOON, Shop, speech, until};
 
 const CDNOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/data/cdnow_sample.csv");
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/data/btyd_cdnow_sample.json");
@@ -95,4 +96,80 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert!(fails(&model(&["fit", "--orders", &odd])).contains("no column for customer_id"));
     let empty = write("empty.csv", "customer_id,date,total\n");
     assert!(fails(&model(&["fit", "--orders", &empty])).contains("no order that can be read"));
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Says on a server's behalf that people did something so many days ago.
+fn say(shop: &Shop, messages: &[(&str, i64, Value)]) {
+    let messages: Vec<Value> = messages
+        .iter()
+        .enumerate()
+        .map(|(n, (who, days_ago, message))| {
+            let at = jiff::Timestamp::from_millisecond(speech::now_ms() - days_ago * DAY_MS).expect("a moment");
+            let mut message = message.clone();
+            message["anonymousId"] = json!(who);
+            message["messageId"] = json!(format!("{who}-{days_ago}-{}-{n}", message["type"]));
+            message["timestamp"] = json!(at.to_string());
+            message
+        })
+        .collect();
+    let count = messages.len() as u64;
+    assert_eq!(shop.server_says(&messages).receipt(), (count, 0, 0));
+}
+
+#[test]
+fn a_site_without_orders_knows_who_comes_back_and_who_signs_up() {
+    let shop = Shop::open();
+    let view = || json!({ "type": "page", "properties": { "url": "https://shop.example/" } });
+    let sign_up = |user_id: &str| json!({ "type": "identify", "userId": user_id });
+    for n in 0..30 {
+        // One comes every week until today, another came three times a quarter of a year ago; every third has an account.
+        let (regular, gone) = (format!("regular-{n}"), format!("gone-{n}"));
+        let mut messages: Vec<(&str, i64, Value)> = (0..12).map(|week| (&*regular, 7 * week, view())).collect();
+        messages.extend((0..3).map(|time| (&*gone, 90 + 5 * time, view())));
+        if n % 3 == 0 {
+            messages.push((&*regular, 70, sign_up(&regular)));
+            messages.push((&*gone, 95, sign_up(&gone)));
+        }
+        say(&shop, &messages);
+    }
+    shop.is_projected();
+    let models = until("the models to know everybody", 2 * SOON, || {
+        let models = shop.ask("/api/v1/models").json();
+        (models["predictions"]["visits"]["visitors"] == 60).then_some(models)
+    });
+    let visits = &models["predictions"]["visits"];
+    assert_eq!((&models["predictions"]["buyers"], &visits["chosen"]["basis"]), (&json!(0), &json!("default")));
+    let expected = |name: &str| visits[name].as_f64().expect("a number");
+    assert!((25.0..=40.0).contains(&expected("expected_to_return")), "{visits}");
+    assert!((0.1..=10.0).contains(&expected("expected_to_sign_up")), "{visits}");
+
+    // Rules are told what the table has.
+    shop.keeps("back", "probability of return is at least 0.5");
+    shop.keeps("may-sign-up", "probability of sign up is known");
+    let chance = |who: &str, of: &str| {
+        let id = shop.profile_id(&format!("visitor_id={who}"));
+        let rows = shop.database.rows(&format!("SELECT {of} AS chance FROM segment_scores WHERE profile_id = {id}"));
+        rows[0]["chance"].as_f64()
+    };
+    let (regular, gone) = (chance("regular-1", "probability_of_return"), chance("gone-1", "probability_of_return"));
+    assert!(regular > Some(0.9) && gone < Some(0.3), "{regular:?} {gone:?}");
+    assert_eq!(shop.members("back").len(), 30);
+    assert_eq!(shop.members("may-sign-up").len(), 40);
+    assert!(chance("regular-0", "probability_of_sign_up").is_none());
+    assert!(chance("regular-1", "probability_of_sign_up") > chance("gone-1", "probability_of_sign_up"));
+    let back = shop.database.number("SELECT segment_id FROM segments WHERE key = 'sign-up-likely-back'");
+    let in_ready = format!("SELECT count(*) FROM segment_members WHERE segment_id = {back}");
+    assert_eq!(shop.database.number(&in_ready), 30);
+    // Why, in words.
+    let id = shop.profile_id("visitor_id=regular-1");
+    let told =
+        succeeds(&tests::segments(&shop.database, &["segment", "explain", "back", "--person", "visitor_id=regular-1"]));
+    assert!(told.contains("probability of return is"), "{told}");
+    // Whoever signs up is asked no more, whether or not the models have been made again.
+    assert!(shop.members("may-sign-up").contains(&id));
+    say(&shop, &[("regular-1", 0, sign_up("regular-1"))]);
+    until("who signed up to be out", SOON, || (!shop.members("may-sign-up").contains(&id)).then_some(()));
+    shop.is_the_same_rebuilt();
 }

@@ -257,6 +257,28 @@ fn two_workers_and_a_restart_keep_one_truth() {
 }
 
 #[test]
+fn the_newer_of_two_programs_says_what_the_ready_segments_are() {
+    let shop = Shop::open();
+    let name = || shop.database.rows("SELECT name FROM segments WHERE key = 'rfm-champions'");
+    let named = |expected: &str| name().first().is_some_and(|row| row["name"] == *expected);
+    until("the ready segments", SOON, || named("Champions").then_some(()));
+    // What a newer program gives stays, whatever this one does meanwhile.
+    let newer = "UPDATE segments SET name = 'Heroes' WHERE key = 'rfm-champions'; UPDATE sites SET library_version = ";
+    shop.database.run(&format!("{newer} 1000"));
+    for n in 0..20 {
+        shop.visitor(&format!("v{n}")).views("/").signs_in(&format!("u{n}"));
+    }
+    let made = "SELECT count(*) FROM segment_models WHERE kind = 'values'";
+    until("models", SOON, || (shop.database.number(made) == 1).then_some(()));
+    assert!(named("Heroes"), "{:?}", name());
+    // What an older one had given is brought up to date.
+    shop.database.run(&format!("{newer} 0"));
+    until("the definitions of this program", SOON, || named("Champions").then_some(()));
+    let version = i64::from(domain::segment::library::VERSION);
+    assert_eq!(shop.database.number("SELECT library_version FROM sites"), version);
+}
+
+#[test]
 fn a_shops_history_is_predicted_and_clustered() {
     let shop = Shop::open();
     let cdnow = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/data/cdnow_sample.csv");

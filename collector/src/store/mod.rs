@@ -106,6 +106,7 @@ pub struct Store {
     pool: Pool<ConnectionManager<PgConnection>>,
     url: String,
     books: Arc<customers::Books>,
+    looks: Arc<models::Looks>,
 }
 
 /// A connection lent by the pool.
@@ -141,7 +142,7 @@ impl Store {
             .test_on_check_out(true)
             .connection_customizer(Box::new(Customise))
             .build_unchecked(ConnectionManager::new(url));
-        Ok(Store { pool, url: url.to_owned(), books: Arc::default() })
+        Ok(Store { pool, url: url.to_owned(), books: Arc::default(), looks: Arc::default() })
     }
 
     /// A connection from the pool.

@@ -454,9 +454,29 @@ fn free_key(connection: &mut PgConnection, site_id: i32, wanted: &str) -> Result
     Ok(std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| wanted.to_owned()))
 }
 
+/// When the definitions that come with the product are compared with those that a site has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// When the site has those of an older version.
+    Older,
+    /// Also when it has those of this version: what a program wrote that knows of no versions is put right. Rare, so
+    /// that two such programs do not write over each other all the time.
+    Same,
+}
+
 /// Gives a site the segments that come with the product, and the newer definitions of those it has and has not changed.
-/// One that was archived stays so.
-pub(crate) fn install_library(connection: &mut PgConnection, site: &Site) -> Result<(), StoreError> {
+/// One that was archived stays so. What a newer program has given it stays as it is.
+pub(crate) fn install_library(connection: &mut PgConnection, site: &Site, compare: Compare) -> Result<(), StoreError> {
+    let known: LibraryVersion = sql("SELECT library_version FROM sites WHERE site_id = $1")
+        .bind::<Integer, _>(site.site_id)
+        .get_result(connection)?;
+    let is_wanted = match compare {
+        Compare::Older => known.library_version < library::VERSION,
+        Compare::Same => known.library_version <= library::VERSION,
+    };
+    if !is_wanted {
+        return Ok(());
+    }
     connection.transaction(|connection| {
         let known: Vec<Installed> = sql("SELECT key, name, description, action, rule, from_library FROM segments
              WHERE site_id = $1")
@@ -493,8 +513,19 @@ pub(crate) fn install_library(connection: &mut PgConnection, site: &Site) -> Res
             .bind::<BigInt, _>(since)
             .execute(connection)?;
         }
+        sql("UPDATE sites SET library_version = $1 WHERE site_id = $2 AND library_version < $3")
+            .bind::<Integer, _>(library::VERSION)
+            .bind::<Integer, _>(site.site_id)
+            .bind::<Integer, _>(library::VERSION)
+            .execute(connection)?;
         Ok(())
     })
+}
+
+#[derive(QueryableByName)]
+struct LibraryVersion {
+    #[diesel(sql_type = Integer)]
+    library_version: i32,
 }
 
 #[derive(QueryableByName)]

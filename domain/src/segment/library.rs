@@ -23,6 +23,28 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+/// The number of these definitions, one more whenever one of them changes: a site gets them from the program with the
+/// highest number. A test holds it together with [`FINGERPRINT`].
+pub const VERSION: i32 = 2;
+
+/// What [`fingerprint`] gives for the definitions of this [`VERSION`].
+pub const FINGERPRINT: u64 = 0xe5d8_a68c_5ece_edad;
+
+/// A hash of all that a site is given: 64-bit FNV-1a (Fowler, Noll & Vo) of keys, texts and rules.
+pub fn fingerprint() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for Entry { key, name, description, action, rule, theme: _, sets: _ } in all() {
+        let rule = serde_json::to_string(rule).unwrap_or_default();
+        for text in [&**key, name, description, action, &rule] {
+            // What no text has keeps neighbours apart.
+            for byte in text.bytes().chain([0xff]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+    }
+    hash
+}
+
 /// A ready segment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {

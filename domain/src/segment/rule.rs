@@ -543,13 +543,17 @@ pub enum Fact {
     ExpectedRevenue,
     /// Share in percent of the site's buyers from whom less revenue is expected.
     ExpectedRevenuePercentile,
+    /// Probability of a visit in the next 30 days, 0 to 1; of people who visited in the last 365 days.
+    ProbabilityOfReturn,
+    /// Probability of signing up in the next 30 days, 0 to 1; of those among them who have not signed up.
+    ProbabilityOfSignUp,
     /// The number of the cluster.
     Cluster,
 }
 
 impl Fact {
     /// All of them.
-    pub const ALL: [Fact; 26] = [
+    pub const ALL: [Fact; 28] = [
         Fact::Orders,
         Fact::Revenue,
         Fact::AverageOrderValue,
@@ -575,6 +579,8 @@ impl Fact {
         Fact::ExpectedOrders,
         Fact::ExpectedRevenue,
         Fact::ExpectedRevenuePercentile,
+        Fact::ProbabilityOfReturn,
+        Fact::ProbabilityOfSignUp,
         Fact::Cluster,
     ];
 
@@ -606,6 +612,8 @@ impl Fact {
             Fact::ExpectedOrders => "expected_orders",
             Fact::ExpectedRevenue => "expected_revenue",
             Fact::ExpectedRevenuePercentile => "expected_revenue_percentile",
+            Fact::ProbabilityOfReturn => "probability_of_return",
+            Fact::ProbabilityOfSignUp => "probability_of_sign_up",
             Fact::Cluster => "cluster",
         }
     }
@@ -646,6 +654,8 @@ impl Fact {
             | Fact::ExpectedOrders
             | Fact::ExpectedRevenue
             | Fact::ExpectedRevenuePercentile
+            | Fact::ProbabilityOfReturn
+            | Fact::ProbabilityOfSignUp
             | Fact::Cluster => None,
         }
     }

@@ -249,6 +249,9 @@ impl Asked<'_> {
             Fact::ExpectedRevenuePercentile => {
                 share(self.site.expected_revenue.below(f64::from(self.someone.scores.expected_revenue)))
             }
+            Fact::ProbabilityOfReturn => known(self.someone.scores.probability_of_return),
+            Fact::ProbabilityOfSignUp if self.someone.signed_up => Value::Null,
+            Fact::ProbabilityOfSignUp => known(self.someone.scores.probability_of_sign_up),
             Fact::Cluster if self.someone.scores.cluster == Scores::NO_CLUSTER => Value::Null,
             Fact::Cluster => self.someone.scores.cluster.into(),
         }

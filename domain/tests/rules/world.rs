@@ -227,12 +227,26 @@ fn someone() -> impl Strategy<Value = Someone> {
     });
     let traits = btree_map(select(vec!["plan", "age"]).prop_map(str::to_owned), plain_value(), 0..3);
     let score = || select(vec![f32::NAN, 0.0, 0.25, 0.75, 5.0]);
-    let scores = (score(), score(), score(), select(vec![Scores::NO_CLUSTER, 0, 1, 5]));
+    let scores = (score(), score(), score(), score(), score(), select(vec![Scores::NO_CLUSTER, 0, 1, 5]));
     let segments = btree_set(select(SEGMENTS.to_vec()).prop_map(str::to_owned), 0..3);
     (0..1_000_i64, any::<bool>(), did, traits, scores, segments).prop_map(
         |(profile_id, signed_up, did, traits, scores, segments)| {
-            let (probability_alive, expected_orders, expected_revenue, cluster) = scores;
-            let scores = Scores { probability_alive, expected_orders, expected_revenue, cluster };
+            let (
+                probability_alive,
+                expected_orders,
+                expected_revenue,
+                probability_of_return,
+                probability_of_sign_up,
+                cluster,
+            ) = scores;
+            let scores = Scores {
+                probability_alive,
+                expected_orders,
+                expected_revenue,
+                probability_of_return,
+                probability_of_sign_up,
+                cluster,
+            };
             Someone { profile_id, signed_up, did, traits, scores, segments }
         },
     )

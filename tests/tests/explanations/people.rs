@@ -418,6 +418,7 @@ pub(crate) fn own_segments(day: impl Fn(i64) -> Date) -> Vec<(&'static str, Stri
             r#"last channel is one of "email", "paid_search" and visits is between 1 and 4 and not (first channel is "email")"#,
         ),
         ("scores", "recency score is at least 3 and monetary score is at most 4 and frequency score is known"),
+        ("may-return", "probability of return is at least 0.5 or probability of sign up is between 0.01 and 0.2"),
         ("front-page", r#"viewed "/" at least once and page views is at most 8"#),
         ("said-who", "identified at least once within 100 days and days since first seen is at least 20"),
     ];

@@ -168,6 +168,8 @@ impl Reading {
                     probability_alive: score("probability_alive"),
                     expected_orders: score("expected_orders"),
                     expected_revenue: score("expected_revenue"),
+                    probability_of_return: score("probability_of_return"),
+                    probability_of_sign_up: score("probability_of_sign_up"),
                     cluster: cluster.unwrap_or(Scores::NO_CLUSTER),
                 };
                 (number(row, "profile_id"), scores)

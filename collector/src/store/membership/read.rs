@@ -21,6 +21,10 @@ struct ScoreRow {
     expected_orders: Option<f32>,
     #[diesel(sql_type = Nullable<diesel::sql_types::Float>)]
     expected_revenue: Option<f32>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Float>)]
+    probability_of_return: Option<f32>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Float>)]
+    probability_of_sign_up: Option<f32>,
     #[diesel(sql_type = Nullable<SmallInt>)]
     cluster: Option<i16>,
 }
@@ -31,6 +35,8 @@ impl From<&ScoreRow> for Scores {
             probability_alive: row.probability_alive.unwrap_or(f32::NAN),
             expected_orders: row.expected_orders.unwrap_or(f32::NAN),
             expected_revenue: row.expected_revenue.unwrap_or(f32::NAN),
+            probability_of_return: row.probability_of_return.unwrap_or(f32::NAN),
+            probability_of_sign_up: row.probability_of_sign_up.unwrap_or(f32::NAN),
             cluster: row.cluster.and_then(|cluster| u16::try_from(cluster).ok()).unwrap_or(Scores::NO_CLUSTER),
         }
     }
@@ -43,8 +49,9 @@ pub(crate) fn read_scores(
     profile_ids: &[i64],
 ) -> Result<BTreeMap<i64, Scores>, StoreError> {
     let rows: Vec<ScoreRow> =
-        sql("SELECT profile_id, probability_alive, expected_orders, expected_revenue, cluster FROM segment_scores
-             WHERE site_id = $1 AND profile_id = ANY($2)")
+        sql("SELECT profile_id, probability_alive, expected_orders, expected_revenue, probability_of_return,
+                probability_of_sign_up, cluster
+             FROM segment_scores WHERE site_id = $1 AND profile_id = ANY($2)")
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(profile_ids.to_vec())
         .load(connection)?;
@@ -57,8 +64,9 @@ pub(crate) fn read_all_scores(
     site_id: i32,
 ) -> Result<HashMap<ProfileId, Scores>, StoreError> {
     let rows: Vec<ScoreRow> =
-        sql("SELECT profile_id, probability_alive, expected_orders, expected_revenue, cluster FROM segment_scores
-             WHERE site_id = $1")
+        sql("SELECT profile_id, probability_alive, expected_orders, expected_revenue, probability_of_return,
+                probability_of_sign_up, cluster
+             FROM segment_scores WHERE site_id = $1")
         .bind::<Integer, _>(site_id)
         .load(connection)?;
     Ok(rows.iter().map(|row| (ProfileId(row.profile_id), row.into())).collect())

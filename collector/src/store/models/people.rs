@@ -1,16 +1,17 @@
-//! What the models say of each buyer: predictions and the cluster.
+//! What the models say of each person: predictions, and the cluster of those who bought.
 
-use super::{Kind, read, told, write};
+use super::{Kind, SEED, day_number, read, told, visitors, write};
 use crate::store::StoreError;
 use crate::store::sites::Site;
 use crate::store::sql::sql;
+use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Float, Integer, Nullable, SmallInt, Timestamptz};
 use domain::segment::Customer;
 use domain::segment::cluster::feature::{Feature, People};
 use domain::segment::cluster::refresh::{Drift, refresh};
 use domain::segment::cluster::{self, ClusterId, MIN_PEOPLE_PER_CLUSTER, Model};
-use domain::segment::predict::{self, Chosen, Occasion, Prediction, PurchaseHistory};
+use domain::segment::predict::{self, Chosen, Occasion, Prediction, PurchaseHistory, VisitorPrediction};
 use domain::segment::rule::Percentiles;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -18,8 +19,6 @@ use serde::{Deserialize, Serialize};
 
 /// Rows of one statement.
 const PART: usize = 10_000;
-/// The same draws for the same people: a site's models do not depend on when they are made.
-const SEED: u64 = 1;
 
 /// What the models say of a site's buyers.
 pub(super) struct Made {
@@ -28,6 +27,7 @@ pub(super) struct Made {
     clusters: Option<Vec<ClusterId>>,
     told: Predicted,
     model: Option<Clustered>,
+    visitors: visitors::Made,
     made_at: Timestamp,
     digits: u32,
 }
@@ -40,11 +40,13 @@ struct Predicted {
     chosen: Chosen,
     buyers: usize,
     /// Orders of all buyers in the next 90 days.
-    next_90_days: predict::Total,
+    next_90_days: Option<predict::Total>,
     /// Orders and spend of all buyers, by horizon.
     ahead: Vec<told::Expected>,
     /// Sums over groups of buyers.
     sums: Vec<told::Sum>,
+    /// The same of visits and sign-ups.
+    visits: visitors::Told,
 }
 
 /// A site's clusters, with how well they still fit.
@@ -79,11 +81,14 @@ fn features(site: &Site) -> [Feature; 3] {
 
 impl Made {
     /// Fits what can be fitted to a site's customers as of a moment. `known` are the clusters so far.
-    pub(super) fn of(customers: &[Customer], site: &Site, now: Timestamp, known: Option<&Clustered>) -> Made {
-        let day = |at: Timestamp| -> i32 {
-            let seconds = at.as_second() + i64::from(site.time_zone.to_offset(at).seconds());
-            i32::try_from(seconds.div_euclid(86_400)).unwrap_or(0)
-        };
+    pub(super) fn of(
+        customers: &[Customer],
+        site: &Site,
+        now: Timestamp,
+        known: Option<&Clustered>,
+        mut visitors: visitors::Made,
+    ) -> Made {
+        let day = |at: Timestamp| day_number(site, at);
         let today = day(now);
         let mut profile_ids = Vec::new();
         let mut histories = Vec::new();
@@ -92,30 +97,37 @@ impl Made {
             let orders = || customer.purchases.iter().filter(|order| order.at <= now);
             let Some(last) = orders().next_back() else { continue };
             profile_ids.push(customer.profile_id.0);
-            histories.push(PurchaseHistory::new(
-                orders().map(|order| Occasion { day: day(order.at), spend: order.minor as f64 }),
-            ));
+            let occasions = orders().map(|order| Occasion { day: day(order.at), spend: order.minor as f64 });
+            let visits = visitors.of_buyers.remove(&customer.profile_id.0).unwrap_or_default();
+            histories.push((PurchaseHistory::new(occasions), visits));
             let count = orders().count() as f64;
             let spent = orders().fold(0.0, |sum, order| sum + order.minor as f64);
             values.extend([f64::from(today - day(last.at)), count, spent / count]);
         }
-        let chosen = predict::choose(&histories, today, SEED);
-        let summaries: Vec<_> = histories.iter().filter_map(|history| history.summary(today)).collect();
-        let predictions = chosen.score_all(&summaries);
+        let chosen = predict::choose_with_visits(&histories, today, SEED);
+        let both = |(orders, visits): &(PurchaseHistory, PurchaseHistory)| {
+            Some((orders.summary(today)?, visits.summary(today)))
+        };
+        let both: Vec<_> = histories.iter().filter_map(both).collect();
+        let summaries: Vec<_> = both.iter().map(|(orders, _)| *orders).collect();
+        let predictions = chosen.score_all_with_visits(&both);
         let (clusters, model) =
             match clustered(&features(site), &values, known, now.to_zoned_datetime(site.time_zone.clone()).date()) {
                 Some((clusters, model)) => (Some(clusters), Some(model)),
                 None => (None, None),
             };
+        let ahead = told::ahead(&chosen, &summaries, &predictions);
         let told = Predicted {
             method: chosen.method.name(),
             buyers: profile_ids.len(),
-            next_90_days: chosen.total(&summaries, 90),
-            ahead: told::ahead(&chosen, &summaries, &predictions),
+            next_90_days: ahead.iter().find_map(|ahead| ahead.total_of(90)),
+            ahead,
             sums: told::sums(&predictions, clusters.as_deref()),
+            visits: visitors.told.clone(),
             chosen,
         };
-        Made { profile_ids, predictions, clusters, told, model, made_at: now, digits: site.currency.digits() }
+        let digits = site.currency.digits();
+        Made { profile_ids, predictions, clusters, told, model, visitors, made_at: now, digits }
     }
 
     /// Where the expected revenue of the buyers lies.
@@ -129,40 +141,130 @@ impl Made {
         (minor / 10_f64.powi(i32::try_from(self.digits).unwrap_or(2))) as f32
     }
 
-    /// Writes models and scores over those that are there.
-    pub(super) fn write(&self, connection: &mut PgConnection, site_id: i32, today: Date) -> Result<(), StoreError> {
+    /// Writes the models over those that are there.
+    pub(super) fn write_models(
+        &self,
+        connection: &mut PgConnection,
+        site_id: i32,
+        today: Date,
+    ) -> Result<(), StoreError> {
         write(connection, site_id, Kind::Predictions, 1, today, &self.told)?;
         if let Some(model) = &self.model {
             write(connection, site_id, Kind::Clusters, 1, today, model)?;
         }
-        sql("DELETE FROM segment_scores WHERE site_id = $1").bind::<Integer, _>(site_id).execute(connection)?;
-        let places: Vec<usize> = (0..self.profile_ids.len().min(self.predictions.len())).collect();
-        for part in places.chunks(PART) {
-            let all = |of: &dyn Fn(usize) -> f32| part.iter().map(|place| of(*place)).collect::<Vec<f32>>();
-            let next = |place: &usize| {
-                let days = self.predictions[*place].next_order.median_days?;
-                let seconds = jiff::SignedDuration::try_from_secs_f64(days * 86_400.0).ok()?;
-                let at = self.made_at.checked_add(seconds).ok()?;
-                Some(crate::store::timestamp(at.as_microsecond()))
-            };
-            let cluster = |place: &usize| {
-                let clusters = self.clusters.as_ref()?;
-                i16::try_from(clusters.get(*place)?.0).ok()
-            };
-            sql("INSERT INTO segment_scores
-                    (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster)
-                 SELECT $1, s.* FROM unnest($2, $3, $4, $5, $6, $7) AS s")
-            .bind::<Integer, _>(site_id)
-            .bind::<Array<BigInt>, _>(part.iter().map(|place| self.profile_ids[*place]).collect::<Vec<_>>())
-            .bind::<Array<Float>, _>(all(&|place| self.predictions[place].p_alive as f32))
-            .bind::<Array<Float>, _>(all(&|place| self.predictions[place].ahead[1].orders as f32))
-            .bind::<Array<Float>, _>(all(&|place| self.revenue(place)))
-            .bind::<Array<Nullable<Timestamptz>>, _>(part.iter().map(next).collect::<Vec<_>>())
-            .bind::<Array<Nullable<SmallInt>>, _>(part.iter().map(cluster).collect::<Vec<_>>())
-            .execute(connection)?;
-        }
         Ok(())
     }
+
+    /// Writes what has changed of the scores over those that are there, a part of the people in each transaction.
+    ///
+    /// A person's scores change together. While the parts are written some people have the new ones already; the
+    /// revision that comes with the models has everybody asked again afterwards.
+    pub(super) fn write_scores(&self, connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+        let mut places: Vec<usize> = (0..self.profile_ids.len().min(self.predictions.len())).collect();
+        places.sort_unstable_by_key(|place| self.profile_ids[*place]);
+        let mut buyers = places.into_iter().peekable();
+        let mut visitors = self.visitors.profile_ids.iter().zip(&self.visitors.predictions).peekable();
+        let mut lines: Vec<Line> = Vec::with_capacity(PART);
+        let mut after = i64::MIN;
+        loop {
+            let buyer = buyers.peek().map(|place| self.profile_ids[*place]);
+            let visitor = visitors.peek().map(|(profile_id, _)| **profile_id);
+            let Some(profile_id) = buyer.into_iter().chain(visitor).min() else { break };
+            let bought = buyers.next_if(|place| self.profile_ids[*place] == profile_id);
+            let visited = visitors.next_if(|(visitor, _)| **visitor == profile_id);
+            lines.push(self.line(profile_id, bought, visited.map(|(_, prediction)| prediction)));
+            if lines.len() == PART {
+                write_lines(connection, site_id, (after, profile_id), &lines)?;
+                after = profile_id;
+                lines.clear();
+            }
+        }
+        write_lines(connection, site_id, (after, i64::MAX), &lines)
+    }
+
+    /// What is said of a person who is a buyer at some place, or a visitor, or both.
+    fn line(&self, profile_id: i64, buyer: Option<usize>, visitor: Option<&VisitorPrediction>) -> Line {
+        let prediction = buyer.map(|place| &self.predictions[place]);
+        let next_order_at = prediction.and_then(|prediction| {
+            let days = prediction.next_order.median_days?;
+            let seconds = jiff::SignedDuration::try_from_secs_f64(days * 86_400.0).ok()?;
+            let at = self.made_at.checked_add(seconds).ok()?;
+            Some(crate::store::timestamp(at.as_microsecond()))
+        });
+        Line {
+            profile_id,
+            probability_alive: prediction.map(|prediction| prediction.p_alive as f32),
+            expected_orders: prediction.map(|prediction| prediction.ahead[1].orders as f32),
+            expected_revenue: buyer.map(|place| self.revenue(place)),
+            next_order_at,
+            cluster: buyer.and_then(|place| i16::try_from(self.clusters.as_ref()?.get(place)?.0).ok()),
+            probability_of_return: visitor.map(|visitor| visitor.p_return as f32),
+            probability_of_sign_up: visitor.and_then(|visitor| visitor.p_sign_up).map(|chance| chance as f32),
+        }
+    }
+}
+
+/// A row of scores.
+#[derive(Debug, PartialEq)]
+struct Line {
+    profile_id: i64,
+    probability_alive: Option<f32>,
+    expected_orders: Option<f32>,
+    expected_revenue: Option<f32>,
+    next_order_at: Option<PgTimestamp>,
+    cluster: Option<i16>,
+    probability_of_return: Option<f32>,
+    probability_of_sign_up: Option<f32>,
+}
+
+/// Makes these the only scores of people after the first profile number and up to the second.
+fn write_lines(
+    connection: &mut PgConnection,
+    site_id: i32,
+    (after, until): (i64, i64),
+    lines: &[Line],
+) -> Result<(), StoreError> {
+    let ids = || lines.iter().map(|line| line.profile_id).collect::<Vec<_>>();
+    let all = |of: fn(&Line) -> Option<f32>| lines.iter().map(of).collect::<Vec<_>>();
+    connection.transaction(|connection| {
+        sql("DELETE FROM segment_scores s WHERE site_id = $1 AND profile_id > $2 AND profile_id <= $3
+             AND NOT EXISTS (SELECT FROM unnest($4) AS known (profile_id) WHERE known.profile_id = s.profile_id)")
+        .bind::<Integer, _>(site_id)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(until)
+        .bind::<Array<BigInt>, _>(ids())
+        .execute(connection)?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        sql("INSERT INTO segment_scores AS s
+                (site_id, profile_id, probability_alive, expected_orders, expected_revenue, next_order_at, cluster,
+                 probability_of_return, probability_of_sign_up)
+             SELECT $1, made.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS made
+             ON CONFLICT (site_id, profile_id) DO UPDATE SET
+                (probability_alive, expected_orders, expected_revenue, next_order_at, cluster, probability_of_return,
+                 probability_of_sign_up) =
+                (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
+                 EXCLUDED.next_order_at, EXCLUDED.cluster, EXCLUDED.probability_of_return,
+                 EXCLUDED.probability_of_sign_up)
+             WHERE (s.probability_alive, s.expected_orders, s.expected_revenue, s.next_order_at, s.cluster,
+                    s.probability_of_return, s.probability_of_sign_up)
+                IS DISTINCT FROM
+                (EXCLUDED.probability_alive, EXCLUDED.expected_orders, EXCLUDED.expected_revenue,
+                 EXCLUDED.next_order_at, EXCLUDED.cluster, EXCLUDED.probability_of_return,
+                 EXCLUDED.probability_of_sign_up)")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<BigInt>, _>(ids())
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_alive))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.expected_orders))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.expected_revenue))
+        .bind::<Array<Nullable<Timestamptz>>, _>(lines.iter().map(|line| line.next_order_at).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SmallInt>>, _>(lines.iter().map(|line| line.cluster).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_of_return))
+        .bind::<Array<Nullable<Float>>, _>(all(|line| line.probability_of_sign_up))
+        .execute(connection)?;
+        Ok(())
+    })
 }
 
 /// Refreshes the clusters that are known, or makes the first ones; `None` while there are too few people.

@@ -34,10 +34,21 @@ pub(super) struct Expected {
     spend: f64,
 }
 
+impl Expected {
+    /// The orders alone, where it is of this horizon.
+    pub(super) fn total_of(&self, days: u32) -> Option<Total> {
+        (self.days == days).then_some(Total { orders: self.orders, low: self.low, high: self.high })
+    }
+}
+
 /// What is expected of all buyers within each horizon.
 pub(super) fn ahead(chosen: &Chosen, summaries: &[Summary], predictions: &[Prediction]) -> Vec<Expected> {
     let within = |(horizon, days): (usize, u32)| {
         let Total { orders, low, high } = chosen.total(summaries, days);
+        // What visits say of each person moves the sum of all, and its range with it.
+        let each = || predictions.iter().map(|prediction| prediction.ahead[horizon].orders).sum::<f64>();
+        let moved = if chosen.behaviour.is_some() && orders > 0.0 { each() / orders } else { 1.0 };
+        let (orders, low, high) = (orders * moved, low * moved, high * moved);
         let spend = predictions.iter().map(|prediction| prediction.ahead[horizon].spend).sum();
         Expected { days, orders, low, high, spend }
     };

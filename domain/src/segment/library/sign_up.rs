@@ -4,7 +4,7 @@ use super::words::{
     all, any, anything, at_least, days, days_ago, fact, first_within, followed, is, never, not, track, visit,
 };
 use super::{Ready, Sets};
-use crate::segment::rule::{Clause, Fact, Window};
+use crate::segment::rule::{Clause, Fact, Test, Window};
 
 pub(super) fn ready() -> Vec<Ready> {
     vec![
@@ -26,6 +26,30 @@ pub(super) fn ready() -> Vec<Ready> {
             action: "Show what an account is good for: saved carts, alerts, members' prices.",
             sets: Sets::Both,
             who: all([at_least(5, visit(), days(30)), fact(Fact::SignedUp, is("false"))]),
+        },
+        Ready {
+            key: "sign-up-likely",
+            name: "Likely to sign up",
+            description: "Has not signed up, and does so within 30 days with a probability of 10 % or more.",
+            action: "Ask them to sign up while they are here, in one step, and say what they get at once.",
+            sets: Sets::Both,
+            who: fact(Fact::ProbabilityOfSignUp, Test::AtLeast(0.1)),
+        },
+        Ready {
+            key: "sign-up-likely-back",
+            name: "Likely to come back",
+            description: "Visits again within 30 days with a probability of 70 % or more.",
+            action: "Spend nothing on bringing them back, and show them what is new when they come.",
+            sets: Sets::Both,
+            who: fact(Fact::ProbabilityOfReturn, Test::AtLeast(0.7)),
+        },
+        Ready {
+            key: "sign-up-unlikely-back",
+            name: "Signed up, unlikely to come back",
+            description: "Has an account, and visits again within 30 days with a probability of 20 % or less.",
+            action: "Write to them about the one thing they used most; the site will not get to see them otherwise.",
+            sets: Sets::Both,
+            who: all([fact(Fact::SignedUp, is("true")), fact(Fact::ProbabilityOfReturn, Test::AtMost(0.2))]),
         },
         Ready {
             key: "sign-up-trial-ending",

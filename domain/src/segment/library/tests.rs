@@ -53,7 +53,8 @@ impl Shop {
     }
 
     /// Reads a story, `known; 9d visit email; 3x 5d order 20; 2h Product Reviewed rating=2`: what somebody did and how
-    /// long ago, in any order. `known` has an account; `alive`, `buys` and `worth` are what the model says.
+    /// long ago, in any order. `known` has an account; `alive`, `buys`, `worth`, `returns` and `signs` are what the
+    /// models say.
     fn person(&mut self, story: &str) -> PersonRow {
         let mut row = PersonRow::new(ProfileId(1), false);
         let mut did = Vec::new();
@@ -63,6 +64,8 @@ impl Shop {
                 match said.split_once('=') {
                     Some(("alive", value)) => row.scores.probability_alive = value.parse().unwrap(),
                     Some(("buys", value)) => row.scores.expected_orders = value.parse().unwrap(),
+                    Some(("returns", value)) => row.scores.probability_of_return = value.parse().unwrap(),
+                    Some(("signs", value)) => row.scores.probability_of_sign_up = value.parse().unwrap(),
                     Some(("worth", value)) => row.scores.expected_revenue = value.parse().unwrap(),
                     _ => {
                         assert_eq!(said, "known");
@@ -211,6 +214,9 @@ const STORIES: &[(&str, &str, &str)] = &[
     ("predictive-alive-but-silent", "61d order 20; alive=0.75", "60d order 20; alive=0.75"),
     ("sign-up-never-back", "known; 3d visit; 3d Signed Up", "known; 3d visit; 3d Signed Up; 1d visit"),
     ("sign-up-regulars-without-account", "5x 9d visit", "known; 5x 9d visit"),
+    ("sign-up-likely", "9d visit; signs=0.125", "known; 9d visit; signs=0.125"),
+    ("sign-up-likely-back", "9d visit; returns=0.75", "9d visit; returns=0.5"),
+    ("sign-up-unlikely-back", "known; 9d visit; returns=0.125", "9d visit; returns=0.125"),
     ("sign-up-trial-ending", "13d Trial Started", "13d Trial Started; 2d Subscription Started"),
     ("sign-up-trial-lapsed", "14d Trial Started", "13d Trial Started"),
     ("sign-up-upgraded", "20d Trial Started; 9d Subscription Started", "9d Subscription Started"),
@@ -288,6 +294,8 @@ fn segments_that_call_for_opposite_actions_share_nobody() {
         ("product-happy-reviewers", "product-unhappy-reviewers"),
         ("sign-up-trial-ending", "sign-up-trial-lapsed"),
         ("sign-up-regulars-without-account", "sign-up-power-users"),
+        ("sign-up-likely-back", "sign-up-unlikely-back"),
+        ("sign-up-likely", "sign-up-power-users"),
     ];
     let mut shop = Shop::open();
     for (_, is_in, is_not) in STORIES {
@@ -323,6 +331,15 @@ fn all_definitions() {
         }
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn definitions_change_with_their_number() {
+    let found = fingerprint();
+    assert_eq!(
+        found, FINGERPRINT,
+        "the definitions have changed: raise library::VERSION by one, and set FINGERPRINT to {found:#018x}"
+    );
 }
 
 #[test]

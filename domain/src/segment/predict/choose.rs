@@ -1,5 +1,6 @@
 //! Which method a site gets, and what it says about each person.
 
+use super::behaviour::{Attempt, BEHAVIOUR_DAYS, Behaviour, Tried};
 use super::family::{Alive, Kind, Odds};
 use super::fit::{self, Fitted, Grouped, Prior, fit_grouped};
 use super::measure::{Measures, ranks};
@@ -29,7 +30,7 @@ pub const TRIAL_ORDERS: f64 = 100.0;
 pub const TRIALS: usize = 3;
 
 /// At most so many people are in the trials. With 20,000 the measures differ between methods by far more than by luck.
-const MOST_TRIED: usize = 20_000;
+pub(super) const MOST_TRIED: usize = 20_000;
 
 /// The members that a method is an average of.
 const MEMBERS: [Kind; 3] = [Kind::BgNbd, Kind::MbgNbd, Kind::ParetoNbd];
@@ -59,23 +60,26 @@ pub struct Method {
     members: [bool; 3],
     /// The part of the own rate, 0..=1.
     pub rate_share: f64,
+    /// Whether what visits say corrects it, see [`Behaviour`].
+    #[serde(default)]
+    pub by_visits: bool,
 }
 
 impl Method {
     /// What a site gets that cannot try yet: the two members that know of one-time buyers who stay away.
-    pub const DEFAULT: Method = Method { members: [false, true, true], rate_share: 0.05 };
+    pub const DEFAULT: Method = Method { members: [false, true, true], rate_share: 0.05, by_visits: false };
 
     /// One member alone.
     pub fn member(kind: Kind) -> Option<Method> {
         let members = MEMBERS.map(|member| member == kind);
-        members.contains(&true).then_some(Method { members, rate_share: 0.0 })
+        members.contains(&true).then_some(Method { members, rate_share: 0.0, by_visits: false })
     }
 
     /// All that are tried: each member, each average of members, each of these with a part of the own rate.
     pub fn all() -> impl Iterator<Item = Method> {
         (1..8_u8).flat_map(|set| {
             let members = [set & 1 != 0, set & 2 != 0, set & 4 != 0];
-            RATE_SHARES.into_iter().map(move |rate_share| Method { members, rate_share })
+            RATE_SHARES.into_iter().map(move |rate_share| Method { members, rate_share, by_visits: false })
         })
     }
 
@@ -88,7 +92,9 @@ impl Method {
     pub fn name(&self) -> String {
         let members: Vec<&str> = self.members().map(Kind::name).collect();
         let members = members.join(" + ");
-        if self.rate_share > 0.0 { format!("{members} with {} % own rate", self.rate_share * 100.0) } else { members }
+        let own =
+            if self.rate_share > 0.0 { format!(" with {} % own rate", self.rate_share * 100.0) } else { String::new() };
+        format!("{members}{own}{}", if self.by_visits { ", corrected by visits" } else { "" })
     }
 
     /// The weight of each of [`MEMBERS`].
@@ -130,6 +136,8 @@ pub struct Chosen {
     pub basis: Basis,
     /// The members of the family, all three, fitted with the prior.
     pub members: [Fitted; 3],
+    /// What visits say beyond the orders, where that was found to be something.
+    pub behaviour: Option<Behaviour>,
     /// What an order is worth.
     pub spend: Spend,
     /// Discount per year for lifetime values.
@@ -213,7 +221,64 @@ pub fn choose(histories: &[PurchaseHistory], end_day: i32, seed: u64) -> Chosen 
     } else {
         histories.iter().collect()
     };
-    let outcomes: Vec<Outcome> = cuts(&tried, end_day).filter_map(|cut| Outcome::of(&tried, cut, end_day)).collect();
+    let summaries: Vec<Summary> = histories.iter().filter_map(|history| history.summary(end_day)).collect();
+    choose_by(&tried, &summaries, end_day)
+}
+
+/// The same for people of whom visits are known, too: each with the days of their orders and those of their visits.
+///
+/// The method that is chosen is tried once more with what visits say, and that is taken if it is better by more than
+/// chance ([`Behaviour`]).
+pub fn choose_with_visits(people: &[(PurchaseHistory, PurchaseHistory)], end_day: i32, seed: u64) -> Chosen {
+    let share = MOST_TRIED as f64 / people.len().max(1) as f64;
+    let is_tried = |(n, _): &(u64, _)| uniform(seed, *n) < share || share >= 1.0;
+    let tried: Vec<Tried<'_>> =
+        (0_u64..).zip(people).filter(is_tried).map(|(_, (orders, visits))| (orders, visits)).collect();
+    let orders: Vec<&PurchaseHistory> = tried.iter().map(|(orders, _)| *orders).collect();
+    let known = |(orders, visits): &(PurchaseHistory, PurchaseHistory)| {
+        Some((orders.summary(end_day)?, visits.summary(end_day)))
+    };
+    let known: Vec<(Summary, Option<Summary>)> = people.iter().filter_map(known).collect();
+    let summaries: Vec<Summary> = known.iter().map(|(summary, _)| *summary).collect();
+    let (outcomes, mut chosen) = outcomes_and_choice(&orders, &summaries, end_day);
+    let cuts: Vec<i32> = outcomes.iter().map(|outcome| outcome.cut_day).collect();
+    if chosen.basis == Basis::Default {
+        return chosen;
+    }
+    let Some(attempt) = Attempt::of(&tried, chosen.method, &cuts, end_day) else { return chosen };
+    let with = Method { by_visits: true, ..chosen.method };
+    let corrected = trial(with, &outcomes, |at, outcome| {
+        let before = outcome.mixed(&chosen.method, &outcome.expected);
+        let Some(at_cut) = attempt.at_cuts.iter().find(|at_cut| at_cut.place == at) else {
+            return vec![1.0; before.len()];
+        };
+        let early = at_cut.factors.iter().zip(&at_cut.expected);
+        before.iter().zip(early).map(|(all, (factor, early))| until_later(*factor, *early, *all)).collect()
+    });
+    let mut trials = std::mem::take(&mut chosen.trials);
+    trials.push(corrected);
+    chosen.trials = by_regret(trials);
+    let regret = |method: Method| chosen.trials.iter().find(|trial| trial.method == method).map(|trial| trial.regret);
+    if attempt.gains && regret(with) <= regret(chosen.method) {
+        let expected = chosen.expected_orders(&summaries, f64::from(BEHAVIOUR_DAYS));
+        chosen.behaviour = Some(attempt.behaviour(&known, &expected));
+        chosen.method = with;
+    }
+    chosen
+}
+
+/// The factor of all that is expected up to some later day, where only an early part has one.
+fn until_later(factor: f64, early: f64, all: f64) -> f64 {
+    if all > 0.0 { 1.0 + (factor - 1.0) * (early / all).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+/// The same with a choice of people for the trials, and everybody's summary for the fit.
+pub(super) fn choose_by(tried: &[&PurchaseHistory], summaries: &[Summary], end_day: i32) -> Chosen {
+    outcomes_and_choice(tried, summaries, end_day).1
+}
+
+fn outcomes_and_choice(tried: &[&PurchaseHistory], summaries: &[Summary], end_day: i32) -> (Vec<Outcome>, Chosen) {
+    let outcomes: Vec<Outcome> = cuts(tried, end_day).filter_map(|cut| Outcome::of(tried, cut, end_day)).collect();
     let trials = if outcomes.len() >= TRIALS { rank(&outcomes) } else { Vec::new() };
     let (method, basis) = match trials.first() {
         Some(best) => (best.method, Basis::Trials),
@@ -223,12 +288,12 @@ pub fn choose(histories: &[PurchaseHistory], end_day: i32, seed: u64) -> Chosen 
         Basis::Trials => level_error(&outcomes, &method),
         Basis::Default => DEFAULT_LEVEL_ERROR,
     };
-    let summaries: Vec<Summary> = histories.iter().filter_map(|history| history.summary(end_day)).collect();
-    Chosen { basis, level_error, trials, ..Chosen::with(method, &summaries) }
+    let chosen = Chosen { basis, level_error, trials, ..Chosen::with(method, summaries) };
+    (outcomes, chosen)
 }
 
 /// A number in 0..1 that follows from both (Steele, Lea & Flood 2014: the mixer of SplitMix64).
-fn uniform(seed: u64, n: u64) -> f64 {
+pub(super) fn uniform(seed: u64, n: u64) -> f64 {
     let mut x = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -246,12 +311,15 @@ fn cuts(histories: &[&PurchaseHistory], end_day: i32) -> impl Iterator<Item = i3
 
 /// One trial: what each member and the own rate said, and what happened.
 struct Outcome {
+    cut_day: i32,
     actual: Vec<f64>,
     actual_ranks: Vec<f64>,
     /// Expected orders by member, then those of the own rate.
     expected: [Vec<f64>; 4],
     /// The probability of what happened.
     probability: [Vec<f64>; 4],
+    /// That of as much as happened or less.
+    at_most: [Vec<f64>; 4],
 }
 
 impl Outcome {
@@ -272,6 +340,8 @@ impl Outcome {
         let by_fate = in_order(&people);
         let mut expected: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.0; people.len()]);
         let mut probability: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.0; people.len()]);
+        let mut at_most: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.0; people.len()]);
+        let sum = |chances: &[f64], n: f64| chances.iter().take(n as usize + 1).sum::<f64>().min(1.0);
         for (m, kind) in MEMBERS.into_iter().enumerate() {
             let fitted = fit_grouped(kind, &grouped, Prior::Published);
             for same in by_fate.chunk_by(|a, b| same_future(&people[*a], &people[*b])) {
@@ -283,6 +353,7 @@ impl Outcome {
                     let p_alive = odds.p_alive(people[*at].recency_weeks);
                     let chance = chances.get(actual[*at] as usize).copied().unwrap_or(0.0);
                     expected[m][*at] = p_alive * orders;
+                    at_most[m][*at] = 1.0 - p_alive + p_alive * sum(&chances, actual[*at]);
                     probability[m][*at] = p_alive * chance + if actual[*at] == 0.0 { 1.0 - p_alive } else { 0.0 };
                 }
             }
@@ -290,10 +361,11 @@ impl Outcome {
         for at in 0..people.len() {
             let rate = own_rate(&people[at]);
             expected[3][at] = rate.map_or(0.0, |rate| rate.expected_orders(weeks));
-            let chance = |rate: Alive| rate.counts(weeks, fit::EXACT).get(actual[at] as usize).copied().unwrap_or(0.0);
-            probability[3][at] = rate.map_or(if actual[at] == 0.0 { 1.0 } else { 0.0 }, chance);
+            let chances = rate.map_or(vec![1.0], |rate| rate.counts(weeks, fit::EXACT));
+            probability[3][at] = chances.get(actual[at] as usize).copied().unwrap_or(0.0);
+            at_most[3][at] = sum(&chances, actual[at]);
         }
-        Some(Outcome { actual_ranks: ranks(&actual), actual, expected, probability })
+        Some(Outcome { cut_day, actual_ranks: ranks(&actual), actual, expected, probability, at_most })
     }
 
     fn mixed(&self, method: &Method, of: &[Vec<f64>; 4]) -> Vec<f64> {
@@ -312,25 +384,42 @@ fn own_rate(summary: &Summary) -> Option<Alive> {
 
 /// All methods with their mean measures over the trials, the one with the smallest regret first.
 fn rank(outcomes: &[Outcome]) -> Vec<Trial> {
+    by_regret(
+        Method::all().map(|method| trial(method, outcomes, |_, outcome| vec![1.0; outcome.actual.len()])).collect(),
+    )
+}
+
+/// A method's mean measures over the trials. `factors` says for a trial by what each person's orders are multiplied, as if
+/// time went by so many times as fast: what is as probable as F at most is then F to that power.
+fn trial(method: Method, outcomes: &[Outcome], factors: impl Fn(usize, &Outcome) -> Vec<f64>) -> Trial {
     let trials = outcomes.len() as f64;
-    let mut all: Vec<Trial> = Method::all()
-        .map(|method| {
-            let (mut mean, mut log_score) = (Measures::default(), 0.0);
-            for outcome in outcomes {
-                let expected = outcome.mixed(&method, &outcome.expected);
-                let found = Measures::with_ranks(&expected, &outcome.actual, &outcome.actual_ranks);
-                mean.total_error += found.total_error.abs() / trials;
-                mean.mae += found.mae / trials;
-                mean.spearman += found.spearman / trials;
-                mean.top_decile += found.top_decile / trials;
-                let probability = outcome.mixed(&method, &outcome.probability);
-                // What was held impossible and happened counts as one in a billion, not as the end of the world.
-                let score: f64 = probability.iter().map(|chance| chance.max(1e-9).ln()).sum();
-                log_score += score / probability.len() as f64 / trials;
+    let (mut mean, mut log_score) = (Measures::default(), 0.0);
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let factors = factors(at, outcome);
+        let mut expected = outcome.mixed(&method, &outcome.expected);
+        let mut probability = outcome.mixed(&method, &outcome.probability);
+        if method.by_visits {
+            let at_most = outcome.mixed(&method, &outcome.at_most);
+            for (at, factor) in factors.iter().enumerate() {
+                expected[at] *= factor;
+                let below = (at_most[at] - probability[at]).max(0.0);
+                probability[at] = at_most[at].powf(*factor) - below.powf(*factor);
             }
-            Trial { method, measures: mean, log_score, regret: 0.0 }
-        })
-        .collect();
+        }
+        let found = Measures::with_ranks(&expected, &outcome.actual, &outcome.actual_ranks);
+        mean.total_error += found.total_error.abs() / trials;
+        mean.mae += found.mae / trials;
+        mean.spearman += found.spearman / trials;
+        mean.top_decile += found.top_decile / trials;
+        // What was held impossible and happened counts as one in a billion, not as the end of the world.
+        let score: f64 = probability.iter().map(|chance| chance.max(1e-9).ln()).sum();
+        log_score += score / probability.len() as f64 / trials;
+    }
+    Trial { method, measures: mean, log_score, regret: 0.0 }
+}
+
+/// Trials with their regrets, the smallest first.
+fn by_regret(mut all: Vec<Trial>) -> Vec<Trial> {
     let least = |of: fn(&Trial) -> f64| all.iter().map(of).fold(f64::INFINITY, f64::min);
     let most = |of: fn(&Trial) -> f64| all.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
     let total_error = least(|trial| trial.measures.total_error);
@@ -422,6 +511,7 @@ impl Chosen {
             method,
             basis: Basis::Default,
             members: MEMBERS.map(|kind| fit_grouped(kind, &grouped, Prior::Published)),
+            behaviour: None,
             spend: fit_spend(summaries, Prior::Published),
             annual_discount: ANNUAL_DISCOUNT,
             level_error: DEFAULT_LEVEL_ERROR,
@@ -442,6 +532,20 @@ impl Chosen {
     /// People with the same (x, T) share all but P(alive), and those with the same t_x too share everything but spend, so
     /// a million take a few seconds on one core.
     pub fn score_all(&self, people: &[Summary]) -> Vec<Prediction> {
+        self.score_by(people, |_| 1.0)
+    }
+
+    /// The same with what their visits say: each person's orders and visits, summed up as of the same day.
+    pub fn score_all_with_visits(&self, people: &[(Summary, Option<Summary>)]) -> Vec<Prediction> {
+        let orders: Vec<Summary> = people.iter().map(|(orders, _)| *orders).collect();
+        let factor = |at: usize| match (&self.behaviour, people.get(at)) {
+            (Some(behaviour), Some((orders, visits))) => behaviour.factor(orders, visits.as_ref()),
+            (None, _) | (_, None) => 1.0,
+        };
+        self.score_by(&orders, factor)
+    }
+
+    fn score_by(&self, people: &[Summary], factor: impl Fn(usize) -> f64) -> Vec<Prediction> {
         let people: Vec<Summary> = people.iter().map(Summary::sound).collect();
         let order = in_order(&people);
         let mut predictions: Vec<Option<Prediction>> = vec![None; people.len()];
@@ -453,19 +557,83 @@ impl Chosen {
                 let Some(shared) = twins.first().map(|first| self.prediction(&outlook, &people[*first])) else {
                     continue;
                 };
+                let alive = self.behaviour.and(twins.first()).map(|first| Mixture::of(&outlook, &people[*first]));
                 for at in twins {
-                    predictions[*at] = Some(self.priced(shared, &people[*at]));
+                    let factor = factor(*at);
+                    let own = alive.as_ref().map_or(shared, |alive| corrected(shared, &outlook, alive, factor));
+                    predictions[*at] = Some(self.priced(own, &people[*at]));
                 }
             }
         }
         predictions.into_iter().flatten().collect()
     }
 
+    /// The orders expected of everybody, in the same order, by the method without what visits say.
+    pub(super) fn expected_orders(&self, people: &[Summary], days: f64) -> Vec<f64> {
+        let by_members = |summary: &Summary| {
+            let members = self.members.iter().zip(self.method.weights()).filter(|(_, weight)| *weight > 0.0);
+            members.map(|(fitted, weight)| weight * fitted.expected_orders(summary, days)).sum::<f64>()
+        };
+        let by_rate = |summary: &Summary| own_rate(summary).map_or(0.0, |rate| rate.expected_orders(fit::weeks(days)));
+        people.iter().map(|summary| by_members(summary) + self.method.rate_share * by_rate(summary)).collect()
+    }
+
+    /// For everybody, in the same order: the means of some gains of the number of orders within a horizon.
+    ///
+    /// `gains` says what 0, 1, 2, … orders are worth after so many repeats, at least so many of them; of 0 orders it is
+    /// nothing, of more than it says as much as of the last. People with the same (x, T) share all but P(alive).
+    pub(super) fn mean_gains<const N: usize>(
+        &self,
+        people: &[Summary],
+        days: u32,
+        gains: impl Fn(u32, usize) -> Vec<[f64; N]>,
+    ) -> Vec<[f64; N]> {
+        let people: Vec<Summary> = people.iter().map(Summary::sound).collect();
+        let weeks = fit::weeks(f64::from(days));
+        let mut means = vec![[0.0; N]; people.len()];
+        for same in in_order(&people).chunk_by(|a, b| same_future(&people[*a], &people[*b])) {
+            let Some(first) = same.first().map(|first| people[*first]) else { continue };
+            let mean = |chances: &[f64]| {
+                let gains = gains(first.repeats, chances.len());
+                let mut rest = 1.0;
+                let mut mean = [0.0; N];
+                for (chance, gain) in chances.iter().zip(&gains) {
+                    rest -= chance;
+                    (0..N).for_each(|i| mean[i] += chance * gain[i]);
+                }
+                let last = gains.last().copied().unwrap_or([0.0; N]);
+                (0..N).for_each(|i| mean[i] += f64::max(rest, 0.0) * last[i]);
+                mean
+            };
+            let own = own_rate(&first).map_or([0.0; N], |rate| mean(&rate.counts(weeks, TAIL)));
+            let mut points: Vec<(f64, Odds, [f64; N])> = Vec::new();
+            for (fitted, weight) in self.members.iter().zip(self.method.weights()).filter(|(_, weight)| *weight > 0.0) {
+                let weight = weight / fitted.points().len().max(1) as f64;
+                points.extend(fitted.points().iter().map(|params| {
+                    let mean = mean(&fitted.alive(params, &first).counts(weeks, TAIL));
+                    (weight, fitted.odds(params, &first), mean)
+                }));
+            }
+            for twins in same.chunk_by(|a, b| people[*a].recency_weeks == people[*b].recency_weeks) {
+                let Some(recency_weeks) = twins.first().map(|first| people[*first].recency_weeks) else { continue };
+                let mut shared = own.map(|own| self.method.rate_share * own);
+                for (weight, odds, mean) in &points {
+                    let weight = weight * odds.p_alive(recency_weeks);
+                    (0..N).for_each(|i| shared[i] += weight * mean[i]);
+                }
+                for at in twins {
+                    means[*at] = shared;
+                }
+            }
+        }
+        means
+    }
+
     /// Expected orders and their interval within any horizon.
     pub fn ahead(&self, summary: &Summary, days: u32) -> Ahead {
         let summary = summary.sound();
         let outlook = self.outlook(&summary, &[days]);
-        let mut ahead = Mixture::of(&outlook, &summary).ahead(&outlook, 0, days);
+        let mut ahead = Mixture::of(&outlook, &summary).ahead(&outlook, 0, days, 1.0);
         ahead.spend = ahead.orders * self.spend.expected(&summary);
         ahead
     }
@@ -598,7 +766,7 @@ impl Chosen {
         let alive = Mixture::of(outlook, sound);
         let discounted: f64 =
             outlook.views.iter().zip(&alive.views).map(|(view, (share, _))| share * view.discounted).sum();
-        let ahead = [0, 1, 2].map(|h| alive.ahead(outlook, h, HORIZON_DAYS[h]));
+        let ahead = [0, 1, 2].map(|h| alive.ahead(outlook, h, HORIZON_DAYS[h], 1.0));
         let next_order = outlook.next_order;
         let p_alive = self.p_alive_of(outlook, sound);
         let lifetime_value = discounted / (1.0 - outlook.rate_share).max(1e-9);
@@ -626,6 +794,21 @@ impl Chosen {
     }
 }
 
+/// A prediction with the orders expected within [`BEHAVIOUR_DAYS`] multiplied; those after them stay.
+fn corrected(prediction: Prediction, outlook: &Outlook, alive: &Mixture, factor: f64) -> Prediction {
+    let early = prediction.ahead[1].orders;
+    let ahead = [0, 1, 2].map(|h| {
+        let all = prediction.ahead[h].orders;
+        let factor = if HORIZON_DAYS[h] > BEHAVIOUR_DAYS { until_later(factor, early, all) } else { factor };
+        alive.ahead(outlook, h, HORIZON_DAYS[h], factor)
+    });
+    let more = (factor - 1.0) * early * prediction.order_value;
+    Prediction { ahead, lifetime_value: (prediction.lifetime_value + more).max(0.0), ..prediction }
+}
+
+// The horizon whose orders visits correct.
+const _: () = assert!(HORIZON_DAYS[1] == BEHAVIOUR_DAYS);
+
 /// An outlook for one person: each view with how probable it is that they are still a customer.
 struct Mixture {
     /// Per view: its weight times P(alive), and per point the weight and P(alive).
@@ -642,7 +825,8 @@ impl Mixture {
         Mixture { views: views.collect() }
     }
 
-    fn ahead(&self, outlook: &Outlook, horizon: usize, days: u32) -> Ahead {
+    /// `factor` multiplies the orders, as if time went by so many times as fast: see [`trial`].
+    fn ahead(&self, outlook: &Outlook, horizon: usize, days: u32, factor: f64) -> Ahead {
         let (rate_orders, rate) = &outlook.rate[horizon];
         let own = outlook.rate_share * rate_orders;
         let orders =
@@ -654,7 +838,7 @@ impl Mixture {
                     sum += weight * (1.0 - p_alive + p_alive * until(&counts[horizon], n));
                 }
             }
-            sum
+            if factor == 1.0 { sum } else { sum.powf(factor) }
         };
         let of_views = outlook.views.iter().flat_map(|view| &view.points).map(|(_, counts)| counts[horizon].len());
         let longest = of_views.chain([rate.len()]).max().unwrap_or(0);
@@ -676,7 +860,14 @@ impl Mixture {
             u32::try_from(high).unwrap_or(u32::MAX)
         };
         let (low, high) = (quantile((1.0 - INTERVAL) / 2.0), quantile((1.0 + INTERVAL) / 2.0));
-        Ahead { days, orders: own + orders, low, high, p_any: (1.0 - at_most(0)).clamp(0.0, 1.0), spend: 0.0 }
+        Ahead {
+            days,
+            orders: factor * (own + orders),
+            low,
+            high,
+            p_any: (1.0 - at_most(0)).clamp(0.0, 1.0),
+            spend: 0.0,
+        }
     }
 }
 

@@ -673,6 +673,10 @@ pub(super) fn number(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -
         Fact::ExpectedRevenuePercentile => {
             known(site.expected_revenue.below(f64::from(person.scores.expected_revenue)))
         }
+        Fact::ProbabilityOfReturn => finite(person.scores.probability_of_return),
+        // Whoever signs up has: the models say so only when they are made again.
+        Fact::ProbabilityOfSignUp if person.signed_up => Known::Nothing,
+        Fact::ProbabilityOfSignUp => finite(person.scores.probability_of_sign_up),
         Fact::Cluster => known((person.scores.cluster != Scores::NO_CLUSTER).then(|| person.scores.cluster.into())),
         Fact::SignedUp | Fact::Lifecycle | Fact::Buyers | Fact::RfmGroup | Fact::FirstChannel | Fact::LastChannel => {
             Known::Nothing

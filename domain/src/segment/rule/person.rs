@@ -28,15 +28,18 @@ pub struct Scores {
     pub expected_orders: f32,
     /// Revenue expected in 365 days, in major units of the site's currency.
     pub expected_revenue: f32,
+    /// Probability of a visit in 30 days.
+    pub probability_of_return: f32,
+    /// Probability of signing up in 30 days; nothing counts of those who have.
+    pub probability_of_sign_up: f32,
     /// The cluster's number; [`Scores::NO_CLUSTER`] for none.
     pub cluster: u16,
 }
 
 impl PartialEq for Scores {
     fn eq(&self, other: &Scores) -> bool {
-        let all = |scores: &Scores| [scores.probability_alive, scores.expected_orders, scores.expected_revenue];
         let same = |(one, other): (f32, f32)| one == other || one.is_nan() && other.is_nan();
-        self.cluster == other.cluster && all(self).into_iter().zip(all(other)).all(same)
+        self.cluster == other.cluster && self.numbers().into_iter().zip(other.numbers()).all(same)
     }
 }
 
@@ -48,8 +51,22 @@ impl Scores {
         probability_alive: f32::NAN,
         expected_orders: f32::NAN,
         expected_revenue: f32::NAN,
+        probability_of_return: f32::NAN,
+        probability_of_sign_up: f32::NAN,
         cluster: Scores::NO_CLUSTER,
     };
+
+    fn numbers(&self) -> [f32; 5] {
+        let Scores {
+            probability_alive,
+            expected_orders,
+            expected_revenue,
+            probability_of_return,
+            probability_of_sign_up,
+            cluster: _,
+        } = *self;
+        [probability_alive, expected_orders, expected_revenue, probability_of_return, probability_of_sign_up]
+    }
 }
 
 /// A person as [`super::Plan::evaluate`] reads them. The three event columns have one length and are in time order;
