@@ -21,11 +21,13 @@ pub use ask::{
     Preview, Return, Rfm, View, VisitorsOfDay,
 };
 
+pub(crate) use ask::compares;
 pub(crate) use compare::PRODUCT_PROPERTIES;
 
 use crate::secrets;
 use crate::store::columns::{Cursor, ReadError, Selection, Size, backend_pid, follow, sizes};
 use crate::store::membership::read_all_scores;
+use crate::store::projection::journal_end;
 use crate::store::segments;
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
@@ -50,6 +52,8 @@ const NOTE: Duration = Duration::from_secs(10);
 const SAVE: Duration = Duration::from_secs(15 * 60);
 /// The journal is kept for a file no longer than this: one that cannot be written must not fill the database.
 const SAVE_OVERDUE: Duration = Duration::from_secs(45 * 60);
+/// How long the journal is waited for when columns are held against the database.
+const CATCH_UP: Duration = Duration::from_secs(60);
 /// Pause after something failed.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Properties, and traits, that a site keeps at most.
@@ -96,6 +100,21 @@ pub struct Coverage {
     /// Something is being read: the site for the first time, or again with more properties.
     pub loading: Option<Progress>,
 }
+
+/// Whether properties and traits are kept in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// They are.
+    Kept,
+    /// The site is read again with them in the background, while views go on without them.
+    Later,
+    /// They find no room: a site keeps at most 64 of each.
+    Never,
+}
+
+/// What is said where [`Keeping::Never`] is.
+pub(crate) const NO_ROOM: &str = "the rule asks for a property or trait beyond the 64 of each that are kept in memory; rules that are not needed any \
+     more give room when the server starts again";
 
 /// Figures of all sites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,17 +205,20 @@ impl Kept {
         })
     }
 
-    /// Has what these name kept from the next reading on.
-    fn want(&self, needs: &Needs) {
+    /// Has what these name kept from the next reading on; gives whether all of it finds room.
+    fn want(&self, needs: &Needs) -> bool {
         let mut wanted = lock(&self.wanted);
+        let mut has_room = true;
         let Needs { properties, traits, .. } = &mut *wanted;
         for (known, names) in [(properties, &needs.properties), (traits, &needs.traits)] {
             let is_given = |name: &String| visit::NAMES.contains(&name.as_str());
             let new: Vec<String> =
                 names.iter().filter(|name| !known.contains(name) && !is_given(name)).cloned().collect();
+            has_room &= known.len() + new.len() <= MAX_KEPT;
             known.extend(new);
             known.truncate(MAX_KEPT);
         }
+        has_room
     }
 
     /// Whether the columns are missing, lost, or lack something that is wanted.
@@ -243,17 +265,20 @@ impl Analysis {
         Coverage { from, complete, crowded, loading }
     }
 
-    /// Sees to it that the properties and traits that a rule names are kept; gives whether they already are. Otherwise
-    /// the site is read again in the background, while views go on without them.
-    ///
-    /// No more than 64 of each are kept: what is asked for beyond never is.
-    pub fn keep(&self, site_id: i32, needs: &Needs) -> bool {
-        let Some(kept) = self.kept(site_id) else { return false };
-        kept.want(needs);
+    /// Sees to it that the properties and traits that a rule names are kept, and says whether they are. A view that is
+    /// taken afterwards has what is said to be [`Keeping::Kept`].
+    pub fn keep(&self, site_id: i32, needs: &Needs) -> Keeping {
+        let Some(kept) = self.kept(site_id) else { return Keeping::Later };
+        let has_room = kept.want(needs);
         let selection = lock(&kept.selection);
-        kept.now().is_some()
+        let is_there = kept.now().is_some()
             && needs.properties.iter().all(|name| selection.properties.contains(name))
-            && needs.traits.iter().all(|name| selection.traits.contains(name))
+            && needs.traits.iter().all(|name| selection.traits.contains(name));
+        match (is_there, has_room) {
+            (true, _) => Keeping::Kept,
+            (false, true) => Keeping::Later,
+            (false, false) => Keeping::Never,
+        }
     }
 
     /// Whether the site is in memory, with what its models said at a revision of its segments.
@@ -296,13 +321,8 @@ pub enum Held {
     LeftAside(String),
     /// So many people are what the database says.
     Same(u64),
-    /// These are not, although nothing in the journal names them since.
+    /// These are not, although nothing in the journal named them since; now it does, so that they are read again.
     Different(Vec<ProfileId>),
-}
-
-/// The file of a site's columns.
-pub fn file_of(folder: &path::Path, site: &Site) -> PathBuf {
-    file::path(folder, site.site_id)
 }
 
 /// Holds a site's file of columns against the database: reads everybody anew and compares, but for those whom the journal
@@ -321,7 +341,7 @@ pub fn hold(store: &Store, folder: &path::Path, site: &Site) -> Result<Held, Sto
     }
     let mut connection = store.connect()?;
     let (people, _) = columns.counts();
-    let size = Size { people, ..Size::default() };
+    let size = sizes(&mut connection)?.remove(&site.site_id).unwrap_or_default();
     // The same words, so that the same numbers mean the same.
     let words = columns.vocabulary.read().unwrap_or_else(PoisonError::into_inner).clone();
     let (gauge, stop) = (load::Gauge::default(), AtomicBool::new(false));
@@ -330,35 +350,36 @@ pub fn hold(store: &Store, folder: &path::Path, site: &Site) -> Result<Held, Sto
         Err(ReadError::Store(error)) => return Err(error),
         Err(ReadError::Stopped) => return Ok(Held::LeftAside("the reading was stopped".to_owned())),
     };
+    // Everything that was committed when everybody was read has a transaction before this one.
+    let end = journal_end(&mut connection)?.parse::<Cursor>().unwrap_or(Cursor::MAX);
     let view = |columns: Columns| View::new(Arc::new(columns), site, Coverage::default());
     let mut different = view(columns).differences(&view(anew.columns));
     let mut cursor = about.cursor;
-    let mut look = |different: &mut Vec<i64>| -> Result<Cursor, StoreError> {
+    let begun = Instant::now();
+    // What was projected out of turn while everybody was read is named when the journal has come so far.
+    while cursor < anew.cursor || (cursor < end && !different.is_empty()) {
         let (next, named) = follow(&mut connection, cursor)?;
         let touched = named.get(&site.site_id);
         different.retain(|id| touched.is_none_or(|touched| !touched.contains(id)));
-        cursor = next;
-        Ok(next)
-    };
-    while look(&mut different)? < anew.cursor {}
-    // What was projected out of turn while everybody was read is named a moment later.
-    for _ in 0..10 {
-        if different.is_empty() {
-            break;
+        if next == cursor {
+            if begun.elapsed() > CATCH_UP {
+                return Ok(Held::LeftAside("the journal does not come on: something else holds it up".to_owned()));
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
         }
-        std::thread::park_timeout(3 * LOOK_AGAIN);
-        look(&mut different)?;
+        cursor = next;
     }
     // Asked last: what was read of the journal until now was whole.
     if !store.knows_reader(&about.reader, about.cursor)? {
         return Ok(Held::LeftAside("the journal does not reach back to it".to_owned()));
     }
     different.sort_unstable();
-    Ok(if different.is_empty() {
-        Held::Same(people)
-    } else {
-        Held::Different(different.into_iter().map(ProfileId).collect())
-    })
+    if different.is_empty() {
+        return Ok(Held::Same(people));
+    }
+    // Whoever keeps columns reads them again, those of a running server too.
+    crate::store::columns::ask_again(&mut connection, site.site_id, &different)?;
+    Ok(Held::Different(different.into_iter().map(ProfileId).collect()))
 }
 
 /// The thread that keeps columns; dropping it ends what it reads, writes the files and waits for that.
@@ -597,7 +618,6 @@ impl Keeper<'_> {
             let stop = &self.shared.stop;
             self.shared.streams.store(backend_pid(connection)?, Ordering::Release);
             let loaded = load::load(connection, &site, &size, &selection, words, &kept.gauge, stop)?;
-            *lock(&kept.selection) = selection;
             {
                 let _alone = lock(&kept.change);
                 let mut columns = loaded.columns;
@@ -606,6 +626,8 @@ impl Keeper<'_> {
                 }
                 kept.publish(columns);
             }
+            // Last: whoever is told that something is kept finds it in the view that they take afterwards.
+            *lock(&kept.selection) = selection;
             kept.is_lost.store(false, Ordering::Release);
             kept.count();
             let ms = begun.elapsed().as_millis() as u64;

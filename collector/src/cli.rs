@@ -407,7 +407,7 @@ fn rebuild(store: &Store, cache: Option<&Path>, only: Option<&str>) -> anyhow::R
     };
     eprintln!("projecting what waits …");
     crate::projector::drain(store)?;
-    let mut different = 0;
+    let (mut different, mut in_columns) = (0, 0);
     for site in sites {
         let mut told = 0;
         let rebuilt = crate::store::projection::rebuild(store, &site, |people| {
@@ -422,13 +422,18 @@ fn rebuild(store: &Store, cache: Option<&Path>, only: Option<&str>) -> anyhow::R
         }
         different += rebuilt.different;
         if let Some(folder) = cache {
-            different += hold_columns(store, folder, &site)?;
+            in_columns += hold_columns(store, folder, &site)?;
         }
     }
-    if different > 0 {
-        bail!("{different} people differed; their projections have been replaced");
+    match (different, in_columns) {
+        (0, 0) => println!("no difference"),
+        (different, 0) => bail!("{different} people's projections differed and have been replaced"),
+        (0, in_columns) => bail!("{in_columns} people differed in columns alone and are read again"),
+        (different, in_columns) => bail!(
+            "{different} people's projections differed and have been replaced; {in_columns} people differed in columns \
+             and are read again"
+        ),
     }
-    println!("no difference");
     Ok(())
 }
 
@@ -436,12 +441,11 @@ fn rebuild(store: &Store, cache: Option<&Path>, only: Option<&str>) -> anyhow::R
 fn hold_columns(store: &Store, folder: &Path, site: &Site) -> anyhow::Result<u64> {
     match analysis::hold(store, folder, site)? {
         analysis::Held::NoFile => println!("{}: no columns on disk", site.name),
-        analysis::Held::LeftAside(why) => println!("{}: the columns on disk are left aside: {why}", site.name),
+        analysis::Held::LeftAside(why) => println!("{}: the columns on disk are not compared: {why}", site.name),
         analysis::Held::Same(people) => println!("{}: {people} people in columns, all the same", site.name),
         analysis::Held::Different(people) => {
             let some: Vec<String> = people.iter().take(5).map(|person| person.0.to_string()).collect();
             println!("{}: {} people in columns differ, among them {}", site.name, people.len(), some.join(", "));
-            println!("  remove {} and start again to have them read anew", analysis::file_of(folder, site).display());
             return Ok(people.len() as u64);
         }
     }

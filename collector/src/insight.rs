@@ -1,10 +1,11 @@
 //! What is special about a segment's people, what changed, what to do next, and how it would have been on past days: one
-//! value each for the page, its CSV and the API. Who is a member is read from the database, what they did from memory.
+//! value each for the page and its file, and for the API where that tells it. Who is a member is read from the database,
+//! what they did from memory.
 
-use crate::analysis::{Analysis, Group, PRODUCT_PROPERTIES, View};
+use crate::analysis::{Analysis, Group, Keeping, NO_ROOM, PRODUCT_PROPERTIES, View};
 use crate::segments::{book, plans, report_site, today};
 use crate::store::customers::end_of;
-use crate::store::reports::{Moved, sentence};
+use crate::store::reports::{InCommon, Moved, sentence};
 use crate::store::segments::{Segment, SegmentError};
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
@@ -15,8 +16,8 @@ use domain::report::{
 };
 use domain::segment::insight::action::{Action, Engagement, KeyFacts, Value, next_action};
 use domain::segment::insight::flow;
-use domain::segment::insight::traits::{TraitCount, compare};
-use domain::segment::rule::{Happened, Matcher, Needs, Rule, second};
+use domain::segment::insight::traits::compare;
+use domain::segment::rule::{Happened, Matcher, Needs, Rule, What, second};
 use domain::segment::{Cause, SegmentBook};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -49,8 +50,8 @@ pub(crate) fn insight(
     let is_new = made > month_ago;
     let since = if is_new { made } else { month_ago };
     let from = if is_new { segment.created_at } else { end_of(site, since) };
-    let moves = store.moves(site, segment, from)?;
     let view = analysis.and_then(|analysis| analysis.view(site));
+    let moves = store.moves(site, segment, from)?;
     // What the rule asks for and the view cannot tell apart is no worse than not known.
     let asked = view.iter().flat_map(|view| {
         let events = segment.rule().map(Rule::events).unwrap_or_default();
@@ -60,7 +61,8 @@ pub(crate) fn insight(
     let change = change(&moves.members, &moves.moved, view.as_ref(), &asked)?;
     let compared = match (&view, analysis) {
         (Some(view), Some(analysis)) => {
-            Ok(compared(store, analysis, view, site, &moves.members, moves.counts, (now, today))?)
+            let asked = store.in_common(site, segment, moves.population)?;
+            Ok(compared(store, analysis, view, site, &moves.members, asked, (now, today))?)
         }
         (None, Some(analysis)) => {
             let progress = analysis.coverage(site.site_id).loading.unwrap_or_default();
@@ -102,6 +104,7 @@ pub(crate) fn past(
         name: segment.name.clone(),
         asks_models: segment.rule().is_some_and(Rule::asks_models),
         detail_from: None,
+        is_crowded: false,
         days: Err(NoPast::List),
     };
     let Some(rule) = segment.rule() else { return Ok(past) };
@@ -109,14 +112,21 @@ pub(crate) fn past(
         past.days = Err(NoPast::Away);
         return Ok(past);
     };
-    let coverage = analysis.coverage(site.site_id);
-    let kept = analysis.view(site).filter(|_| analysis.keep(site.site_id, &rule.needs()));
-    let Some(view) = kept else {
-        let progress = coverage.loading.unwrap_or_default();
+    let view = match analysis.keep(site.site_id, &rule.needs()) {
+        Keeping::Kept => analysis.view(site),
+        Keeping::Later => None,
+        Keeping::Never => {
+            past.days = Err(NoPast::Refused(sentence(NO_ROOM)));
+            return Ok(past);
+        }
+    };
+    let Some(view) = view else {
+        let progress = analysis.coverage(site.site_id).loading.unwrap_or_default();
         past.days = Err(NoPast::Reading(Progress { asked: progress.read, people: progress.of }));
         return Ok(past);
     };
-    past.detail_from = coverage.from.map(|from| day_of(site, from));
+    past.detail_from = view.coverage().from.map(|from| day_of(site, from));
+    past.is_crowded = view.coverage().crowded;
     let mut told = Vec::with_capacity(days.len());
     for day in days {
         let as_of = end_of(site, *day) - jiff::SignedDuration::from_secs(1);
@@ -132,6 +142,7 @@ pub(crate) fn past(
                 | SegmentError::Name
                 | SegmentError::NoList(_)
                 | SegmentError::InUse { .. }
+                | SegmentError::NobodyKnown(_)
                 | SegmentError::TooMany),
             ) => {
                 past.days = Err(NoPast::Refused(sentence(&error.to_string())));
@@ -210,17 +221,16 @@ fn compared(
     view: &View,
     site: &Site,
     members: &[ProfileId],
-    mut counts: Vec<TraitCount>,
+    asked: InCommon,
     (now, today): (Timestamp, Date),
 ) -> Result<Compared, StoreError> {
     let common = view.common(members);
-    let products_follow = common.lacks_products;
-    if products_follow {
-        // From the next reading on; this view goes on without them, also when that has just ended.
-        let properties = PRODUCT_PROPERTIES.map(str::to_owned).to_vec();
-        analysis.keep(site.site_id, &Needs { properties, ..Needs::default() });
-    }
-    counts.extend(common.counts);
+    let lacks_traits = asked.traits.is_none();
+    // From the next reading on; this view goes on without them, also when that has just ended.
+    let properties = || PRODUCT_PROPERTIES.map(str::to_owned).to_vec();
+    let products_follow = common.lacks_products
+        && analysis.keep(site.site_id, &Needs { properties: properties(), ..Needs::default() }) != Keeping::Never;
+    let counts = asked.segments.into_iter().chain(asked.traits.into_iter().flatten()).chain(common.counts);
     let book = book(store, site, today)?;
     let (actions, unknown) = suggested(view, &book, members, second(now));
     let coverage = view.coverage();
@@ -230,7 +240,8 @@ fn compared(
         None => InMemory::Whole,
     };
     Ok(Compared {
-        traits: compare(counts),
+        traits: compare(counts.collect()),
+        lacks_traits,
         months: months(view, site, members, today),
         actions,
         unknown,
@@ -266,7 +277,10 @@ fn suggested(view: &View, book: &SegmentBook, members: &[ProfileId], now: u32) -
             unknown += 1;
             continue;
         };
-        let seen = view.person(*member, |person| (person.at.last().copied(), person.scores.probability_alive));
+        let seen = view.person(*member, |person| {
+            let last = person.what.iter().rposition(|what| *what == What::VISIT).map(|place| person.at[place]);
+            (last, person.scores.probability_alive)
+        });
         let (last, p_alive) = seen.unwrap_or((None, f32::NAN));
         let facts = KeyFacts {
             standing: assigned.lifecycle,

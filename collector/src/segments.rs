@@ -1,6 +1,6 @@
 //! Who is in which segment, and why: one value for the page, its CSV and the API.
 
-use crate::analysis::{self, Among, Analysis, Distribution, View};
+use crate::analysis::{self, Among, Analysis, Distribution, Keeping, View, compares};
 use crate::store::models;
 use crate::store::projection::{self, Explained};
 use crate::store::reports::{Whole, kept_by, theme};
@@ -66,19 +66,20 @@ pub(crate) fn plans(
     let order =
         Rule::order(&asked).map_err(|cycle| RuleError { path: "/who".to_owned(), message: cycle.to_string() })?;
     let slots = Slots::of(order.iter().map(|place| asked[*place].0.as_str()));
-    let second = rule::second(as_of);
+    let rules = || order.iter().map(|place| &asked[*place].1).chain([rule]);
     let values = if as_of == now {
         models::read_values(&mut *store.lend()?, site)?
-    } else {
-        let mut values = view.population(second);
+    } else if rules().any(|rule| compares(&rule.who)) {
+        let mut values = view.population(rule::second(as_of));
         let day = as_of.to_zoned_datetime(site.time_zone.clone()).date();
         if let Some(rhythm) = models::read_settings(&mut *store.lend()?, site, day)?.rhythm {
             (values.limits, values.usual_gap_days) = (rhythm.limits, rhythm.usual_gap_days);
         }
         values
+    } else {
+        rule::Site::new(site.time_zone.clone(), site.currency.digits())
     };
-    let rules = order.iter().map(|place| &asked[*place].1).chain([rule]);
-    rules.map(|rule| Ok(view.plan(rule, &slots, &values)?)).collect()
+    rules().map(|rule| Ok(view.plan(rule, &slots, &values)?)).collect()
 }
 
 /// Today in the site's time zone.
@@ -276,10 +277,10 @@ pub(crate) fn live(
 /// A rule asked of everybody in memory: how many it holds of now, of how many, some of them and what they are like; `None`
 /// where they are not there (yet), or the rule asks for something that is not kept with them.
 fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Option<analysis::Preview> {
-    let view = analysis.view(site).filter(|view| view.coverage().complete)?;
-    if !analysis.keep(site.site_id, &rule.needs()) {
+    if analysis.keep(site.site_id, &rule.needs()) != Keeping::Kept {
         return None;
     }
+    let view = analysis.view(site).filter(|view| view.coverage().complete)?;
     let now = crate::store::instant(crate::intake::clock::now_us());
     // A list, or what went wrong: the people who are asked one by one say so, too.
     let plans = plans(store, site, &view, rule, now, now).ok()?;

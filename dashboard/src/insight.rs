@@ -233,6 +233,9 @@ fn compared(report: &SegmentInsight, compared: &Compared) -> Result<ComparedView
         }
         InMemory::Crowded => notes.push("Some texts found no room and are left out.".to_owned()),
     }
+    if compared.lacks_traits {
+        notes.push("Traits took too long to count and are left out.".to_owned());
+    }
     if compared.products_follow {
         notes.push("Products are being read and will be here in a moment.".to_owned());
     }

@@ -262,6 +262,10 @@ fn a_list_is_written_by_hand_and_a_snapshot_keeps_who_was_in_a_segment() {
         changed.body
     );
     are("friends", &[leo]);
+    let wrong = owner.posts(&format!("{list}/friends/people"), &[("people", "nobody"), ("mode", "replace")]);
+    assert_eq!(wrong.status, 422, "{}", wrong.body);
+    assert!(wrong.body.contains("the list is left as it is"), "{}", wrong.body);
+    are("friends", &[leo]);
     owner.posts(&format!("{list}/friends/people"), &[("people", "leo"), ("mode", "remove")]);
     are("friends", &[]);
 

@@ -890,7 +890,7 @@ impl View {
 }
 
 /// Whether a clause asks for something that follows from what all people do.
-fn compares(clause: &Clause) -> bool {
+pub(crate) fn compares(clause: &Clause) -> bool {
     match clause {
         Clause::All(parts) | Clause::Any(parts) => parts.iter().any(compares),
         Clause::Not(part) => compares(part),

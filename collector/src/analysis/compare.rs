@@ -113,8 +113,7 @@ impl View {
     /// How many of some people, and how many of the other profiles, came from each source, viewed each page, and so on.
     /// `members` are sorted. Somebody has a value who had it once, as far as what they did is in memory.
     pub(crate) fn common(&self, members: &[ProfileId]) -> Common {
-        let words = self.words();
-        let places = Places::of(&words);
+        let places = Places::of(&self.words());
         struct Sum {
             people: [u64; 2],
             counts: Counts,
@@ -146,6 +145,8 @@ impl View {
                 sum.happened.sort_unstable();
                 sum.happened.dedup();
                 sum.has.clear();
+                // For one person only: who puts new words in would wait for the whole pass, and every reader for that.
+                let words = self.words();
                 for (what, record) in &sum.happened {
                     let named = match *what {
                         What::VISIT => &places.touches,
@@ -185,6 +186,7 @@ impl View {
                 one
             },
         );
+        let words = self.words();
         let text = |dimension: Dimension, number: u32| match dimension {
             Dimension::Page | Dimension::Event => match words.happened(What(number))? {
                 Happened::Page(text) | Happened::Track(text) => Some(text.to_string()),

@@ -63,8 +63,7 @@ type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 #[derive(Clone, Copy)]
 struct Staged {
     at: u32,
-    /// The person's place in the shard, then what stands first within a second: kind of happening, then ms. A shard of
-    /// more people than have a place here would not fit into any machine.
+    /// The person's place in the shard, then what stands first within a second: kind of happening, then ms.
     whose: u32,
     what: What,
     record: u32,
@@ -73,6 +72,8 @@ struct Staged {
 /// Bits of what stands first within a second: 2 of the kind, 10 of the ms.
 const WITHIN_BITS: u32 = 12;
 const MAX_WITHIN: u32 = 999;
+/// People of a shard while everything is being read.
+const MAX_PEOPLE: usize = 1 << (32 - WITHIN_BITS);
 
 impl Staged {
     fn new(person: u32, rank: u32, at: u32, within: u32, what: What, record: u32) -> Staged {
@@ -115,6 +116,8 @@ struct Loader<'a> {
     gauge: &'a Gauge,
     stop: &'a AtomicBool,
     rows: u64,
+    /// There are more people than places.
+    is_overrun: bool,
 }
 
 /// Turns words into numbers.
@@ -271,6 +274,11 @@ impl Loader<'_> {
     fn add(&mut self, person: PersonRead, measured: bool) {
         let shard = shard_of(person.profile_id, self.stages.len());
         let stage = &mut self.stages[shard];
+        if stage.people.len() >= MAX_PEOPLE {
+            // Far more people than were counted a moment ago: counted again, they are spread over more shards.
+            self.is_overrun = true;
+            return;
+        }
         // As many shards and people of one as are held in memory fit.
         let place = (shard as u32, stage.people.len() as u32);
         self.profiles.insert(person.profile_id, place);
@@ -320,8 +328,12 @@ pub(super) fn load(
             gauge,
             stop,
             rows: 0,
+            is_overrun: false,
         };
         read_all(connection, site, selection, &mut loader)?;
+        if loader.is_overrun {
+            return Err(StoreError::Contended("the site has grown while it was read".to_owned()).into());
+        }
         let Loader { mut words, stages, profiles, identities, .. } = loader;
         drop((profiles, identities));
         let (bases, unclear) = order(stages, &mut words, selection.traits.len());

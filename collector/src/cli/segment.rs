@@ -1,6 +1,6 @@
 //! `segments segment …`: segments from the command line.
 
-use crate::analysis::{self, Backtested, Progress};
+use crate::analysis::{self, Backtested, Keeping, Progress};
 use crate::store::customers::end_of;
 use crate::store::lists::{Edit, MAX_LISTED, read_identifiers};
 use crate::store::membership::{read_members, read_sizes};
@@ -368,7 +368,7 @@ fn backtest(store: &Store, site: &Site, rule: &Rule, mut days: Vec<Date>, json: 
     let columns = running.analysis();
     let revision = read_revisions(&mut *store.lend()?, site.site_id)?.revision;
     let mut told = Instant::now();
-    while !columns.knows(site.site_id, revision) || !columns.keep(site.site_id, &rule.needs()) {
+    while !columns.knows(site.site_id, revision) || columns.keep(site.site_id, &rule.needs()) == Keeping::Later {
         if told.elapsed() > Duration::from_secs(2) {
             told = Instant::now();
             let Progress { read, of } = columns.coverage(site.site_id).loading.unwrap_or_default();

@@ -734,6 +734,20 @@ pub(crate) fn backend_pid(connection: &mut PgConnection) -> Result<i32, StoreErr
     Ok(row.pid)
 }
 
+/// Has everybody who follows the journal look at these people again.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn ask_again(connection: &mut PgConnection, site_id: i32, profile_ids: &[i64]) -> Result<(), StoreError> {
+    for part in profile_ids.chunks(500) {
+        sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles) VALUES ($1, '{}', '{}', $2)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<BigInt>, _>(part.to_vec())
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
 #[derive(QueryableByName)]
 struct KnownRow {
     #[diesel(sql_type = Bool)]

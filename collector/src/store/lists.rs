@@ -44,50 +44,83 @@ pub(crate) struct Edited {
 
 /// Why identifiers cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line} cannot be read: {reason}")]
-pub(crate) struct UnreadableLine {
-    line: u64,
-    reason: String,
+pub(crate) enum Unreadable {
+    /// What the reader says.
+    #[error("line {line} cannot be read: {reason}")]
+    Line {
+        /// Counted from 1.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Several columns, none of them known.
+    #[error("none of the columns {0} is named email or user_id; name one, or give one identifier in each line")]
+    NoColumn(String),
 }
 
-/// Reads identifiers: a CSV file whose header names a column `email` or `user_id`, or both; without such a header the
-/// first field of each line, an e-mail address where it has an `@`, else a user id.
+/// Reads identifiers: a CSV file whose header names a column `email` or `user_id`, or both, with commas, semicolons or
+/// tabs between them; or one identifier in each line, an e-mail address where it has an `@`, else a user id.
 ///
 /// # Errors
-/// [`UnreadableLine`], for example a quote that does not end.
-pub(crate) fn read_identifiers(input: impl std::io::Read) -> Result<Vec<(IdentityKind, String)>, UnreadableLine> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
+/// [`Unreadable`]
+pub(crate) fn read_identifiers(mut input: impl std::io::Read) -> Result<Vec<(IdentityKind, String)>, Unreadable> {
+    let mut bytes = Vec::new();
+    let whole = |error: &dyn std::fmt::Display| Unreadable::Line { line: 1, reason: error.to_string() };
+    input.read_to_end(&mut bytes).map_err(|error| whole(&error))?;
+    let head = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let delimiter = [b'\t', b';'].into_iter().find(|delimiter| head.contains(delimiter)).unwrap_or(b',');
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .trim(csv::Trim::All)
+        .from_reader(bytes.as_slice());
     let mut columns: Option<Vec<(usize, IdentityKind)>> = None;
     let mut identifiers = Vec::new();
-    for (record, line) in reader.records().zip(1..) {
-        let record = record.map_err(|error| UnreadableLine { line, reason: error.to_string() })?;
+    for record in reader.records() {
+        let line_of = |position: Option<&csv::Position>| position.map_or(1, csv::Position::line);
+        let record =
+            record.map_err(|error| Unreadable::Line { line: line_of(error.position()), reason: error.to_string() })?;
+        // A quote that does not end takes all that follows into one field.
+        if record.iter().any(|field| field.contains('\n')) {
+            let line = line_of(record.position());
+            return Err(Unreadable::Line { line, reason: "a quote begins in it and does not end there".to_owned() });
+        }
         let Some(columns) = &columns else {
-            let named = record.iter().enumerate().filter_map(|(place, name)| match name {
-                "user_id" => Some((place, IdentityKind::UserId)),
-                "email" => Some((place, IdentityKind::Email)),
-                _ => None,
-            });
-            let named: Vec<_> = named.collect();
+            let named = named_columns(&record);
             if named.is_empty() {
-                identifiers.extend(first_field(&record));
+                identifiers.push(alone(&record)?);
             }
             columns = Some(named);
             continue;
         };
         if columns.is_empty() {
-            identifiers.extend(first_field(&record));
+            identifiers.push(alone(&record)?);
         }
-        let known = columns.iter().filter_map(|(place, kind)| Some((*kind, record.get(*place)?.to_owned())));
-        identifiers.extend(known.filter(|(_, value)| !value.is_empty()));
+        identifiers.extend(columns.iter().filter_map(|(place, kind)| Some((*kind, record.get(*place)?.to_owned()))));
     }
+    identifiers.retain(|(_, value)| !value.is_empty());
     Ok(identifiers)
 }
 
-fn first_field(record: &csv::StringRecord) -> Option<(IdentityKind, String)> {
-    let value = record.get(0).filter(|value| !value.is_empty())?;
+/// The columns of a header that are known.
+fn named_columns(header: &csv::StringRecord) -> Vec<(usize, IdentityKind)> {
+    let kind = |name: &str| match name.to_lowercase().replace([' ', '-'], "_").as_str() {
+        "email" | "e_mail" => Some(IdentityKind::Email),
+        "user_id" | "userid" => Some(IdentityKind::UserId),
+        _ => None,
+    };
+    header.iter().enumerate().filter_map(|(place, name)| Some((place, kind(name)?))).collect()
+}
+
+/// The identifier of a line that has nothing else.
+fn alone(record: &csv::StringRecord) -> Result<(IdentityKind, String), Unreadable> {
+    if record.len() > 1 {
+        return Err(Unreadable::NoColumn(record.iter().take(10).collect::<Vec<_>>().join(", ")));
+    }
+    let value = record.get(0).unwrap_or_default();
     let kind = if value.contains('@') { IdentityKind::Email } else { IdentityKind::UserId };
-    Some((kind, value.to_owned()))
+    Ok((kind, value.to_owned()))
 }
 
 #[derive(QueryableByName)]
@@ -111,7 +144,8 @@ impl Store {
     /// a moment.
     ///
     /// # Errors
-    /// [`SegmentError::Unknown`] where there is no such list.
+    /// [`SegmentError::Unknown`] where there is no such list, [`SegmentError::NobodyKnown`] where it was to be replaced by
+    /// nobody: a file with another column is more likely than that.
     pub(crate) fn edit_list(
         &self,
         site: &Site,
@@ -151,6 +185,9 @@ impl Store {
             }
             let wanted: BTreeSet<i64> = rows.iter().map(|row| row.identity_id).collect();
             edited.found = wanted.len();
+            if edit == Edit::Replace && wanted.is_empty() && !identifiers.is_empty() {
+                return Err(SegmentError::NobodyKnown(identifiers.len()));
+            }
             let entries: Vec<EntryRow> =
                 sql("SELECT identity_id FROM segment_lists WHERE site_id = $1 AND segment_id = $2")
                     .bind::<Integer, _>(site.site_id)
@@ -260,16 +297,27 @@ mod tests {
         let email = |value: &str| (IdentityKind::Email, value.to_owned());
         let user = |value: &str| (IdentityKind::UserId, value.to_owned());
         assert_eq!(read("mia@example.com\r\n user-17 \n\n"), [email("mia@example.com"), user("user-17")]);
-        assert_eq!(read("u1,Mia\nu2,Leo"), [user("u1"), user("u2")]);
         let file = "name,email,user_id\n\"M, ia\",mia@example.com,\nLeo,,u2\nAnn,ann@example.com,u3";
         assert_eq!(read(file), [email("mia@example.com"), user("u2"), email("ann@example.com"), user("u3")]);
+        assert_eq!(read("\u{feff}Name;E-Mail\r\nMia;mia@example.com\r\n"), [email("mia@example.com")]);
+        assert_eq!(read("User ID\tEmail\nu1\t\n"), [user("u1")]);
         assert_eq!(read("email\n"), []);
         assert_eq!(read(""), []);
     }
 
     #[test]
-    fn a_line_that_is_no_text_is_named() {
-        let error = read_identifiers(&b"a@example.com\n\xff\n"[..]).unwrap_err();
-        assert!(error.to_string().starts_with("line 2 cannot be read"), "{error}");
+    fn what_is_no_list_is_refused_with_its_place() {
+        let told = |text: &[u8]| read_identifiers(text).unwrap_err().to_string();
+        assert!(
+            told(b"a@example.com\n\xff\n").starts_with("line 2 cannot be read"),
+            "{}",
+            told(b"a@example.com\n\xff\n")
+        );
+        let open = b"a@example.com\n\"b@example.com\nc@example.com\n";
+        assert_eq!(told(open), "line 2 cannot be read: a quote begins in it and does not end there");
+        assert_eq!(
+            told(b"Name,Mail\nMia,mia@example.com"),
+            "none of the columns Name, Mail is named email or user_id; name one, or give one identifier in each line"
+        );
     }
 }

@@ -15,7 +15,7 @@ mod settings;
 mod timeline;
 
 pub(crate) use in_use::{Whole, kept_by, theme};
-pub(crate) use insight::Moved;
+pub(crate) use insight::{InCommon, Moved};
 pub(crate) use live::LiveRange;
 pub(crate) use overview::overview;
 pub(crate) use profile::Found;

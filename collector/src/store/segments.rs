@@ -97,6 +97,9 @@ pub(crate) enum SegmentError {
         /// Those that ask for it.
         by: String,
     },
+    /// A list was to hold these alone, and none of them is known.
+    #[error("nobody is known by any of the {0} identifiers, so the list is left as it is")]
+    NobodyKnown(usize),
     /// Too many.
     #[error("a site has at most {MAX_SEGMENTS} segments in use; archive one first")]
     TooMany,

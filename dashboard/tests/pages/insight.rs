@@ -67,6 +67,7 @@ fn compared(page: &str) -> Compared {
         unknown: 413,
         memory: InMemory::Since(date(2025, 6, 1)),
         products_follow: true,
+        lacks_traits: true,
     }
 }
 
@@ -101,6 +102,7 @@ pub(crate) fn empty() -> SegmentInsight {
             unknown: 0,
             memory: InMemory::Crowded,
             products_follow: false,
+            lacks_traits: false,
             ..compared("/")
         }),
         ..whole()
@@ -149,6 +151,7 @@ pub(crate) fn past() -> SegmentPast {
         name: "Keen on pricing".into(),
         asks_models: true,
         detail_from: Some(date(2025, 6, 1)),
+        is_crowded: true,
         days: Ok(vec![day(6, true), day(7, true), day(11, false)]),
     }
 }

@@ -93,6 +93,8 @@ pub struct Compared {
     pub memory: InMemory,
     /// Products are not there yet; they are being read.
     pub products_follow: bool,
+    /// What people say of themselves took too long to count.
+    pub lacks_traits: bool,
 }
 
 /// What is special about a segment's people.

@@ -68,6 +68,8 @@ pub struct SegmentPast {
     pub asks_models: bool,
     /// Page views and events before this day are not looked at.
     pub detail_from: Option<Date>,
+    /// Some texts or properties found no room: tests on properties may miss people.
+    pub is_crowded: bool,
     /// The days, oldest first.
     pub days: Result<Vec<PastDay>, NoPast>,
 }

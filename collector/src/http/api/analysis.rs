@@ -2,7 +2,7 @@
 
 use super::segments::{read_rule, read_sentence};
 use super::{ApiError, State, day, with_site};
-use crate::analysis::{Among, Coverage, Distribution, View};
+use crate::analysis::{Among, Coverage, Distribution, Keeping, NO_ROOM, View};
 use crate::store::customers::end_of;
 use crate::store::sites::Site;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -83,10 +83,15 @@ fn moment(site: &Site, text: &str, now: Timestamp) -> Result<Timestamp, ApiError
 /// The columns, with everything in them that a rule asks for.
 fn view_for(state: &State, site: &Site, rule: &Rule) -> Result<View, ApiError> {
     let view = view(state, site)?;
-    if state.analysis.as_ref().is_some_and(|analysis| !analysis.keep(site.site_id, &rule.needs())) {
-        return Err(ApiError::NotYet("what the rule asks for is being read into memory; try again".into()));
+    match state.analysis.as_ref().map(|analysis| analysis.keep(site.site_id, &rule.needs())) {
+        Some(Keeping::Later) => {
+            Err(ApiError::NotYet("what the rule asks for is being read into memory; try again".into()))
+        }
+        Some(Keeping::Never) => Err(ApiError::BadRequest(NO_ROOM.to_owned())),
+        // Taken anew: the view from before may lack what has just been read.
+        Some(Keeping::Kept) => self::view(state, site),
+        None => Ok(view),
     }
-    Ok(view)
 }
 
 /// Who a rule would hold.

@@ -69,7 +69,7 @@ impl From<SegmentError> for ApiError {
             SegmentError::KeyTaken(_) | SegmentError::InUse { .. } | SegmentError::NoList(_) => {
                 ApiError::Conflict(error.to_string())
             }
-            SegmentError::Key(_) | SegmentError::Name | SegmentError::TooMany => {
+            SegmentError::Key(_) | SegmentError::Name | SegmentError::NobodyKnown(_) | SegmentError::TooMany => {
                 ApiError::BadRequest(error.to_string())
             }
             SegmentError::Store(error) => error.into(),

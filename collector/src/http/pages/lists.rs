@@ -114,15 +114,18 @@ async fn change(
             "remove" => Edit::Remove,
             _ => Edit::Add,
         };
-        match identifiers(&typed.people) {
-            Ok(found) => {
-                let edited = page.store.edit_list(page.site()?, &key, edit, &found)?;
-                show(page, StatusCode::OK, Some(&list), &ListForm::default(), Some(&edited))
-            }
-            Err(problem) => {
-                let form = ListForm { problem: Some(problem), ..typed };
-                show(page, StatusCode::UNPROCESSABLE_ENTITY, Some(&list), &form, None)
-            }
+        let refused = |problem: String| {
+            let form = ListForm { problem: Some(problem), ..typed.clone() };
+            show(page, StatusCode::UNPROCESSABLE_ENTITY, Some(&list), &form, None)
+        };
+        let found = match identifiers(&typed.people) {
+            Ok(found) => found,
+            Err(problem) => return refused(problem),
+        };
+        match page.store.edit_list(page.site()?, &key, edit, &found) {
+            Ok(edited) => show(page, StatusCode::OK, Some(&list), &ListForm::default(), Some(&edited)),
+            Err(error @ SegmentError::NobodyKnown(_)) => refused(sentence(&error.to_string())),
+            Err(error) => Err(error.into()),
         }
     })
     .await

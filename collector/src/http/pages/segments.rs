@@ -69,6 +69,7 @@ impl From<SegmentError> for PageError {
             | SegmentError::NoList(_)
             | SegmentError::Rule(_)
             | SegmentError::InUse { .. }
+            | SegmentError::NobodyKnown(_)
             | SegmentError::TooMany) => PageError::BadRequest(sentence(&error.to_string())),
         }
     }
@@ -496,6 +497,7 @@ fn save(
                     | SegmentError::Key(_)
                     | SegmentError::KeyTaken(_)
                     | SegmentError::NoList(_)
+                    | SegmentError::NobodyKnown(_)
                     | SegmentError::InUse { .. }),
                 ) => Err((Tried::Nothing, sentence(&error.to_string()))),
                 Err(error @ (SegmentError::Unknown(_) | SegmentError::Store(_))) => return Err(error.into()),

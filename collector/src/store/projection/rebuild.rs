@@ -1,6 +1,7 @@
 //! Every projection anew, compared with what is stored.
 
 use super::{Projector, Step, Touched, lock};
+use crate::store::columns::ask_again;
 use crate::store::membership::Cause;
 use crate::store::segments::read_revisions;
 use crate::store::sites::{Site, read_sites};
@@ -139,17 +140,20 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             }
             before.retain(|_, rows| !rows.is_empty());
             now.retain(|_, rows| !rows.is_empty());
+            let mut mended = Vec::new();
             for profile_id in &profile_ids {
                 let (before, now) = (before.get(profile_id), now.get(profile_id));
                 // What still waits in the journal is no difference: it was only a little early.
                 if before != now && !waits(connection, site.site_id, *profile_id)? {
                     rebuilt.different += 1;
+                    mended.push(*profile_id);
                     if rebuilt.examples.len() < 10 {
                         rebuilt.examples.push(difference(*profile_id, before, now));
                     }
                 }
             }
-            Ok(())
+            // Whoever keeps people in memory reads them again.
+            ask_again(connection, site.site_id, &mended)
         })?;
         rebuilt.people += profile_ids.len() as u64;
         progress(rebuilt.people);

@@ -2,8 +2,8 @@
 
 use super::in_use::{People, people, shared};
 use super::{count, moment};
-use crate::store::membership::Cause;
-use crate::store::segments::Segment;
+use crate::store::membership::{Cause, read_sizes};
+use crate::store::segments::{Segment, read_segments};
 use crate::store::sites::Site;
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError, from_timestamp};
@@ -13,8 +13,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, 
 use domain::event::ProfileId;
 use domain::report::Passage;
 use domain::segment::insight::rate::Share;
-use domain::segment::insight::traits::TraitCount;
+use domain::segment::insight::traits::{MIN_WITH, TraitCount};
 use jiff::Timestamp;
+use std::collections::HashMap;
 
 /// Segments that passages are told of, on each side.
 const PASSAGES: usize = 6;
@@ -88,8 +89,14 @@ pub(crate) struct Moves {
     pub(crate) moved: Vec<Moved>,
     pub(crate) from: Vec<Passage>,
     pub(crate) into: Vec<Passage>,
-    /// What people say of themselves, and the other segments.
-    pub(crate) counts: Vec<TraitCount>,
+}
+
+/// What people have in common as far as the database is asked for it.
+pub(crate) struct InCommon {
+    /// Every other segment in use.
+    pub(crate) segments: Vec<TraitCount>,
+    /// What people say of themselves; `None` where counting that took too long.
+    pub(crate) traits: Option<Vec<TraitCount>>,
 }
 
 impl Store {
@@ -107,10 +114,26 @@ impl Store {
             .load(connection)?;
             let members: Vec<ProfileId> = members.into_iter().map(|row| ProfileId(row.profile_id)).collect();
             let (from, into) = passages(connection, site, segment, since)?;
-            let mut counts = traits(connection, site, segment, members.len() as u64, population)?;
-            counts.extend(other_segments(connection, site, segment, members.len() as u64, population)?);
-            Ok(Moves { population, moved: moved(connection, site, segment, since)?, members, from, into, counts })
+            Ok(Moves { population, moved: moved(connection, site, segment, since)?, members, from, into })
         })
+    }
+
+    /// Reads what a segment's people have in common with each other and not with the rest of so many people.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn in_common(&self, site: &Site, segment: &Segment, population: u64) -> Result<InCommon, StoreError> {
+        let segments = self.read(|connection| other_segments(connection, site, segment, population))?;
+        let traits = match self.read(|connection| traits(connection, site, segment, population)) {
+            Ok(traits) => Some(traits),
+            // All of everybody's traits are looked at; a page without them is better than none.
+            Err(StoreError::Contended(why)) => {
+                tracing::warn!(site = site.site_id, why, "traits are left out");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(InCommon { segments, traits })
     }
 }
 
@@ -152,13 +175,14 @@ fn passages(
          FROM segment_changes c
          JOIN segment_changes o USING (site_id, profile_id, at)
          JOIN segments g ON g.site_id = o.site_id AND g.segment_id = o.segment_id
-         WHERE c.site_id = $1 AND c.segment_id = $2 AND c.at >= $3 AND c.cause <> $4
-            AND o.segment_id <> c.segment_id AND o.entered <> c.entered AND o.cause <> $5 AND g.archived_at IS NULL
+         WHERE c.site_id = $1 AND c.segment_id = $2 AND c.at >= $3 AND c.cause <> $4 AND o.at >= $5
+            AND o.segment_id <> c.segment_id AND o.entered <> c.entered AND o.cause <> $6 AND g.archived_at IS NULL
          GROUP BY 1, 2, 3 ORDER BY moves DESC, g.key")
     .bind::<Integer, _>(site.site_id)
     .bind::<Integer, _>(segment.segment_id)
     .bind::<Timestamptz, _>(moment(since))
     .bind::<SmallInt, _>(Cause::Rule as i16)
+    .bind::<Timestamptz, _>(moment(since))
     .bind::<SmallInt, _>(Cause::Rule as i16)
     .load(connection)?;
     let (from, into): (Vec<PassageRow>, Vec<PassageRow>) = rows.into_iter().partition(|row| row.entered);
@@ -183,9 +207,9 @@ fn traits(
     connection: &mut PgConnection,
     site: &Site,
     segment: &Segment,
-    size: u64,
     population: u64,
 ) -> Result<Vec<TraitCount>, StoreError> {
+    let size = size_of(connection, site, segment)?;
     // One row per trait of the people who were seen last that says the same of several of them. Those that say who
     // somebody is are left out by the names that the public vocabulary gives them.
     let keys: Vec<KeyRow> = sql("SELECT key FROM (
@@ -221,16 +245,29 @@ fn traits(
     Ok(rows.into_iter().filter_map(of).collect())
 }
 
+fn size_of(connection: &mut PgConnection, site: &Site, segment: &Segment) -> Result<u64, StoreError> {
+    let sizes = read_sizes(connection, site.site_id, [segment.segment_id])?;
+    Ok(sizes.members.get(&segment.segment_id).copied().unwrap_or(0))
+}
+
+/// All of them, also those that nobody of this one is in: that may be what is special.
 fn other_segments(
     connection: &mut PgConnection,
     site: &Site,
     segment: &Segment,
-    size: u64,
     population: u64,
 ) -> Result<Vec<TraitCount>, StoreError> {
-    let shared = shared(connection, site, segment, i64::MAX)?.into_iter();
-    let of = |other: domain::report::SharedWith| {
-        counted("segment".to_owned(), other.name, (other.people, other.size), (size, population))
+    let others = read_segments(connection, site.site_id)?;
+    let sizes = read_sizes(connection, site.site_id, others.iter().map(|other| other.segment_id))?;
+    let size_of = |segment_id: i32| sizes.members.get(&segment_id).copied().unwrap_or(0);
+    let both: HashMap<String, u64> =
+        shared(connection, site, segment, i64::MAX)?.into_iter().map(|other| (other.key, other.people)).collect();
+    let whole = (size_of(segment.segment_id), population);
+    let others = others.into_iter().filter(|other| other.segment_id != segment.segment_id);
+    let of = |other: Segment| {
+        let counts = (both.get(&other.key).copied().unwrap_or(0), size_of(other.segment_id));
+        // Rarer ones say nothing and would only make the correction stricter.
+        counted("segment".to_owned(), other.name, counts, whole).filter(|_| counts.1 >= MIN_WITH)
     };
-    Ok(shared.filter_map(of).collect())
+    Ok(others.filter_map(of).collect())
 }
