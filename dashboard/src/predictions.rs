@@ -5,7 +5,7 @@ use crate::format::{self, Format};
 use crate::shell::{Nav, Shell};
 use askama::Template;
 use domain::money::Money;
-use domain::report::{ClusterRow, Clusters, Expected, Outlook, Predictions, Proposed};
+use domain::report::{ClusterRow, Clusters, Expected, Outlook, Predictions, Proposed, VisitsOutlook};
 use domain::segment::cluster::feature::Feature;
 use domain::segment::cluster::{ClusterId, MIN_PEOPLE_PER_CLUSTER};
 use domain::segment::predict::{Basis, Kind, Method, TRIAL_ORDERS, TRIAL_PEOPLE, TRIALS, Trial};
@@ -23,8 +23,15 @@ struct PredictionsPage<'a> {
     due: DueView,
     outlook: Option<OutlookView<'a>>,
     clusters: Option<ClustersView<'a>>,
+    visits: Option<VisitsView<'a>>,
     /// Buyers from whom on there are clusters.
     least: usize,
+}
+
+struct VisitsView<'a> {
+    v: &'a VisitsOutlook,
+    back: String,
+    sign_up: String,
 }
 
 struct DueView {
@@ -140,6 +147,11 @@ pub fn predictions(shell: &Shell, report: &Predictions) -> Rendered {
         due: DueView { site: report.site.id, waits: report.is_due, over: false },
         outlook: report.outlook.as_ref().map(|outlook| outlook_view(report, outlook)),
         clusters: report.clusters.as_ref().map(|clusters| clusters_view(report.site.id, clusters)),
+        visits: report.visits.as_ref().map(|v| VisitsView {
+            v,
+            back: format::expected(&v.to_return),
+            sign_up: format::expected(&v.to_sign_up),
+        }),
         least: 2 * MIN_PEOPLE_PER_CLUSTER,
     }
     .render()

@@ -35,7 +35,7 @@ pub use people::{
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
 pub use predictions::{
     AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, Expected, MadeOf, Outlook, Predictions,
-    PredictionsTable, Proposed, Scored,
+    PredictionsTable, Proposed, Scored, VisitsOutlook,
 };
 pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,

@@ -898,6 +898,8 @@ pub(crate) fn profile() -> Profile {
         ],
         scored: Some(Scored {
             probability_alive: Some(0.873),
+            probability_of_return: Some(0.61),
+            probability_of_sign_up: None,
             orders: Some(2.41),
             revenue: Some(usd(31_250)),
             next_order_at: Some("2026-12-19T09:00:00Z".parse().expect("a moment")),
@@ -978,6 +980,8 @@ pub(crate) fn profile_hostile() -> Profile {
     // Of somebody who orders once in ten years little can be told.
     report.scored = Some(Scored {
         probability_alive: Some(0.004),
+        probability_of_return: None,
+        probability_of_sign_up: Some(0.02),
         orders: Some(0.01),
         revenue: None,
         next_order_at: None,
@@ -1064,6 +1068,18 @@ pub(crate) fn predictions() -> Predictions {
         now: now(),
         buyers: 3_795,
         is_due: false,
+        visits: Some(VisitsOutlook {
+            made_at: ago(611),
+            visitors: 41_020,
+            to_return: 9_402.3,
+            to_sign_up: 611.8,
+            made_of: vec![MadeOf {
+                key: "sign-up-likely".into(),
+                name: "Likely to sign up".into(),
+                description: "Has no account yet, and is as likely as not to make one within 30 days.".into(),
+                people: 311,
+            }],
+        }),
         outlook: Some(Outlook {
             made_at: ago(611),
             ahead: vec![ahead(30, 612.4, 2_351_200), ahead(90, 1_702.1, 6_530_900), ahead(365, 5_318.0, 20_415_000)],
@@ -1183,7 +1199,8 @@ pub(crate) fn predictions_hostile() -> Predictions {
 
 /// Nobody has ordered, or nobody has looked since.
 pub(crate) fn predictions_none(buyers: u64) -> Predictions {
-    Predictions { buyers, is_due: buyers > 0, outlook: None, clusters: None, ..predictions() }
+    let visits = predictions().visits.filter(|_| buyers == 0);
+    Predictions { buyers, is_due: buyers > 0, outlook: None, clusters: None, visits, ..predictions() }
 }
 
 pub(crate) fn setup() -> Setup {

@@ -23,6 +23,23 @@ pub struct Predictions {
     pub outlook: Option<Outlook>,
     /// The clusters; `None` while there are too few buyers for any.
     pub clusters: Option<Clusters>,
+    /// What is expected of visitors; `None` before the models' first look and while nobody has a profile.
+    pub visits: Option<VisitsOutlook>,
+}
+
+/// What is expected of everybody who visited in the days that are looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisitsOutlook {
+    /// When the models last looked.
+    pub made_at: Timestamp,
+    /// How many they are.
+    pub visitors: u64,
+    /// The sum of everybody's probability of coming back within 30 days.
+    pub to_return: f64,
+    /// The sum of the probabilities of signing up within 30 days, of those who have not.
+    pub to_sign_up: f64,
+    /// The segments in use that are made of it.
+    pub made_of: Vec<MadeOf>,
 }
 
 /// What is expected of all buyers, and by which method.
@@ -174,11 +191,15 @@ pub struct Proposed {
     pub quartiles: Vec<[f64; 3]>,
 }
 
-/// What the models say of one buyer.
+/// What the models say of one person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// The probability of still being a customer, 0 to 1.
     pub probability_alive: Option<f64>,
+    /// The probability of another visit within 30 days, 0 to 1.
+    pub probability_of_return: Option<f64>,
+    /// The probability of signing up within 30 days, 0 to 1; of those who have not.
+    pub probability_of_sign_up: Option<f64>,
     /// Orders expected in the next 90 days.
     pub orders: Option<f64>,
     /// Spend expected in the next 365 days.

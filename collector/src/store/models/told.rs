@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use domain::money::Money;
 use domain::report::{
-    AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, MadeOf, Outlook, Predictions, Proposed, Scored,
+    AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, MadeOf, Outlook, Predictions, Proposed, Scored, VisitsOutlook,
 };
 use domain::segment::cluster::{Cluster, ClusterId, Model};
 use domain::segment::library::Theme;
@@ -95,6 +95,15 @@ struct Told {
     ahead: Vec<Expected>,
     sums: Vec<Sum>,
     chosen: ToldChosen,
+    #[serde(default)]
+    visits: Option<ToldVisits>,
+}
+
+#[derive(Deserialize)]
+struct ToldVisits {
+    visitors: u64,
+    expected_to_return: f64,
+    expected_to_sign_up: f64,
 }
 
 #[derive(Deserialize)]
@@ -134,8 +143,15 @@ struct SizeRow {
     people: i64,
 }
 
+/// The ready segments that are made of what is expected of visitors.
+const VISITS_SEGMENTS: [&str; 3] = ["sign-up-likely", "sign-up-likely-back", "sign-up-unlikely-back"];
+
 #[derive(QueryableByName)]
 struct ScoredRow {
+    #[diesel(sql_type = Nullable<Float>)]
+    probability_of_return: Option<f32>,
+    #[diesel(sql_type = Nullable<Float>)]
+    probability_of_sign_up: Option<f32>,
     #[diesel(sql_type = Nullable<Float>)]
     probability_alive: Option<f32>,
     #[diesel(sql_type = Nullable<Float>)]
@@ -165,13 +181,30 @@ impl Store {
                 is_due: is_due(connection, site.site_id)?,
                 outlook: None,
                 clusters: None,
+                visits: None,
             };
+            if let Some((ToldVisits { visitors, expected_to_return, expected_to_sign_up }, made_at)) =
+                told.as_ref().and_then(|(told, made_at)| Some((told.visits.as_ref()?, *made_at)))
+                && *visitors > 0
+            {
+                report.visits = Some(VisitsOutlook {
+                    made_at,
+                    visitors: *visitors,
+                    to_return: *expected_to_return,
+                    to_sign_up: *expected_to_sign_up,
+                    made_of: made_of(connection, site.site_id, &segments, |segment| {
+                        segment.from_library && VISITS_SEGMENTS.contains(&segment.key.as_str())
+                    })?,
+                });
+            }
             match told.filter(|(told, _)| told.buyers > 0) {
                 Some((told, made_at)) => {
                     report.buyers = told.buyers;
                     let of_each = |(known, _): (Clustered, _)| clusters(&report.site, &known, &told.sums, &segments);
                     report.clusters = clustered.map(of_each);
-                    let made_of = made_of(connection, site.site_id, &segments)?;
+                    let made_of = made_of(connection, site.site_id, &segments, |segment| {
+                        crate::store::reports::theme(segment) == Some(Theme::Predictive)
+                    })?;
                     report.outlook = Some(outlook(&report.site, told, made_at, made_of));
                 }
                 // Clusters without predictions are those of buyers who are no more.
@@ -190,14 +223,15 @@ impl Store {
     }
 }
 
-/// What the models say of one person; `None` of somebody who has not ordered, or only since they looked.
+/// What the models say of one person; `None` where they say nothing.
 pub(crate) fn read_scored(
     connection: &mut PgConnection,
     site: &Site,
     profile_id: i64,
 ) -> Result<Option<Scored>, StoreError> {
     let row: Option<ScoredRow> =
-        sql("SELECT probability_alive, expected_orders, expected_revenue, next_order_at, cluster
+        sql("SELECT probability_of_return, probability_of_sign_up, probability_alive, expected_orders, expected_revenue,
+                next_order_at, cluster
          FROM segment_scores WHERE site_id = $1 AND profile_id = $2")
         .bind::<Integer, _>(site.site_id)
         .bind::<BigInt, _>(profile_id)
@@ -211,14 +245,19 @@ pub(crate) fn read_scored(
         None => None,
     };
     let scored = Scored {
+        probability_of_return: row.probability_of_return.map(f64::from),
+        probability_of_sign_up: row.probability_of_sign_up.map(f64::from),
         probability_alive: row.probability_alive.map(f64::from),
         orders: row.expected_orders.map(f64::from),
         revenue: row.expected_revenue.map(|major| money(site, f64::from(major))),
         next_order_at: row.next_order_at.map(from_timestamp),
         cluster,
     };
-    // Of somebody who is no buyer the row may say other things.
-    Ok((scored.probability_alive.is_some() || scored.cluster.is_some()).then_some(scored))
+    let is_told = scored.probability_alive.is_some()
+        || scored.cluster.is_some()
+        || scored.probability_of_return.is_some()
+        || scored.probability_of_sign_up.is_some();
+    Ok(is_told.then_some(scored))
 }
 
 /// The newest version of a model and when it was made; nothing where this version of ours cannot read it.
@@ -257,9 +296,13 @@ fn buyers(connection: &mut PgConnection, site_id: i32) -> Result<u64, StoreError
 }
 
 /// The site's segments that are made of predictions, as long as they are as they came, with how many people they have.
-fn made_of(connection: &mut PgConnection, site_id: i32, segments: &[Segment]) -> Result<Vec<MadeOf>, StoreError> {
-    let of_models = |segment: &&Segment| crate::store::reports::theme(segment) == Some(Theme::Predictive);
-    let segments: Vec<&Segment> = segments.iter().filter(of_models).collect();
+fn made_of(
+    connection: &mut PgConnection,
+    site_id: i32,
+    segments: &[Segment],
+    of_models: impl Fn(&Segment) -> bool,
+) -> Result<Vec<MadeOf>, StoreError> {
+    let segments: Vec<&Segment> = segments.iter().filter(|segment| of_models(segment)).collect();
     // One row per segment with people.
     let sizes: Vec<SizeRow> = sql("SELECT segment_id, count(*) AS people FROM segment_members
          WHERE site_id = $1 AND segment_id = ANY($2) GROUP BY segment_id")
@@ -277,7 +320,7 @@ fn made_of(connection: &mut PgConnection, site_id: i32, segments: &[Segment]) ->
 }
 
 fn outlook(site: &domain::report::Site, told: Told, made_at: Timestamp, made_of: Vec<MadeOf>) -> Outlook {
-    let Told { method: name, ahead, sums, chosen, buyers: _ } = told;
+    let Told { method: name, ahead, sums, chosen, buyers: _, visits: _ } = told;
     let ahead = ahead.into_iter().map(|Expected { days, orders, low, high, spend }| domain::report::Expected {
         days,
         orders,
