@@ -3,7 +3,7 @@
 //! PostgreSQL stays the truth. One thread reads each site once ([`load`]), or takes it from a file of the last run
 //! ([`mod@file`]), and from then on follows the journal with a cursor of its own: whoever is named there is read again and
 //! put before the columns ([`columns`]). Whoever asks takes a [`View`], one moment that stays as it is, and is never
-//! waited for; questions ([`ask`]) run on all cores.
+//! waited for; questions ([`ask`], [`mod@visits`], [`compare`]) run on all cores.
 //!
 //! **Memory** is bounded. What does not fit leaves by whole months, the oldest first; visits and orders stay. Every view
 //! says in its [`Coverage`] what it leaves out.
@@ -15,11 +15,10 @@ mod file;
 mod load;
 #[cfg(test)]
 mod tests;
+mod visits;
 
-pub use ask::{
-    Among, Backtested, Cohort, Distribution, Funnel, FunnelStep, Group, MAX_FUNNEL_STEPS, Memberships, Path, Period,
-    Preview, Return, Rfm, View, VisitorsOfDay,
-};
+pub use ask::{Among, Backtested, Distribution, Group, Memberships, Preview, Rfm, View};
+pub use visits::{Cohort, Funnel, FunnelStep, MAX_FUNNEL_STEPS, Path, Period, Return, VisitorsOfDay};
 
 pub(crate) use ask::compares;
 pub(crate) use compare::PRODUCT_PROPERTIES;

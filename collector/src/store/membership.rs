@@ -66,26 +66,37 @@ struct Kept {
 /// The version of a stored history that a row was made of: every write of the history gives it another one, whoever
 /// writes, so that a row of the same version is the same person.
 pub(crate) type Version = i64;
-type KeptRow = (Version, PersonRow);
+
+struct KeptRow {
+    version: Version,
+    /// The site's revision as of which the models were asked about the person.
+    scored_at: i64,
+    row: PersonRow,
+}
 
 impl Kept {
     fn take(&mut self, profile_id: i64) -> Option<KeptRow> {
         let found = self.young.remove(&profile_id);
-        if let Some((_, row)) = &found {
-            self.events -= row.at.len() + 1;
+        if let Some(kept) = &found {
+            self.events -= kept.row.at.len() + 1;
         }
         found.or_else(|| self.old.remove(&profile_id))
     }
 
-    fn put(&mut self, version: Version, row: PersonRow) {
+    fn put(&mut self, kept: KeptRow) {
         if self.events > KEPT_EVENTS / 2 {
             self.old = std::mem::take(&mut self.young);
             self.events = 0;
         }
-        self.events += row.at.len() + 1;
-        if let Some((_, former)) = self.young.insert(row.profile_id.0, (version, row)) {
-            self.events -= former.at.len() + 1;
+        self.events += kept.row.at.len() + 1;
+        if let Some(former) = self.young.insert(kept.row.profile_id.0, kept) {
+            self.events -= former.row.at.len() + 1;
         }
+    }
+
+    /// Whether nobody is dropped for another row.
+    fn has_room(&self) -> bool {
+        self.old.is_empty() && self.events <= KEPT_EVENTS / 2
     }
 }
 
@@ -174,13 +185,15 @@ impl LiveSite {
         let values = super::models::read_values(connection, site)?;
         // A site without any segment left still has members to take leave of.
         let was_used = revision > 0;
-        let mut vocabulary = known.map(|known| known.vocabulary).unwrap_or_default();
+        let is_same_currency = known.as_ref().is_some_and(|known| known.currency == site.currency);
+        let (mut vocabulary, kept) = known.map(|known| (known.vocabulary, known.kept)).unwrap_or_default();
+        let mut lacks = false;
         for needs in segments.iter().filter_map(Segment::rule).map(rule::Rule::needs) {
             for property in &needs.properties {
-                vocabulary.keep_property(property);
+                lacks |= vocabulary.keep_property(property);
             }
             for name in &needs.traits {
-                vocabulary.keep_trait(name);
+                lacks |= vocabulary.keep_trait(name);
             }
         }
         let rules: Vec<(String, rule::Rule)> =
@@ -209,7 +222,6 @@ impl LiveSite {
                 LiveSegment { segment, plan }
             })
             .collect();
-        // Rows were made with fewer properties, or with other scores.
         Ok(LiveSite {
             revision,
             swept_revision: 0,
@@ -217,19 +229,27 @@ impl LiveSite {
             currency: site.currency,
             vocabulary,
             segments,
-            kept: Kept::default(),
+            // Rows that were made with fewer properties, or another currency, are others; other scores are read again.
+            kept: if lacks || !is_same_currency { Kept::default() } else { kept },
         })
     }
 
-    /// The row of a person that was made of this version of their history, if it is in memory. It is taken out; see
-    /// [`LiveSite::keep`].
-    pub(crate) fn take(&mut self, profile_id: i64, version: Option<Version>) -> Option<PersonRow> {
-        self.kept.take(profile_id).filter(|(kept, _)| Some(*kept) == version).map(|(_, row)| row)
+    /// The row of a person that was made of this version of their history, if it is in memory, and whether it says what
+    /// the models say now. It is taken out; see [`LiveSite::keep`].
+    pub(crate) fn take(&mut self, profile_id: i64, version: Option<Version>) -> Option<(PersonRow, bool)> {
+        let kept = self.kept.take(profile_id).filter(|kept| Some(kept.version) == version)?;
+        Some((kept.row, kept.scored_at == self.revision))
     }
 
-    /// Keeps a person's row in memory: it holds the events of this version of their history and no others.
+    /// Keeps a person's row in memory: it holds the events of this version of their history and no others, and says what
+    /// the models say now.
     pub(crate) fn keep(&mut self, version: Version, row: PersonRow) {
-        self.kept.put(version, row);
+        self.kept.put(KeptRow { version, scored_at: self.revision, row });
+    }
+
+    /// Whether a row can be kept without dropping another.
+    pub(crate) fn has_room(&self) -> bool {
+        self.kept.has_room()
     }
 
     /// Asks every segment about these people and writes what changed; gives how many entries and exits that were. Those

@@ -179,10 +179,19 @@ fn have_grown(now: i64, before: i64, is_while_ago: bool) -> bool {
     now - before >= 20 && (now - before) * share >= before
 }
 
+/// The same of visits: there are many of them, and each says little.
+fn have_doubled(now: i64, before: i64) -> bool {
+    now - before >= 20.max(before)
+}
+
 /// Counting a site's people waits so many times as long as it took last: it has at most a hundredth of the time, however
 /// large the site is. A million profiles took 80 ms where they fit into memory, so that they are counted every eight
 /// seconds, and small sites whenever anybody looks. An index would not help: everybody's visits are counted.
 const REST: u32 = 100;
+
+/// Making the models waits so many times as long as it took last: while a large history comes in it has a sixth of one
+/// core at most, and what people do is not kept waiting.
+const MAKING_RESTS: u32 = 5;
 
 /// When this process counts each site's people next.
 #[derive(Default)]
@@ -194,8 +203,8 @@ impl Looks {
         looks.get(&site_id).is_none_or(|next| *next <= Instant::now())
     }
 
-    fn took(&self, site_id: i32, time: Duration) {
-        let next = Instant::now() + time.saturating_mul(REST);
+    fn rest(&self, site_id: i32, time: Duration) {
+        let next = Instant::now() + time;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(site_id, next);
     }
 }
@@ -236,17 +245,18 @@ impl Store {
              FROM profiles WHERE site_id = $1")
         .bind::<Integer, _>(site.site_id)
         .get_result(&mut connection)?;
-        self.looks.took(site.site_id, started.elapsed());
+        self.looks.rest(site.site_id, started.elapsed().saturating_mul(REST));
         let is_while_ago = made_at.is_some_and(|at| now.duration_since(at) >= A_WHILE);
         let is_fresh = is_of_today
             && !have_grown(counts.orders, made.orders.unwrap_or(0), is_while_ago)
             && !have_grown(counts.people, made.people.unwrap_or(0), is_while_ago)
-            // There are many of them, and each says little.
-            && !have_grown(counts.visits, made.visits.unwrap_or(0), false);
-        if is_fresh || (counts.people == 0 && !have_grown(counts.visits, 0, false)) {
+            && !have_doubled(counts.visits, made.visits.unwrap_or(0));
+        if is_fresh || (counts.people == 0 && !have_doubled(counts.visits, 0)) {
             return Ok(false);
         }
+        let started = Instant::now();
         self.make_models(&mut connection, site, now, &counts)?;
+        self.looks.rest(site.site_id, started.elapsed().saturating_mul(MAKING_RESTS));
         Ok(true)
     }
 
@@ -391,7 +401,7 @@ fn make_again(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreEr
 
 #[cfg(test)]
 mod tests {
-    use super::have_grown;
+    use super::{have_doubled, have_grown};
 
     #[test]
     fn models_are_made_again_when_there_is_a_fifth_more_to_know_or_after_a_while_a_fiftieth() {
@@ -401,5 +411,6 @@ mod tests {
         let later = |now, before| have_grown(now, before, true);
         assert!(later(1_020, 1_000) && later(10_200, 10_000));
         assert!(!later(1_019, 1_000) && !later(10_199, 10_000));
+        assert!(have_doubled(20, 0) && have_doubled(200, 100) && !have_doubled(19, 0) && !have_doubled(199, 100));
     }
 }

@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use domain::money::Money;
 use domain::report::{
-    AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, MadeOf, Outlook, Predictions, Proposed, Scored, VisitsOutlook,
+    AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, MadeOf, Outlook, Predictions, Proposed, Scored,
+    VisitsOutlook,
 };
 use domain::segment::cluster::{Cluster, ClusterId, Model};
 use domain::segment::library::Theme;
@@ -229,14 +230,15 @@ pub(crate) fn read_scored(
     site: &Site,
     profile_id: i64,
 ) -> Result<Option<Scored>, StoreError> {
-    let row: Option<ScoredRow> =
-        sql("SELECT probability_of_return, probability_of_sign_up, probability_alive, expected_orders, expected_revenue,
+    let row: Option<ScoredRow> = sql(
+        "SELECT probability_of_return, probability_of_sign_up, probability_alive, expected_orders, expected_revenue,
                 next_order_at, cluster
-         FROM segment_scores WHERE site_id = $1 AND profile_id = $2")
-        .bind::<Integer, _>(site.site_id)
-        .bind::<BigInt, _>(profile_id)
-        .get_result(connection)
-        .optional()?;
+         FROM segment_scores WHERE site_id = $1 AND profile_id = $2",
+    )
+    .bind::<Integer, _>(site.site_id)
+    .bind::<BigInt, _>(profile_id)
+    .get_result(connection)
+    .optional()?;
     let Some(row) = row else { return Ok(None) };
     let cluster = match row.cluster.and_then(id_of) {
         // While new clusters are being filled somebody can still be in one that is no more.

@@ -127,6 +127,25 @@ fn read_stored(
     Ok(rows.into_iter().map(stored).collect())
 }
 
+/// Has the rows at these places say what the models say now.
+fn score(
+    connection: &mut PgConnection,
+    site: &Site,
+    rows: &mut [(Position, PersonRow)],
+    places: &[usize],
+) -> Result<(), StoreError> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let profile_ids: Vec<i64> = places.iter().map(|place| rows[*place].1.profile_id.0).collect();
+    let scores = read_scores(connection, site.site_id, &profile_ids)?;
+    for place in places {
+        let row = &mut rows[*place].1;
+        row.scores = scores.get(&row.profile_id.0).copied().unwrap_or(Scores::NONE);
+    }
+    Ok(())
+}
+
 /// Keeps the rows that go as far as what is stored. One that holds an event which still waits in the journal would be
 /// given it again.
 fn keep(live: &mut LiveSite, rows: Vec<(Position, PersonRow)>, stored: &HashMap<i64, (Version, Position)>) {
@@ -182,16 +201,21 @@ impl Projector {
         let is_measured = |profile_id: &i64| people.get(profile_id).is_none_or(|person| person.measured);
         let mut rows: Vec<(Position, PersonRow)> = Vec::with_capacity(projections.len());
         let mut unknown: Vec<(i64, &Person)> = Vec::new();
-        let mut new: Vec<usize> = Vec::new();
+        let mut unscored: Vec<usize> = Vec::new();
         for (profile_id, projection) in projections.iter().filter(|(profile_id, _)| !is_measured(profile_id)) {
             let Some(person) = people.get(profile_id) else { continue };
             let kept = live.take(*profile_id, projection.before);
             let row = match (kept, projection.replayed) {
                 (_, true) => {
-                    new.push(rows.len());
+                    unscored.push(rows.len());
                     Some(PersonRow::new(ProfileId(*profile_id), person.signed_up))
                 }
-                (Some(row), false) => Some(PersonRow { signed_up: person.signed_up, ..row }),
+                (Some((row, is_scored)), false) => {
+                    if !is_scored {
+                        unscored.push(rows.len());
+                    }
+                    Some(PersonRow { signed_up: person.signed_up, ..row })
+                }
                 (None, false) => None,
             };
             let Some(mut row) = row else {
@@ -203,14 +227,7 @@ impl Projector {
             add(&mut row, &Added { events, sessions, history }, site, texts, live);
             rows.push((projection.history.position(), row));
         }
-        let new_ids: Vec<i64> = new.iter().map(|place| rows[*place].1.profile_id.0).collect();
-        if !new_ids.is_empty() {
-            let scores = read_scores(connection, site.site_id, &new_ids)?;
-            for place in new {
-                let row = &mut rows[place].1;
-                row.scores = scores.get(&row.profile_id.0).copied().unwrap_or(Scores::NONE);
-            }
-        }
+        score(connection, site, &mut rows, &unscored)?;
         if !unknown.is_empty() {
             rows.extend(read_rows(texts, live, connection, site, &unknown)?);
         }
@@ -233,21 +250,31 @@ impl Projector {
         let Projector { texts, live, .. } = self;
         let Some(live) = live.of(connection, site)? else { return Ok(0) };
         let mut rows = Vec::with_capacity(people.len());
-        let mut unknown = Vec::new();
+        let (mut unknown, mut unscored) = (Vec::new(), Vec::new());
         for (profile_id, person) in people.iter().filter(|(_, person)| !person.measured) {
             // Events that wait in the journal are not folded yet: they are asked about when they are.
             let (version, position) = stored.get(profile_id).map_or((None, None), |(v, p)| (Some(*v), *p));
             match live.take(*profile_id, version) {
-                Some(row) => rows.push((position, PersonRow { signed_up: person.signed_up, ..row })),
+                Some((row, is_scored)) => {
+                    if !is_scored {
+                        unscored.push(rows.len());
+                    }
+                    rows.push((position, PersonRow { signed_up: person.signed_up, ..row }));
+                }
                 None => unknown.push((*profile_id, person)),
             }
         }
+        score(connection, site, &mut rows, &unscored)?;
+        let known = rows.len();
         rows.extend(read_rows(texts, live, connection, site, &unknown)?);
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         let changes = live.settle(connection, site, rows.iter().map(|(_, row)| row), &gone, asked)?;
-        if asked.cause == Cause::Time {
-            keep(live, rows, &stored);
+        // Everybody is asked when a segment or a model has changed: who has not been here lately makes nobody else leave
+        // memory.
+        if asked.cause != Cause::Time && !live.has_room() {
+            rows.truncate(known);
         }
+        keep(live, rows, &stored);
         Ok(changes)
     }
 
