@@ -96,36 +96,38 @@ impl Store {
 
     /// A person of the site with their latest `limit` events; `None` when there is no such profile.
     pub(crate) fn person(&self, site: &Site, profile_id: i64, limit: usize) -> Result<Option<Person>, StoreError> {
-        let mut connection = self.lend()?;
-        let rows: Vec<IdentityRow> =
-            sql("SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
+        // On one snapshot: an identity that has just come must not be missing beside the events that came with it.
+        self.read(|connection| {
+            let rows: Vec<IdentityRow> =
+                sql("SELECT identity_id, profile_id, kind, value, trusted, first_seen FROM identities
              WHERE site_id = $1 AND profile_id = $2 ORDER BY first_seen, identity_id")
+                .bind::<Integer, _>(site.site_id)
+                .bind::<BigInt, _>(profile_id)
+                .load(connection)?;
+            let is_measured = |row: &IdentityRow| row.kind == IdentityKind::Measured.code();
+            if rows.is_empty() || rows.iter().any(is_measured) {
+                return Ok(None);
+            }
+            let facts: Option<FactsRow> = sql("SELECT to_jsonb(p) - 'site_id' - 'profile_id' AS facts FROM profiles p
+             WHERE site_id = $1 AND profile_id = $2")
             .bind::<Integer, _>(site.site_id)
             .bind::<BigInt, _>(profile_id)
-            .load(&mut *connection)?;
-        let is_measured = |row: &IdentityRow| row.kind == IdentityKind::Measured.code();
-        if rows.is_empty() || rows.iter().any(is_measured) {
-            return Ok(None);
-        }
-        let facts: Option<FactsRow> = sql("SELECT to_jsonb(p) - 'site_id' - 'profile_id' AS facts FROM profiles p
-             WHERE site_id = $1 AND profile_id = $2")
-        .bind::<Integer, _>(site.site_id)
-        .bind::<BigInt, _>(profile_id)
-        .get_result(&mut *connection)
-        .optional()?;
-        let identity_ids: Vec<i64> = rows.iter().map(|row| row.identity_id).collect();
-        let events = latest_events(&mut connection, site.site_id, identity_ids, limit)?;
-        let identities = rows
-            .into_iter()
-            .map(|row| Identity {
-                identity_id: row.identity_id,
-                kind: IdentityKind::from_code(row.kind).map_or("unknown", IdentityKind::name),
-                value: row.value,
-                trusted: row.trusted,
-                first_seen: from_timestamp(row.first_seen),
-            })
-            .collect();
-        Ok(Some(Person { profile_id, facts: facts.map(|row| row.facts), identities, events }))
+            .get_result(connection)
+            .optional()?;
+            let identity_ids: Vec<i64> = rows.iter().map(|row| row.identity_id).collect();
+            let events = latest_events(connection, site.site_id, identity_ids, limit)?;
+            let identities = rows
+                .into_iter()
+                .map(|row| Identity {
+                    identity_id: row.identity_id,
+                    kind: IdentityKind::from_code(row.kind).map_or("unknown", IdentityKind::name),
+                    value: row.value,
+                    trusted: row.trusted,
+                    first_seen: from_timestamp(row.first_seen),
+                })
+                .collect();
+            Ok(Some(Person { profile_id, facts: facts.map(|row| row.facts), identities, events }))
+        })
     }
 }
 
