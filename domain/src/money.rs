@@ -40,6 +40,7 @@ impl Currency {
 
     /// The code's three letters.
     pub fn code(&self) -> &str {
+        // Three ASCII letters by construction; XXX is what ISO 4217 gives to no currency.
         std::str::from_utf8(&self.0).unwrap_or("XXX")
     }
 

@@ -54,9 +54,9 @@ struct RevenueRow {
 }
 
 #[derive(QueryableByName)]
-struct IdRow {
+pub(super) struct IdRow {
     #[diesel(sql_type = BigInt)]
-    profile_id: i64,
+    pub(super) profile_id: i64,
 }
 
 #[derive(QueryableByName)]

@@ -1,6 +1,6 @@
 //! What changed in a segment, and what its people have in common as far as the database is asked for it.
 
-use super::in_use::{People, people, shared};
+use super::in_use::{IdRow, People, people, shared};
 use super::{count, moment};
 use crate::store::membership::{Cause, read_sizes};
 use crate::store::segments::{Segment, read_segments};
@@ -19,12 +19,6 @@ use std::collections::HashMap;
 
 /// Segments that passages are told of, on each side.
 const PASSAGES: usize = 6;
-
-#[derive(QueryableByName)]
-struct MemberRow {
-    #[diesel(sql_type = BigInt)]
-    profile_id: i64,
-}
 
 #[derive(QueryableByName)]
 struct MovedRow {
@@ -107,7 +101,7 @@ impl Store {
     pub(crate) fn moves(&self, site: &Site, segment: &Segment, since: Timestamp) -> Result<Moves, StoreError> {
         self.read(|connection| {
             let People { people: population, .. } = people(connection, site)?;
-            let members: Vec<MemberRow> = sql("SELECT profile_id FROM segment_members
+            let members: Vec<IdRow> = sql("SELECT profile_id FROM segment_members
                  WHERE site_id = $1 AND segment_id = $2 ORDER BY profile_id")
             .bind::<Integer, _>(site.site_id)
             .bind::<Integer, _>(segment.segment_id)
