@@ -274,6 +274,7 @@ fn a_list_is_written_by_hand_and_a_snapshot_keeps_who_was_in_a_segment() {
     are("pricing-november", &[mia, leo]);
     assert!(owner.reads(&format!("{list}/pricing-november")).contains(&format!("{list}/pricing-november/people")));
     assert_eq!(owner.gets(&format!("{list}/pricing/people")).status, 404, "a rule has no people to write");
+    assert_eq!(owner.gets(&format!("{list}/friends/past.csv")).status, 404, "a list has no past");
     let bare = owner.posts_bare(&format!("{list}/friends/people"), &[("people", "mia"), ("mode", "add")]);
     assert_eq!(bare.status, 403);
 }

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{CutsForm, SegmentForm, Writing};
 use domain::event::ProfileId;
 use domain::money::Money;
-use domain::report::{ArchivedSegments, Members, SegmentInsight, SegmentPast, SegmentsInUse, Tried};
+use domain::report::{ArchivedSegments, Members, NoPast, SegmentInsight, SegmentPast, SegmentsInUse, Tried};
 use domain::segment::SegmentKey;
 use domain::segment::rfm::{Cuts, Thresholds};
 use domain::segment::rule::{Rule, RuleError};
@@ -242,6 +242,11 @@ async fn days_file(state: web::Data<State>, request: HttpRequest, path: web::Pat
     .await
 }
 
+/// A file of what is not known yet would be taken for one of nobody.
+fn not_read() -> PageError {
+    PageError::Store(StoreError::Away("the site is not in memory (yet)".to_owned()))
+}
+
 fn read_insight(page: &Inside, key: &str) -> Result<SegmentInsight, PageError> {
     let site = page.site()?;
     let segment = page.store.segment_named(site, key)?;
@@ -259,7 +264,11 @@ async fn insight(state: web::Data<State>, request: HttpRequest, path: web::Path<
 async fn insight_file(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, String)>) -> HttpResponse {
     let (site_id, key) = path.into_inner();
     inside(&state, &request, Some(site_id), move |page| {
-        Ok(Reply::Csv { file: format!("{key}-insight-{}.csv", page.today()?), text: read_insight(page, &key)?.csv() })
+        let insight = read_insight(page, &key)?;
+        if insight.compared.is_err() {
+            return Err(not_read());
+        }
+        Ok(Reply::Csv { file: format!("{key}-insight-{}.csv", page.today()?), text: insight.csv() })
     })
     .await
 }
@@ -294,8 +303,13 @@ async fn past_file(state: web::Data<State>, request: HttpRequest, path: web::Pat
     let (site_id, key) = path.into_inner();
     let query = query(&request);
     inside(&state, &request, Some(site_id), move |page| {
-        let text = read_past(page, &key, &query)?.csv();
-        Ok(Reply::Csv { file: format!("{key}-past-{}.csv", page.today()?), text })
+        let past = read_past(page, &key, &query)?;
+        match &past.days {
+            Ok(_) => Ok(Reply::Csv { file: format!("{key}-past-{}.csv", page.today()?), text: past.csv() }),
+            Err(NoPast::Reading(_) | NoPast::Away) => Err(not_read()),
+            Err(NoPast::List) => Err(PageError::NotFound),
+            Err(NoPast::Refused(why)) => Err(PageError::BadRequest(why.clone())),
+        }
     })
     .await
 }
