@@ -6,7 +6,7 @@
 
 use crate::cli::say;
 use crate::intake::screen;
-use crate::intake::{Reason, clock};
+use crate::intake::{Reason, clock, source};
 use crate::store::Store;
 use crate::store::events::{EventKey, Kind, NewEvent, Term, flags};
 use crate::store::identities::Who;
@@ -160,6 +160,7 @@ pub(crate) fn import(
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
     let header = reader.headers().context("the file has no header line")?.clone();
     let columns = Columns::find(&header, map)?;
+    let source = Arc::from(source::IMPORT);
     let mut connection = store.connect()?;
     let mut ingest = Ingest::new();
     let mut rejected = RejectedFile { path: rejected_path, header: &header, writer: None };
@@ -174,7 +175,7 @@ pub(crate) fn import(
         if more {
             imported.read += 1;
             let line = record.position().map_or(0, csv::Position::line);
-            match order(&record, &columns, site, &mut occurrences) {
+            match order(&record, &columns, site, &source, &mut occurrences) {
                 Ok(event) => events.push(event),
                 Err(fault) => {
                     rejected.write(line, &fault.detail, &record)?;
@@ -186,6 +187,7 @@ pub(crate) fn import(
             ensure_months(store, &events, &mut months)?;
             let batch = SiteBatch {
                 site: Arc::clone(site),
+                source: Arc::clone(&source),
                 events: std::mem::take(&mut events),
                 rejections: std::mem::take(&mut rejections),
             };
@@ -231,6 +233,7 @@ fn order(
     record: &csv::ByteRecord,
     columns: &Columns,
     site: &Site,
+    source: &Arc<str>,
     occurrences: &mut HashMap<uuid::Uuid, u32>,
 ) -> Result<NewEvent, screen::Fault> {
     let record = csv::StringRecord::from_byte_record(record.clone())
@@ -287,20 +290,13 @@ fn order(
     if let Some(order_id) = &order_id {
         properties["order_id"] = order_id.as_str().into();
     }
-    let mut event = NewEvent {
-        key: EventKey::Own(screen::uuid_v7(occurred_at_us, *id.as_bytes())),
-        who: Who::Known { kind: IdentityKind::UserId, value: customer.into() },
-        links: Vec::new(),
-        order_id: order_id.map(Into::into),
-        kind: Kind::Track,
-        flags: flags::TRUSTED | flags::IMPORTED,
-        occurred_at_us,
-        view_id: None,
-        terms: Default::default(),
-        snapshot: None,
-        properties: Some(properties.to_string().into()),
-    };
-    event.terms[Term::Name as usize - 1] = Some(ORDER_COMPLETED.into());
+    let key = EventKey::Own(screen::uuid_v7(occurred_at_us, *id.as_bytes()));
+    let who = Who::Known { kind: IdentityKind::UserId, value: customer.into() };
+    let moment = (occurred_at_us, flags::TRUSTED | flags::IMPORTED);
+    let mut event = NewEvent::new(source, Kind::Track, key, who, moment);
+    event.order_id = order_id.map(Into::into);
+    event.properties = Some(properties.to_string().into());
+    event.set(Term::Name, Some(ORDER_COMPLETED.into()));
     Ok(event)
 }
 

@@ -3,7 +3,7 @@
 use super::{State, peer};
 use crate::intake::limits::Rate;
 use crate::intake::writer::Unavailable;
-use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, screen, segment, tracker};
+use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, screen, segment, source, tracker};
 use crate::store::events::NewEvent;
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
@@ -160,6 +160,7 @@ async fn admit(
     state: &web::Data<State>,
     request: &HttpRequest,
     site: &Arc<Site>,
+    source: &str,
     trust: Trust,
     events: usize,
 ) -> Result<(), Refusal> {
@@ -172,7 +173,7 @@ async fn admit(
     if let Err(host) = tracker::origin_allowed(site, trust, header_text(request, header::ORIGIN)) {
         let fault = || screen::Fault::new(Reason::OriginNotAllowed, format!("posted from a page of {host}"));
         let rejections = (0..events).map(|_| fault().rejection(None)).collect();
-        store(state, site, Vec::new(), rejections, 0).await?;
+        store(state, site, source.into(), Vec::new(), rejections, 0).await?;
         return Err(Refusal::Origin { host });
     }
     Ok(())
@@ -181,6 +182,7 @@ async fn admit(
 async fn store(
     state: &web::Data<State>,
     site: &Arc<Site>,
+    source: Arc<str>,
     events: Vec<NewEvent>,
     rejections: Vec<Rejection>,
     bytes: usize,
@@ -189,7 +191,7 @@ async fn store(
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
-    let batch = SiteBatch { site: Arc::clone(site), events, rejections };
+    let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
 }
@@ -209,12 +211,12 @@ async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: we
         return Err(Refusal::TooLarge(format!("batch has {} events, limit {limit}", batch.records.len())));
     }
     let (site, trust) = site_of(state, &batch.write_key).await?;
-    admit(state, request, &site, trust, batch.records.len()).await?;
+    admit(state, request, &site, source::TRACKER, trust, batch.records.len()).await?;
     let agent = header_text(request, header::USER_AGENT);
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
-    let sender = screen::Sender::new(Arc::clone(&site), trust, clock::now_us(), sent_at_us, agent);
+    let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
     let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
-    store(state, &site, events, rejections, decoded.len()).await
+    store(state, &site, sender.source, events, rejections, decoded.len()).await
 }
 
 async fn batch(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -234,13 +236,13 @@ async fn post(
     let post = segment::post(&text, repaired, kind)?;
     let key = basic_key(request).or_else(|| post.write_key.clone()).ok_or(Refusal::UnknownKey)?;
     let (site, trust) = site_of(state, &key).await?;
-    admit(state, request, &site, trust, post.len()).await?;
+    admit(state, request, &site, source::SEGMENT, trust, post.len()).await?;
     let agent = header_text(request, header::USER_AGENT);
     // A trusted sender's clock is taken at its word: an old timestamp is meant.
     let sent_at_us = post.sent_at_us().filter(|_| trust == Trust::Browser);
-    let sender = screen::Sender::new(Arc::clone(&site), trust, clock::now_us(), sent_at_us, agent);
+    let sender = screen::Sender::new(Arc::clone(&site), source::SEGMENT, trust, clock::now_us(), sent_at_us, agent);
     let (events, rejections) = post.read(&sender);
-    store(state, &site, events, rejections, decoded.len()).await
+    store(state, &site, sender.source, events, rejections, decoded.len()).await
 }
 
 /// The user name of Basic auth, where Segment's SDKs put the key.

@@ -9,6 +9,7 @@ pub mod limits;
 pub(crate) mod measure;
 pub(crate) mod screen;
 pub(crate) mod segment;
+pub(crate) mod source;
 pub(crate) mod tracker;
 pub(crate) mod writer;
 

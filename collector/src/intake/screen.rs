@@ -62,6 +62,8 @@ fn printable(text: &str, limit: usize) -> String {
 /// Whose request it is: what all its events share.
 pub(crate) struct Sender {
     pub(crate) site: Arc<Site>,
+    /// The key of the source.
+    pub(crate) source: Arc<str>,
     pub(crate) trust: Trust,
     pub(crate) now_us: i64,
     /// What to add to the sender's clock.
@@ -73,6 +75,7 @@ impl Sender {
     /// `sent_at_us` is the sender's clock at sending, if it told.
     pub(crate) fn new(
         site: Arc<Site>,
+        source: &str,
         trust: Trust,
         now_us: i64,
         sent_at_us: Option<i64>,
@@ -80,7 +83,7 @@ impl Sender {
     ) -> Sender {
         let skew = sent_at_us.map_or(0, |sent| now_us.saturating_sub(sent));
         let clock_us = if skew.saturating_abs() > CLOCK_TOLERANCE_US { skew } else { 0 };
-        Sender { site, trust, now_us, clock_us, agent: agent.and_then(term) }
+        Sender { site, source: source.into(), trust, now_us, clock_us, agent: agent.and_then(term) }
     }
 
     /// When it happened by our clock, and the flags that go with it. `id_us` is the time in the event's own id.

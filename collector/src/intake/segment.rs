@@ -4,7 +4,7 @@
 //! read leniently; only what cannot be stored or means nothing is rejected, and that message alone.
 
 use super::screen::{self, Fault, Sender};
-use super::tracker::{group, set_campaign, set_page, set_term, set_track, tie};
+use super::tracker::{group, set_campaign, set_page, set_track, tie};
 use super::{BATCH_EVENTS, Reason, Refusal};
 use crate::store::events::{Kind, NewEvent, Term, flags};
 use crate::store::identities::Who;
@@ -268,23 +268,12 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
     };
     let email = traits.email.text().or(context.traits.as_ref().and_then(|traits| traits.email.text()));
     let phone = traits.phone.text().or(context.traits.as_ref().and_then(|traits| traits.phone.text()));
-    let mut new = NewEvent {
-        key: screen::foreign_key(sender, message.message_id.text(), occurred_at_us),
-        who: who(&message, email)?,
-        links: Vec::new(),
-        order_id: None,
-        kind: Kind::Track,
-        flags: bits,
-        occurred_at_us,
-        view_id: None,
-        terms: Default::default(),
-        snapshot: None,
-        properties: None,
-    };
+    let key = screen::foreign_key(sender, message.message_id.text(), occurred_at_us);
+    let mut new = NewEvent::new(&sender.source, Kind::Track, key, who(&message, email)?, (occurred_at_us, bits));
     links(&mut new, &message, email, phone, sender.trust)?;
     let agent = context.user_agent.text().and_then(screen::term).or_else(|| sender.agent.clone());
-    set_term(&mut new, Term::Agent, agent);
-    set_term(&mut new, Term::Device, device(&context));
+    new.set(Term::Agent, agent);
+    new.set(Term::Device, device(&context));
     let kind = kind.or(message.kind.text()).unwrap_or("");
     fill(&mut new, kind, &message, &context, sender)?;
     Ok(new)
@@ -344,8 +333,8 @@ fn page(
     match (url, message.name.text()) {
         (Some(url), _) if kind == "page" => set_page(new, &sender.site, url, title, referrer)?,
         (_, Some(name)) => {
-            set_term(new, Term::Page, screen::term(name));
-            set_term(new, Term::Title, screen::term(name));
+            new.set(Term::Page, screen::term(name));
+            new.set(Term::Title, screen::term(name));
         }
         _ => return Err(Fault::new(Reason::MissingName, "a page or screen has neither address nor name")),
     }
@@ -359,7 +348,7 @@ fn page(
             content: text(&campaign.content),
             click_id: String::new(),
         };
-        if campaign != Campaign::default() && new.terms[Term::Campaign as usize - 1].is_none() {
+        if campaign != Campaign::default() && new.text(Term::Campaign).is_none() {
             set_campaign(new, &campaign)?;
         }
     }

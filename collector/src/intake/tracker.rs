@@ -111,21 +111,11 @@ impl Reader<'_> {
                 Who::Measured { load_id, visitor }
             }
         };
-        let mut new = NewEvent {
-            key: EventKey::Own(id),
-            who,
-            links: Vec::new(),
-            order_id: None,
-            kind: Kind::Page,
-            flags: bits,
-            occurred_at_us,
-            view_id: event.view.map(Uuid::from_bytes),
-            terms: Default::default(),
-            snapshot: None,
-            properties: None,
-        };
-        set_term(&mut new, Term::Agent, self.sender.agent.clone());
-        set_term(&mut new, Term::Device, self.device.clone());
+        let moment = (occurred_at_us, bits);
+        let mut new = NewEvent::new(&self.sender.source, Kind::Page, EventKey::Own(id), who, moment);
+        new.view_id = event.view.map(Uuid::from_bytes);
+        new.set(Term::Agent, self.sender.agent.clone());
+        new.set(Term::Device, self.device.clone());
         self.body(&event.body, &mut new)?;
         Ok(new)
     }
@@ -183,10 +173,6 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn set_term(new: &mut NewEvent, term: Term, text: Option<Arc<str>>) {
-    new.terms[term as usize - 1] = text;
-}
-
 /// Fills in a page view from the addresses that came with it.
 pub(super) fn set_page(
     new: &mut NewEvent,
@@ -199,8 +185,8 @@ pub(super) fn set_page(
     let landing = read_url(url).ok_or_else(|| Fault::new(Reason::Unreadable, "url is no http address"))?;
     let page_host = landing.page.split('/').next().unwrap_or("");
     let referrer = read_referrer(referrer, &site.domains, page_host);
-    set_term(new, Term::Referrer, referrer.as_deref().and_then(screen::term));
-    set_term(new, Term::Title, screen::term(title));
+    new.set(Term::Referrer, referrer.as_deref().and_then(screen::term));
+    new.set(Term::Title, screen::term(title));
     if let Some(campaign) = &landing.campaign {
         set_campaign(new, campaign)?;
     }
@@ -208,7 +194,7 @@ pub(super) fn set_page(
         let click = serde_json::json!({ name: value }).to_string();
         new.properties = screen::object(&click, "click id")?;
     }
-    set_term(new, Term::Page, screen::term(&landing.page));
+    new.set(Term::Page, screen::term(&landing.page));
     Ok(())
 }
 
@@ -217,7 +203,7 @@ pub(super) fn set_campaign(new: &mut NewEvent, campaign: &domain::event::Campaig
     screen::json(&text)?;
     // A cut campaign would no longer be JSON; one that is too long says little anyway.
     if text.len() <= screen::TERM_BYTES {
-        set_term(new, Term::Campaign, Some(text.into()));
+        new.set(Term::Campaign, Some(text.into()));
     }
     Ok(())
 }
@@ -246,7 +232,7 @@ pub(super) fn set_track(
             new.order_id = Some(order_id.into());
         }
     }
-    set_term(new, Term::Name, Some(name));
+    new.set(Term::Name, Some(name));
     new.properties = properties;
     Ok(())
 }

@@ -226,7 +226,12 @@ impl WriterThread {
         let Some(mut batch) = batches.pop() else { return Vec::new() };
         if batch.events.len() > 1 {
             let events = batch.events.split_off(batch.events.len() / 2);
-            let second = SiteBatch { site: Arc::clone(&batch.site), events, rejections: Vec::new() };
+            let second = SiteBatch {
+                site: Arc::clone(&batch.site),
+                source: Arc::clone(&batch.source),
+                events,
+                rejections: Vec::new(),
+            };
             let sum =
                 self.settle(vec![batch, second], &mut || ()).into_iter().try_fold(Receipt::default(), |sum, part| {
                     part.map(|part| Receipt {

@@ -70,12 +70,20 @@ pub(crate) enum Term {
     Campaign = 5,
     Agent = 6,
     Device = 7,
+    /// The key of the source that brought it: `tracker`, `segment`, …
+    Source = 8,
 }
 
 impl Term {
-    pub(crate) const ALL: [Term; 7] =
-        [Term::Name, Term::Page, Term::Title, Term::Referrer, Term::Campaign, Term::Agent, Term::Device];
+    pub(crate) const COUNT: usize = 8;
+    pub(crate) const ALL: [Term; Term::COUNT] =
+        [Term::Name, Term::Page, Term::Title, Term::Referrer, Term::Campaign, Term::Agent, Term::Device, Term::Source];
 }
+
+/// An event's texts, indexed by [`Term`] from `Name` on.
+pub(crate) type Texts = [Option<Arc<str>>; Term::COUNT];
+/// Their numbers in the dictionary.
+pub(crate) type TextIds = [Option<i32>; Term::COUNT];
 
 /// How an event is known again when it is sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,14 +118,48 @@ pub(crate) struct NewEvent {
     /// In microseconds since 1970-01-01 UTC.
     pub(crate) occurred_at_us: i64,
     pub(crate) view_id: Option<Uuid>,
-    /// Indexed by [`Term`], from `Name` on.
-    pub(crate) terms: [Option<Arc<str>>; 7],
+    pub(crate) terms: Texts,
     pub(crate) snapshot: Option<SnapshotValues>,
     /// Checked JSON text.
     pub(crate) properties: Option<Box<str>>,
 }
 
 impl NewEvent {
+    /// An event of which nothing is known but whose it is, when it happened and which source brought it.
+    pub(crate) fn new(
+        source: &Arc<str>,
+        kind: Kind,
+        key: EventKey,
+        who: super::identities::Who,
+        (occurred_at_us, flags): (i64, i16),
+    ) -> NewEvent {
+        let mut new = NewEvent {
+            key,
+            who,
+            links: Vec::new(),
+            order_id: None,
+            kind,
+            flags,
+            occurred_at_us,
+            view_id: None,
+            terms: Texts::default(),
+            snapshot: None,
+            properties: None,
+        };
+        new.set(Term::Source, Some(Arc::clone(source)));
+        new
+    }
+
+    /// Sets one of its texts.
+    pub(crate) fn set(&mut self, term: Term, text: Option<Arc<str>>) {
+        self.terms[term as usize - 1] = text;
+    }
+
+    /// One of its texts.
+    pub(crate) fn text(&self, term: Term) -> Option<&Arc<str>> {
+        self.terms[term as usize - 1].as_ref()
+    }
+
     pub(crate) fn trust(&self) -> Trust {
         if self.flags & flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser }
     }
@@ -143,12 +185,12 @@ pub(crate) struct Row<'a> {
     pub(crate) site: &'a Arc<Site>,
     pub(crate) identity_id: i64,
     pub(crate) event: &'a NewEvent,
-    pub(crate) terms: [Option<i32>; 7],
+    pub(crate) terms: TextIds,
     /// Index of the request it came with.
     pub(crate) request: usize,
 }
 
-const COLUMNS: i16 = 19;
+const COLUMNS: i16 = 20;
 /// From 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
 pub(crate) const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
@@ -167,8 +209,10 @@ pub(crate) fn encode(rows: &[Row<'_>], out: &mut Vec<u8>) {
         field(out, &event.flags.to_be_bytes());
         field(out, event.key.event_id().as_bytes());
         nullable(out, event.view_id.as_ref().map(|id| id.as_bytes()));
-        for term in row.terms {
-            nullable(out, term.map(i32::to_be_bytes).as_ref());
+        // The source is the last column: it came later than the others.
+        let (texts, source) = row.terms.split_at(Term::COUNT - 1);
+        for text in texts {
+            nullable(out, text.map(i32::to_be_bytes).as_ref());
         }
         let snapshot = event.snapshot.as_ref();
         nullable(out, snapshot.map(|s| s.revision.to_be_bytes()).as_ref());
@@ -184,6 +228,7 @@ pub(crate) fn encode(rows: &[Row<'_>], out: &mut Vec<u8>) {
             }
             None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
         }
+        nullable(out, source[0].map(i32::to_be_bytes).as_ref());
     }
     out.extend_from_slice(&(-1_i16).to_be_bytes());
 }

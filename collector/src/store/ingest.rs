@@ -1,7 +1,7 @@
 //! The ingest transaction: what a group of requests brings is stored in one commit, or not at all.
 
 use super::StoreError;
-use super::events::{self, EventKey, NewEvent, Row, Term};
+use super::events::{self, EventKey, NewEvent, Row, Term, TextIds};
 use super::identities::{Claims, Identities};
 use super::sites::Site;
 use super::sql::sql;
@@ -18,6 +18,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct SiteBatch {
     pub(crate) site: Arc<Site>,
+    /// The key of the source that brought it, under which its outcomes are counted.
+    pub(crate) source: Arc<str>,
     pub(crate) events: Vec<NewEvent>,
     pub(crate) rejections: Vec<Rejection>,
 }
@@ -147,12 +149,12 @@ impl Ingest {
     }
 
     /// The numbers of the events' texts as far as they are known, event by event, and the texts that are not.
-    fn look_up_terms(&self, group: &[SiteBatch]) -> (Vec<[Option<i32>; 7]>, Vec<TermKey>) {
+    fn look_up_terms(&self, group: &[SiteBatch]) -> (Vec<TextIds>, Vec<TermKey>) {
         let mut known = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
         let mut unknown = Vec::new();
         for batch in group {
             for event in &batch.events {
-                let mut numbers = [None; 7];
+                let mut numbers = TextIds::default();
                 for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
                     let Some(text) = text else { continue };
                     *number = self.terms.cached(batch.site.site_id, kind, text).1;
@@ -170,7 +172,7 @@ impl Ingest {
     fn rows<'a>(
         &self,
         group: &'a [SiteBatch],
-        known_terms: &[[Option<i32>; 7]],
+        known_terms: &[TextIds],
         terms: &HashMap<u128, i32>,
         identities: &super::identities::Found,
         receipts: &mut [Receipt],
@@ -385,26 +387,29 @@ fn count_outcomes(
     receipts: &[Receipt],
     today: jiff::civil::Date,
 ) -> Result<(), StoreError> {
-    let mut counts: BTreeMap<(i32, &'static str), i64> = BTreeMap::new();
+    let mut counts: BTreeMap<(i32, &str, &str), i64> = BTreeMap::new();
     for (batch, receipt) in group.iter().zip(receipts) {
-        let site_id = batch.site.site_id;
-        *counts.entry((site_id, STORED)).or_default() += i64::from(receipt.stored);
-        *counts.entry((site_id, DUPLICATE)).or_default() += i64::from(receipt.duplicate);
+        let mut count =
+            |outcome, count| *counts.entry((batch.site.site_id, &batch.source, outcome)).or_default() += count;
+        count(STORED, i64::from(receipt.stored));
+        count(DUPLICATE, i64::from(receipt.duplicate));
         for rejection in &batch.rejections {
-            *counts.entry((site_id, rejection.reason)).or_default() += 1;
+            count(rejection.reason, 1);
         }
     }
     counts.retain(|_, count| *count > 0);
     if counts.is_empty() {
         return Ok(());
     }
-    sql("INSERT INTO outcomes (day, slot, site_id, outcome, count)
-         SELECT $1::text::date, $2, o.* FROM unnest($3, $4, $5) AS o
-         ON CONFLICT (site_id, day, outcome, slot) DO UPDATE SET count = outcomes.count + EXCLUDED.count")
+    sql("INSERT INTO source_outcomes AS o (day, slot, site_id, source, outcome, count)
+         SELECT $1::text::date, $2, new.* FROM unnest($3, $4, $5, $6) AS new
+         ON CONFLICT (site_id, source, day, outcome, slot)
+            DO UPDATE SET count = o.count + EXCLUDED.count, last_at = EXCLUDED.last_at")
     .bind::<Text, _>(today.to_string())
     .bind::<SmallInt, _>(slot)
     .bind::<Array<Integer>, _>(counts.keys().map(|k| k.0).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(counts.keys().map(|k| k.1).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(counts.keys().map(|k| k.1.to_owned()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(counts.keys().map(|k| k.2.to_owned()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(counts.values().copied().collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
@@ -445,23 +450,26 @@ fn write_samples(
     now_us: i64,
 ) -> Result<Vec<(i32, &'static str)>, StoreError> {
     let mut used: HashMap<(i32, &'static str), u32> = HashMap::new();
-    let kept: Vec<(i32, &Rejection)> = group
+    let kept: Vec<(&SiteBatch, &Rejection)> = group
         .iter()
-        .flat_map(|batch| batch.rejections.iter().map(|rejection| (batch.site.site_id, rejection)))
-        .filter(|(site_id, rejection)| {
-            let key = (*site_id, rejection.reason);
+        .flat_map(|batch| batch.rejections.iter().map(move |rejection| (batch, rejection)))
+        .filter(|(batch, rejection)| {
+            let key = (batch.site.site_id, rejection.reason);
             let used = used.entry(key).or_default();
             *used += 1;
             *used <= limit.room(key, now_us)
         })
         .collect();
     if !kept.is_empty() {
-        sql("INSERT INTO rejections (site_id, reason, detail, sample) SELECT * FROM unnest($1, $2, $3, $4)")
-            .bind::<Array<Integer>, _>(kept.iter().map(|(site_id, _)| *site_id).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.detail.clone()).collect::<Vec<_>>())
-            .bind::<Array<Nullable<Text>>, _>(kept.iter().map(|(_, r)| r.sample.clone()).collect::<Vec<_>>())
-            .execute(connection)?;
+        sql(
+            "INSERT INTO rejections (site_id, source, reason, detail, sample) SELECT * FROM unnest($1, $2, $3, $4, $5)",
+        )
+        .bind::<Array<Integer>, _>(kept.iter().map(|(batch, _)| batch.site.site_id).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(kept.iter().map(|(batch, _)| batch.source.to_string()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.detail.clone()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(kept.iter().map(|(_, r)| r.sample.clone()).collect::<Vec<_>>())
+        .execute(connection)?;
     }
-    Ok(kept.into_iter().map(|(site_id, rejection)| (site_id, rejection.reason)).collect())
+    Ok(kept.into_iter().map(|(batch, rejection)| (batch.site.site_id, rejection.reason)).collect())
 }

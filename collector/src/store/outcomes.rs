@@ -53,7 +53,7 @@ impl Store {
     pub(crate) fn outcomes(&self, site_id: i32, limit: i64) -> Result<Outcomes, StoreError> {
         let mut connection = self.lend()?;
         let counts: Vec<CountRow> =
-            sql("SELECT outcome, sum(count)::bigint AS count FROM outcomes WHERE site_id = $1 GROUP BY outcome")
+            sql("SELECT outcome, sum(count)::bigint AS count FROM site_outcomes WHERE site_id = $1 GROUP BY outcome")
                 .bind::<Integer, _>(site_id)
                 .load(&mut *connection)?;
         let mut outcomes = Outcomes::default();

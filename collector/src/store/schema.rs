@@ -60,6 +60,7 @@ macro_rules! events_like {
                 clicks -> Nullable<Integer>,
                 max_scroll_pct -> Nullable<SmallInt>,
                 properties -> Nullable<Jsonb>,
+                source_id -> Nullable<Integer>,
             }
         }
     };

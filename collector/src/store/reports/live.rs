@@ -290,7 +290,7 @@ fn outcomes(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Resul
     // The counters are kept by UTC day.
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let since = today.to_zoned_datetime(TimeZone::UTC).map_or(now, |midnight| midnight.timestamp());
-    let rows: Vec<OutcomeRow> = sql("SELECT outcome, sum(count)::bigint AS count FROM outcomes
+    let rows: Vec<OutcomeRow> = sql("SELECT outcome, sum(count)::bigint AS count FROM site_outcomes
          WHERE site_id = $1 AND day = $2::text::date GROUP BY outcome ORDER BY 2 DESC, 1")
     .bind::<Integer, _>(site.site_id)
     .bind::<Text, _>(today.to_string())
