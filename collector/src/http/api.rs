@@ -2,6 +2,7 @@
 //! file.
 
 mod analysis;
+mod joins;
 mod segments;
 
 use super::State;
@@ -35,6 +36,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/backtest", web::post().to(analysis::backtest))
         .route("/api/v1/outcomes", web::get().to(outcomes))
         .route("/api/v1/profiles", web::get().to(profile))
+        .configure(joins::routes)
         .configure(segments::routes);
 }
 
@@ -160,6 +162,7 @@ async fn profile(
         let unknown = || ApiError::NotFound("there is no such profile".to_owned());
         let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
+        told["identity"] = joins::of_person(&state.store, site, profile_id)?;
         told["segments"] = segments::of_person(&state.store, site, profile_id)?;
         Ok(told)
     });

@@ -111,6 +111,8 @@ pub(crate) struct NewEvent {
     pub(crate) who: super::identities::Who,
     /// Other identities the message ties to `who`.
     pub(crate) links: Vec<super::identities::NewLink>,
+    /// Identifiers of the message that name nobody.
+    pub(crate) blocked: Vec<(IdentityKind, Arc<str>)>,
     /// The shop's id of the order that this event reports.
     pub(crate) order_id: Option<Arc<str>>,
     pub(crate) kind: Kind,
@@ -137,6 +139,7 @@ impl NewEvent {
             key,
             who,
             links: Vec::new(),
+            blocked: Vec::new(),
             order_id: None,
             kind,
             flags,

@@ -138,6 +138,7 @@ impl Ingest {
             note_trusted_orders(connection, &rows, now_us, &mut relinked)?;
             write_journal(connection, &rows, &relinked)?;
             count_outcomes(connection, self.slot, group, &receipts, today)?;
+            count_blocked(connection, self.slot, group, &rows)?;
             sampled = write_samples(connection, &self.samples, group, now_us)?;
             written();
             Ok(receipts)
@@ -410,6 +411,40 @@ fn count_outcomes(
     .bind::<Array<Integer>, _>(counts.keys().map(|k| k.0).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(counts.keys().map(|k| k.1.to_owned()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(counts.keys().map(|k| k.2.to_owned()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(counts.values().copied().collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Counts identifiers that name nobody, by what they were and which source sent them.
+fn count_blocked(
+    connection: &mut PgConnection,
+    slot: i16,
+    group: &[SiteBatch],
+    rows: &[Row<'_>],
+) -> Result<(), StoreError> {
+    // No placeholder is longer; what is made of zeros alone may be.
+    const VALUE_CHARS: usize = 40;
+    let mut counts: BTreeMap<(i32, i16, String, &str), i64> = BTreeMap::new();
+    for row in rows {
+        for (kind, value) in &row.event.blocked {
+            let value = value.chars().take(VALUE_CHARS).collect();
+            let key = (row.site.site_id, kind.code(), value, &*group[row.request].source);
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    sql("INSERT INTO identity_blocked AS b (slot, site_id, kind, value, source, count)
+         SELECT $1, new.* FROM unnest($2, $3, $4, $5, $6) AS new
+         ON CONFLICT (site_id, kind, value, source, slot)
+            DO UPDATE SET count = b.count + EXCLUDED.count, last_at = EXCLUDED.last_at")
+    .bind::<SmallInt, _>(slot)
+    .bind::<Array<Integer>, _>(counts.keys().map(|k| k.0).collect::<Vec<_>>())
+    .bind::<Array<SmallInt>, _>(counts.keys().map(|k| k.1).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(counts.keys().map(|k| k.2.clone()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(counts.keys().map(|k| k.3.to_owned()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(counts.values().copied().collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
