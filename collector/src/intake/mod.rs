@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod clock;
 pub mod limits;
 pub(crate) mod measure;
+pub(crate) mod proof;
 pub(crate) mod screen;
 pub(crate) mod segment;
 pub(crate) mod source;
@@ -53,6 +54,8 @@ pub enum Reason {
     OriginNotAllowed,
     /// An identify without consent; only counted, nothing of it is kept.
     NoConsent,
+    /// A browser's event of a user id alone, where the site asks for signed identifies.
+    UnsignedIdentity,
     /// PostgreSQL refuses it for a reason that the screen does not know.
     StorageRefused,
 }
@@ -75,6 +78,7 @@ impl Reason {
             Reason::BadOrder => "bad_order",
             Reason::OriginNotAllowed => "origin_not_allowed",
             Reason::NoConsent => "no_consent",
+            Reason::UnsignedIdentity => "unsigned_identity",
             Reason::StorageRefused => "storage_refused",
         }
     }

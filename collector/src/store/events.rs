@@ -57,6 +57,8 @@ pub(crate) mod flags {
     pub(crate) const DNT: i16 = 16;
     /// From a file.
     pub(crate) const IMPORTED: i16 = 32;
+    /// An identify or alias of a browser without the signature that the site asks for: it tells nothing of anybody.
+    pub(crate) const CLAIMED: i16 = 64;
 }
 
 /// Texts of an event that are kept in the dictionary, in the order of their columns; the numbers are stored.

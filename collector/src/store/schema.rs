@@ -14,6 +14,8 @@ diesel::table! {
         browser_orders -> Text,
         trusted_orders_seen -> Bool,
         segments_revision -> BigInt,
+        identity_secret -> Text,
+        signed_identify -> Bool,
     }
 }
 

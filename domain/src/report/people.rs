@@ -193,6 +193,11 @@ pub enum Happened {
         /// What they said of themselves.
         traits: Vec<(String, String)>,
     },
+    /// A browser said who somebody is, without the signature that the site asks for.
+    Claim {
+        /// What was said, as text; it is no trait of the person.
+        traits: Vec<(String, String)>,
+    },
     /// The person belongs to a group.
     Group {
         /// The group's id.
@@ -211,6 +216,7 @@ impl Happened {
             Happened::Track { name, .. } => name.clone(),
             Happened::Order { .. } => "Placed an order".to_owned(),
             Happened::Identify { .. } => "Said who they are".to_owned(),
+            Happened::Claim { .. } => "Claimed to be somebody".to_owned(),
             Happened::Group { .. } => "Joined a group".to_owned(),
             Happened::Alias => "Was known by another id".to_owned(),
         }
@@ -221,7 +227,11 @@ impl Happened {
         match self {
             Happened::Page { page, .. } => Some(page),
             Happened::Snapshot { page, .. } | Happened::Track { page, .. } => page.as_deref(),
-            Happened::Order { .. } | Happened::Identify { .. } | Happened::Group { .. } | Happened::Alias => None,
+            Happened::Order { .. }
+            | Happened::Identify { .. }
+            | Happened::Claim { .. }
+            | Happened::Group { .. }
+            | Happened::Alias => None,
         }
     }
 
@@ -249,7 +259,7 @@ impl Happened {
                 total.map_or_else(String::new, |sum| format!(" total={} {}", sum.decimal(), sum.currency)),
                 if *counted { "" } else { " (unconfirmed)" }
             ),
-            Happened::Identify { traits } => pairs(traits),
+            Happened::Identify { traits } | Happened::Claim { traits } => pairs(traits),
             Happened::Group { group_id } => format!("group_id={group_id}"),
             Happened::Alias => String::new(),
         }
