@@ -157,3 +157,66 @@ fn ten_thousand_browsers_with_one_user_id_end_at_a_guard_that_says_so() {
     assert_eq!(blocked["source"], "segment");
     shop.is_the_same_rebuilt();
 }
+
+#[test]
+fn a_stranger_who_claims_a_known_person_learns_and_changes_nothing() {
+    let shop = Shop::open();
+    tests::shop::add_user(&shop.database, "anna@shop.example", "correct horse battery");
+    let owner = tests::web::Owner::logs_in(&shop.server, "anna@shop.example", "correct horse battery");
+    let knows = json!({ "type": "identify", "userId": "u1", "messageId": "k1",
+                        "traits": { "email": "mia@mail.example", "plan": "gold" } });
+    assert_eq!(shop.server_says(&[knows]).receipt(), (1, 0, 0));
+    let setup = format!("/s/{}/setup", shop.keys.site_id);
+    assert_eq!(owner.posts(&format!("{setup}/signatures"), &[("do", "ask")]).status, 303);
+    let page = owner.reads(&setup);
+    let secret =
+        page.split("id=\"identity-secret\">").nth(1).and_then(|rest| rest.split('<').next()).expect("a secret");
+    let before = known(&shop, "user_id=u1");
+
+    // By the tag, by an SDK, with an anonymous id and without, by mail, by alias.
+    let posts = |messages: Value| {
+        let reply = shop.web.post_json("/v1/batch", &json!({ "writeKey": shop.keys.write_key, "batch": messages }));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert!(!reply.body.contains("mia") && !reply.body.contains("gold"), "{}", reply.body);
+        reply.receipt()
+    };
+    shop.visitor("stranger").views("/a").signs_in("u1");
+    let traits = json!({ "plan": "evil", "email": "mia@mail.example", "user_hash": "00" });
+    let told = posts(json!([
+        { "type": "identify", "anonymousId": "s2", "userId": "u1", "traits": traits, "messageId": "s1" },
+        { "type": "track", "event": "Bought", "anonymousId": "s2", "userId": "u1", "messageId": "s2" },
+        { "type": "alias", "previousId": "s2", "userId": "u1", "anonymousId": "s2", "messageId": "s3" },
+        { "type": "identify", "traits": traits, "messageId": "s4" },
+        { "type": "track", "event": "Bought", "userId": "u1", "messageId": "s5" },
+    ]));
+    assert_eq!(told, (4, 0, 1), "an event of nobody but the user is refused: {:?}", shop.outcomes().latest_rejected);
+    assert_eq!(shop.rejected()["unsigned_identity"], 1);
+    assert_eq!(known(&shop, "user_id=u1"), before);
+    assert_eq!(known(&shop, "email=mia@mail.example"), before);
+    let stranger = shop.profile("visitor_id=s2");
+    assert_eq!((&stranger["facts"]["traits"], &stranger["facts"]["signed_up"]), (&json!({}), &json!(false)));
+    let refused = shop.profile("user_id=u1")["identity"]["refused"].clone();
+    let claim = refused.as_array().expect("refusals").iter().find(|one| one["guard"] == "unsigned").cloned();
+    assert_eq!(claim.expect("the claims are shown apart")["count"], 2, "{refused}");
+    shop.is_the_same_rebuilt();
+
+    // With the server's signature it is the server's word.
+    let signed = json!([{ "type": "identify", "anonymousId": "s2", "userId": "u1", "messageId": "s6",
+                          "traits": { "user_hash": signature(secret, "u1"), "plan": "silver" } }]);
+    assert_eq!(posts(signed), (1, 0, 0));
+    assert_eq!(shop.profile_id("visitor_id=s2"), shop.profile_id("user_id=u1"));
+    let traits = shop.profile("user_id=u1")["facts"]["traits"].clone();
+    assert_eq!(traits.get("user_hash"), None, "the signature is no trait: {traits}");
+    assert_ne!(shop.profile_id(&shop.visitor("stranger").query()), shop.profile_id("user_id=u1"));
+    let joins = owner.reads(&format!("/s/{}/people/{}/joins", shop.keys.site_id, shop.profile_id("user_id=u1")));
+    assert!(joins.contains("claimed it without your signature"), "{joins}");
+    shop.is_the_same_rebuilt();
+}
+
+/// As a site's server makes it.
+fn signature(secret: &str, user_id: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
+    mac.update(user_id.as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -4,6 +4,7 @@
 //! comes of it into an answer.
 
 mod file;
+mod joins;
 mod lists;
 mod live;
 mod overview;
@@ -41,6 +42,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     lists::routes(config);
     segments::routes(config);
     predictions::routes(config);
+    // Before the people, whose files would be taken for it.
+    joins::routes(config);
     people::routes(config);
     setup::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
@@ -163,6 +166,11 @@ impl Inside {
             site: self.chosen.and_then(|index| self.sites.get(index)).map(link),
             flash: self.flash.map(|text| Flash { kind: FlashKind::Done, text: text.to_owned() }),
         }
+    }
+
+    /// Who is logged in.
+    pub(super) fn user_email(&self) -> &str {
+        &self.user.email
     }
 
     /// The site's set-up.

@@ -17,7 +17,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use domain::event::Trust;
 use domain::identity::{Call, Kind, Standing};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -49,6 +49,8 @@ pub(crate) struct Identities {
 #[derive(Default)]
 pub(crate) struct Found {
     numbers: HashMap<u128, i64>,
+    /// Identities that did not exist before this transaction.
+    founded: BTreeSet<i64>,
     decided: Vec<u128>,
 }
 
@@ -60,6 +62,12 @@ struct IdentityRow {
     kind: i16,
     #[diesel(sql_type = Text)]
     value: String,
+    #[diesel(sql_type = BigInt)]
+    identity_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct FoundedRow {
     #[diesel(sql_type = BigInt)]
     identity_id: i64,
 }
@@ -174,18 +182,20 @@ impl Identities {
             return Ok(());
         }
         // Sorted (a BTreeMap), so that writers who found the same identities wait in turn and never in a circle.
-        sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
+        let founded: Vec<FoundedRow> =
+            sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
              OVERRIDING SYSTEM VALUE
              SELECT site_id, kind, value, trusted, first_seen, id, id
              FROM (SELECT k.*, nextval('identities_identity_id_seq') AS id
                    FROM unnest($1, $2, $3, $4, $5) AS k (site_id, kind, value, trusted, first_seen)) AS new
-             ON CONFLICT (site_id, kind, value) DO NOTHING")
-        .bind::<Array<Integer>, _>(keys.keys().map(|k| k.0).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(keys.keys().map(|k| k.1).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(keys.keys().map(|k| k.2.to_string()).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(keys.values().map(|v| v.0).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(keys.values().map(|v| super::timestamp(v.1)).collect::<Vec<_>>())
-        .execute(connection)?;
+             ON CONFLICT (site_id, kind, value) DO NOTHING RETURNING identity_id")
+            .bind::<Array<Integer>, _>(keys.keys().map(|k| k.0).collect::<Vec<_>>())
+            .bind::<Array<SmallInt>, _>(keys.keys().map(|k| k.1).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(keys.keys().map(|k| k.2.to_string()).collect::<Vec<_>>())
+            .bind::<Array<Bool>, _>(keys.values().map(|v| v.0).collect::<Vec<_>>())
+            .bind::<Array<Timestamptz>, _>(keys.values().map(|v| super::timestamp(v.1)).collect::<Vec<_>>())
+            .load(connection)?;
+        found.founded.extend(founded.into_iter().map(|row| row.identity_id));
         self.look_up(connection, &keys, found)
     }
 

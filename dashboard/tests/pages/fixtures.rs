@@ -66,7 +66,7 @@ fn usd(minor: i64) -> Money {
     Money { minor, currency: Currency::USD }
 }
 
-fn ago(minutes: i64) -> Timestamp {
+pub(crate) fn ago(minutes: i64) -> Timestamp {
     now() - minutes.minutes()
 }
 
@@ -226,7 +226,14 @@ pub(crate) fn live() -> Live {
             event(
                 6,
                 2,
-                Happened::Order { order_id: "10412".into(), total: Some(usd(3_850)), counted: true },
+                Happened::Order {
+                    order_id: "10412".into(),
+                    total: Some(usd(3_850)),
+                    counted: true,
+                    cancelled: false,
+                    refunded: None,
+                    lines: Vec::new(),
+                },
                 mia.clone(),
                 Some("Newsletter"),
                 Consent::Full,
@@ -927,7 +934,14 @@ pub(crate) fn profile() -> Profile {
                     ),
                     moment(
                         3,
-                        Happened::Order { order_id: "10412".into(), total: Some(usd(3_850)), counted: true },
+                        Happened::Order {
+                            order_id: "10412".into(),
+                            total: Some(usd(3_850)),
+                            counted: true,
+                            cancelled: false,
+                            refunded: None,
+                            lines: Vec::new(),
+                        },
                         Trust::Trusted,
                     ),
                 ],
@@ -939,7 +953,14 @@ pub(crate) fn profile() -> Profile {
             )),
             TimelineEntry::Event(moment(
                 200_000,
-                Happened::Order { order_id: "8812".into(), total: None, counted: false },
+                Happened::Order {
+                    order_id: "8812".into(),
+                    total: None,
+                    counted: false,
+                    cancelled: false,
+                    refunded: None,
+                    lines: Vec::new(),
+                },
                 Trust::Browser,
             )),
         ],
@@ -997,7 +1018,14 @@ pub(crate) fn profile_hostile() -> Profile {
         },
         Happened::Snapshot { page: Some(hostile()), engaged_ms: 1, max_scroll_pct: 1, clicks: 1 },
         Happened::Track { name: hostile(), page: Some(hostile()), properties: vec![(hostile(), hostile())] },
-        Happened::Order { order_id: hostile(), total: None, counted: true },
+        Happened::Order {
+            order_id: hostile(),
+            total: None,
+            counted: true,
+            cancelled: false,
+            refunded: None,
+            lines: Vec::new(),
+        },
         Happened::Identify { traits: vec![(hostile(), hostile())] },
         Happened::Group { group_id: hostile() },
         Happened::Alias,
@@ -1211,6 +1239,8 @@ pub(crate) fn setup() -> Setup {
         origin: "https://s.shop.example".into(),
         consent: TagConsent::Measure,
         browser_orders: BrowserOrders::Auto,
+        identity_secret: None,
+        signed_identify: false,
         trusted_orders_seen: false,
         last_event_at: Some(ago(2)),
         now: now(),
@@ -1218,7 +1248,13 @@ pub(crate) fn setup() -> Setup {
 }
 
 pub(crate) fn setup_waiting() -> Setup {
-    Setup { last_event_at: None, consent: TagConsent::Full, ..setup() }
+    Setup {
+        last_event_at: None,
+        consent: TagConsent::Full,
+        identity_secret: Some("is_0123".into()),
+        signed_identify: true,
+        ..setup()
+    }
 }
 
 pub(crate) fn setup_hostile() -> Setup {

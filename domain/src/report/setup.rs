@@ -71,6 +71,10 @@ pub struct Setup {
     pub browser_orders: BrowserOrders,
     /// A trusted source has reported an order.
     pub trusted_orders_seen: bool,
+    /// What the site's server signs user ids with; `None` until the owner asks for it.
+    pub identity_secret: Option<String>,
+    /// Whether a browser's identify has to be signed.
+    pub signed_identify: bool,
     /// When the last event of this site was stored; `None` until the first one.
     pub last_event_at: Option<Timestamp>,
     /// The moment of this report.

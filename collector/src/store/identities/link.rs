@@ -125,7 +125,7 @@ impl Identities {
             told.note(*statement, *event_id, outcome);
         }
         vouch(connection, site_id, vouched)?;
-        told.write(connection, site_id)
+        told.write(connection, site_id, &found.founded)
     }
 }
 
@@ -261,8 +261,14 @@ impl Told {
         self.links.push((statement, event_id, outcome));
     }
 
-    /// Writes everything; gives back the profiles that are to be projected anew.
-    fn write(self, connection: &mut PgConnection, site_id: i32) -> Result<BTreeSet<i64>, StoreError> {
+    /// Writes everything; gives back the profiles that are to be projected anew. `founded` are the identities that did
+    /// not exist before this transaction.
+    fn write(
+        self,
+        connection: &mut PgConnection,
+        site_id: i32,
+        founded: &BTreeSet<i64>,
+    ) -> Result<BTreeSet<i64>, StoreError> {
         let mut relinked = BTreeSet::new();
         // Where each profile that is gone ends, by whose event and why; a later merge takes an earlier one along.
         let mut merged: BTreeMap<i64, (i64, Uuid, Reason)> = BTreeMap::new();
@@ -279,8 +285,9 @@ impl Told {
                 Outcome::Ordered { from, into } => {
                     let was = ordered.get(&statement.to.0).map_or(from.0, |(first, _, _)| *first);
                     ordered.insert(statement.to.0, (was, into.0, *event_id));
-                    // The first claim comes with the order's own event, which is about to be projected anyway.
-                    if from.0 != statement.to.0 {
+                    // The first claim comes with its own event, which is about to be projected anyway; but an order that
+                    // has been there unclaimed may have events of its own, which the claimant is to have.
+                    if from.0 != statement.to.0 || !founded.contains(&statement.to.0) {
                         relinked.extend([from.0, into.0]);
                     }
                 }

@@ -308,7 +308,7 @@ fn refused(connection: &mut PgConnection, site_id: i32, person: Option<i64>) -> 
                 i.identity_id AS from_id, i.kind AS from_kind, i.value AS from_value, i.profile_id AS from_profile,
                 o.identity_id AS to_id, o.kind AS to_kind, o.value AS to_value, o.profile_id AS to_profile
          FROM (
-            SELECT site_id, outcome, other_id, count(*) AS count, max(at) AS last_at,
+            SELECT site_id, outcome, other_id, count(DISTINCT identity_id) AS count, max(at) AS last_at,
                    (array_agg(identity_id ORDER BY link_id DESC))[1] AS identity_id
             FROM identity_links JOIN asked a USING (site_id)
             WHERE outcome NOT IN ('same', 'merged', 'ordered') AND call <> $3

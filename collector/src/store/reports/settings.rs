@@ -138,6 +138,8 @@ impl Store {
             consent: site.tag_consent,
             browser_orders: site.browser_orders,
             trusted_orders_seen: site.trusted_orders_seen,
+            identity_secret: Some(site.identity_secret.clone()).filter(|secret| !secret.is_empty()),
+            signed_identify: site.signed_identify,
             last_event_at: row.last_event_at.map(from_timestamp),
             now,
         })
