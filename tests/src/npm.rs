@@ -34,12 +34,8 @@ pub fn file(path: &str) -> String {
 /// Runs a program of the folder with these environment variables; what it prints is JSON.
 ///
 /// # Panics
-/// When it fails.
+/// When it fails or takes longer than a minute.
 #[track_caller]
 pub fn run(program: &str, environment: &[(&str, &str)]) -> Value {
-    let output =
-        Command::new("node").arg(folder().join(program)).envs(environment.iter().copied()).output().expect("node runs");
-    let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{program}: {told}{said}");
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{program}: {error}: {told}{said}"))
+    crate::program::run(program, Command::new("node").arg(folder().join(program)).envs(environment.iter().copied()))
 }
