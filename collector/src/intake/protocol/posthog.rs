@@ -353,12 +353,13 @@ fn whole(number: f64, most: f64) -> i32 {
     number.clamp(0.0, most) as i32
 }
 
-/// What SDKs ask for before they send: nothing that PostHog has beside events is on.
+/// What SDKs ask for before they send: nothing that PostHog has beside events is on. They are to ask for flags all the
+/// same, of which there are none: a page that waits for the answer goes on with its defaults, and would not without one.
 pub(crate) fn configuration(key: &str) -> Value {
     json!({
         "token": key,
         "supportedCompression": ["gzip", "gzip-js"],
-        "hasFeatureFlags": false,
+        "hasFeatureFlags": true,
         "captureDeadClicks": false,
         "capturePerformance": false,
         "autocapture_opt_out": false,
