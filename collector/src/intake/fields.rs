@@ -118,11 +118,16 @@ impl Properties {
         self
     }
 
-    /// Adds a number as such, or as the text that stands where a number should, so that an amount that is none is
-    /// told instead of lost.
+    /// Adds a number, or the text that stands where a number should, so that an amount that is none is told instead of
+    /// lost.
     pub(crate) fn number(mut self, name: &str, from: &Fields, field: &str) -> Properties {
-        let number = from.number(field).and_then(serde_json::Number::from_f64).map(Value::Number);
-        if let Some(value) = number.or_else(|| from.text(field).map(|text| Value::String(text.into_owned()))) {
+        let number = match from.0.get(field) {
+            Some(Value::Number(number)) => Some(number.clone()),
+            // An amount as text keeps its digits.
+            _ => from.text(field).and_then(|text| serde_json::from_str(&text).ok()),
+        };
+        let text = || from.text(field).map(|text| Value::String(text.into_owned()));
+        if let Some(value) = number.map(Value::Number).or_else(text) {
             self.0.insert(name.to_owned(), value);
         }
         self

@@ -200,8 +200,21 @@ fn raw_object(raw: Option<&RawValue>, what: &str) -> Result<Option<Box<str>>, Fa
     raw.map_or(Ok(None), |raw| screen::object(raw.get(), what))
 }
 
-/// Properties of a page call that the page view itself already says.
-const PAGE_PROPERTIES: [&str; 8] = ["url", "path", "title", "referrer", "search", "hash", "name", "category"];
+/// Properties of a page call that the page view itself already says, or that repeat whole addresses.
+const PAGE_PROPERTIES: [&str; 12] = [
+    "url",
+    "path",
+    "title",
+    "referrer",
+    "search",
+    "hash",
+    "name",
+    "category",
+    "tab_url",
+    "referring_domain",
+    "initial_referrer",
+    "initial_referring_domain",
+];
 
 /// What the call itself says of its page wins over what surrounds it.
 fn view<'a>(call: &'a Call<'_>, own: &'a PageContext<'_>, context: &'a Context<'_>) -> Result<View<'a>, Fault> {
