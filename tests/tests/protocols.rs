@@ -187,6 +187,8 @@ fn each_route_asks_for_a_known_key_and_answers_pages_of_the_site_alone() {
             (200, Some("x-own")),
             "{bare}"
         );
+        let with_cookies = preflight.header("access-control-allow-credentials") == Some("true");
+        assert_eq!(with_cookies, matches!(bare, "/i" | "/com.snowplowanalytics.snowplow/tp2"), "{bare}");
         assert_eq!(sends(&shop, &("PUT", path.clone(), String::new()), &[]).status, 405, "{path}");
     }
 }
@@ -213,6 +215,90 @@ fn a_body_that_cannot_be_read_is_400_one_that_is_too_large_413_and_gzip_is_opene
     let reply = shop.web.post_json("/batch/", &json!({ "api_key": shop.keys.secret_key, "batch": many }));
     assert_eq!(reply.status, 413, "{}", reply.body);
 }
+
+/// Members of a JSON object that no event may have, as no JSON library writes them, and the reason for which it is
+/// rejected.
+fn bad_members() -> Vec<(&'static str, Vec<u8>)> {
+    let deep = format!("\"x\":{}1{}", "[".repeat(64), "]".repeat(64));
+    let large = format!("\"x\":\"{}\"", "x".repeat(33 << 10));
+    vec![
+        ("nul_character", br#""x":"a\u0000b""#.to_vec()),
+        ("bad_text", br#""x":"\ud800""#.to_vec()),
+        ("bad_text", b"\"x\":\"\xff\xfe\"".to_vec()),
+        ("number_out_of_range", br#""x":1e400"#.to_vec()),
+        ("too_deep", deep.into_bytes()),
+        ("too_large", large.into_bytes()),
+    ]
+}
+
+#[test]
+fn a_bad_event_of_a_batch_spares_its_neighbours_in_every_protocol() {
+    let shop = Shop::open();
+    let key = &shop.keys.secret_key;
+    // What stands before and after the list, and an event to which one more member can be added.
+    let protocols = [
+        (
+            "posthog",
+            "/batch/",
+            format!(r#"{{"api_key":"{key}","batch":["#),
+            "]}",
+            r#"{"event":"Seen","distinct_id":"u1","properties":{MEMBER}}"#,
+        ),
+        ("snowplow", "/com.snowplowanalytics.snowplow/tp2", r#"{"data":["#.to_owned(), "]}", SNOWPLOW_EVENT),
+        (
+            "ga4",
+            "/mp/collect?api_secret=KEY",
+            r#"{"client_id":"1.2","events":["#.to_owned(),
+            "]}",
+            r#"{"name":"seen","params":{MEMBER}}"#,
+        ),
+        (
+            "rudderstack",
+            "/v1/batch",
+            format!(r#"{{"writeKey":"{key}","batch":["#),
+            "]}",
+            r#"{"channel":"server","type":"track","event":"Seen","userId":"u1","properties":{MEMBER}}"#,
+        ),
+        (
+            "matomo",
+            "/matomo.php",
+            format!(r#"{{"token_auth":"{key}","requests":["#),
+            "]}",
+            r#"{"idsite":"KEY","uid":"u1","url":"https://shop.example/","dimension1":{MEMBER}}"#,
+        ),
+    ];
+    for (source, path, before, after, event) in protocols {
+        let stored = shop.stored();
+        let mut body = before.into_bytes();
+        let with = |member: &[u8]| {
+            let event = event.replace("KEY", key);
+            let (front, back) = event.split_once("MEMBER").expect("a place for a member");
+            [front.as_bytes(), member, back.as_bytes()].concat()
+        };
+        body.extend(with(b""));
+        for (_, bad) in bad_members() {
+            for member in [&bad[..], b"\"fine\":1"] {
+                body.push(b',');
+                body.extend(with(member));
+            }
+        }
+        body.extend_from_slice(after.as_bytes());
+        let reply = shop.web.post(&path.replace("KEY", key), &body);
+        assert_eq!(reply.status, 200, "{source}: {}", reply.body);
+        // A parameter of Matomo's is text, in which these are nothing but characters.
+        let is_harmless = |reason: &str| source == "matomo" && matches!(reason, "nul_character" | "too_deep");
+        let harmless = bad_members().iter().filter(|(reason, _)| is_harmless(reason)).count();
+        let good = bad_members().len() + 1 + harmless;
+        assert_eq!(shop.stored() - stored, good as i64, "{source}: {:?}", shop.rejected());
+        for reason in bad_members().iter().map(|(reason, _)| reason).filter(|reason| !is_harmless(reason)) {
+            let counted = format!("SELECT count(*) FROM rejections WHERE source = '{source}' AND reason = '{reason}'");
+            let expected = bad_members().iter().filter(|(other, _)| other == reason).count() as i64;
+            assert_eq!(shop.database.number(&counted), expected, "{source}: {reason}");
+        }
+    }
+}
+
+const SNOWPLOW_EVENT: &str = r#"{"aid":"KEY","e":"pv","uid":"u1","url":"https://shop.example/","x":{MEMBER}}"#;
 
 #[test]
 fn posthogs_packings_are_all_opened() {

@@ -70,6 +70,9 @@ pub(crate) struct Message<'a> {
     pub(crate) whose: Whose<'a>,
     /// When it happened by the sender's clock, in µs since 1970; `None` where that is now.
     pub(crate) at_us: Option<i64>,
+    /// A message id that is a uuid v7 is the event's own id, as our tracker's is, so that what is said of a page view
+    /// finds it.
+    pub(crate) owns_its_id: bool,
     /// The page view it belongs to.
     pub(crate) view_id: Option<Uuid>,
     /// The visitor's user agent, where it is not the request's own.
@@ -115,7 +118,7 @@ pub(crate) struct View<'a> {
 impl<'a> Message<'a> {
     /// A message of these ids, now.
     pub(crate) fn of(ids: Ids<'a>) -> Message<'a> {
-        Message { whose: Whose::Of(ids), at_us: None, view_id: None, agent: None, device: None }
+        Message { whose: Whose::Of(ids), at_us: None, owns_its_id: false, view_id: None, agent: None, device: None }
     }
 
     /// A message of a visitor who is measured, now.
@@ -130,8 +133,8 @@ impl<'a> Message<'a> {
     pub(crate) fn event(self, request: &Request<'_>, says: Says<'_>) -> Result<NewEvent, Fault> {
         let sender = request.sender;
         let own_id = match self.whose {
-            Whose::Of(ids) => ids.message_id.and_then(own_id),
-            Whose::Measured(_) => None,
+            Whose::Of(ids) if self.owns_its_id => ids.message_id.and_then(own_id),
+            Whose::Of(_) | Whose::Measured(_) => None,
         };
         let (at_us, mut bits) = match (self.at_us, own_id) {
             (None, None) => (sender.now_us, if request.is_trusted() { flags::TRUSTED } else { 0 }),
@@ -157,8 +160,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A message id that is a uuid v7, with its time in µs: it is the event's own id then, as our tracker's is, so that
-/// what is said of a page view finds it.
+/// A message id that is a uuid v7, with its time in µs.
 fn own_id(message_id: &str) -> Option<(Uuid, i64)> {
     let id = Uuid::try_parse(message_id).ok()?;
     let id_us = screen::id_time_us(id).filter(|us| *us >= FIRST_UUID_V7_US)?;

@@ -117,13 +117,12 @@ fn posthog_node_is_served_and_each_event_is_stored_once() {
 
 #[test]
 fn snowplow_node_is_served_and_each_event_is_stored_once() {
-    let shop = Shop::open();
     for (method, base64, path) in [("post", "yes", "/tp2"), ("get", "no", "/i?")] {
         let run = |environment: &[(&str, &str)]| {
             let more = [("SEGMENTS_METHOD", method), ("SEGMENTS_BASE64", base64)];
             npm::run("snowplow.mjs", &[environment, &more].concat())
         };
-        let shop = Shop::on(tests::Database::fresh(), &[]);
+        let shop = Shop::open();
         through_trouble(&shop, path, run, |person, told| {
             assert_eq!((&told["lost"], &told["delivered"]), (&json!([]), &told["calls"]), "{method} {person}: {told}");
             let who = format!("user_id={person}");
@@ -136,7 +135,6 @@ fn snowplow_node_is_served_and_each_event_is_stored_once() {
         let mails = "SELECT count(*) FROM events WHERE properties::text LIKE '%mail.example%'";
         assert_eq!(shop.database.number(mails), 0, "an address in a link is not kept");
     }
-    drop(shop);
 }
 
 #[test]

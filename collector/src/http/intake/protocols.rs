@@ -1,10 +1,11 @@
 //! The routes of protocols of others: where their SDKs knock, and what each of them calls success.
 
-use super::{Answer, allow_origin, answer, around, basic_key, deliver, read, receipt, refuse, resource};
+use super::{Answer, allow_origin, answer, around, basic_key, deliver, preflight, read, receipt, refuse, resource};
 use super::{sender_of, site_named, site_of};
 use crate::http::State;
 use crate::intake::protocol::{Key, Text, ga4, matomo, pixel, plausible, posthog, rudderstack, snowplow, umami};
 use crate::intake::{Refusal, body};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -31,8 +32,9 @@ const PICTURE: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     segment_routes(config);
     posthog_routes(config);
-    config.service(resource("/com.snowplowanalytics.snowplow/tp2").route(web::post().to(snowplow_list)));
-    config.service(resource("/i").route(web::get().to(snowplow_picture)));
+    let snowplow = |path: &str| web::resource(path).route(web::method(Method::OPTIONS).to(snowplow_preflight));
+    config.service(snowplow("/com.snowplowanalytics.snowplow/tp2").route(web::post().to(snowplow_list)));
+    config.service(snowplow("/i").route(web::get().to(snowplow_picture)));
     config.service(resource("/api/event").route(web::post().to(plausible_event)));
     config.service(resource("/api/send").route(web::post().to(umami_send)));
     for path in ["/matomo.php", "/piwik.php"] {
@@ -206,6 +208,10 @@ fn with_credentials(mut response: HttpResponse) -> HttpResponse {
     let allowed = HeaderValue::from_static("true");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
     response
+}
+
+async fn snowplow_preflight(request: HttpRequest) -> HttpResponse {
+    with_credentials(preflight(request).await)
 }
 
 async fn snowplow_list(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {

@@ -6,11 +6,13 @@
 
 use super::{Key, Parcel, Text, commerce};
 use crate::intake::fields::{Fields, Properties, properties};
+use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
-use crate::intake::screen::Fault;
+use crate::intake::screen::{self, Fault};
 use crate::intake::{Reason, Refusal, source};
 use crate::store::events::NewEvent;
 use domain::event::ORDER_COMPLETED;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -26,10 +28,11 @@ pub(crate) enum Wants {
 }
 
 #[derive(serde::Deserialize)]
-struct Bulk {
-    requests: Vec<Value>,
-    #[serde(default)]
-    token_auth: Value,
+struct Bulk<'a> {
+    #[serde(borrow)]
+    requests: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    token_auth: Loose<'a>,
 }
 
 /// Reads a request: its body, or, where there is none, its parameters.
@@ -39,11 +42,10 @@ struct Bulk {
 pub(crate) fn open<'a>(text: &'a Text<'_>, query: &'a str) -> Result<(Parcel<'a>, Wants), Refusal> {
     let body = text.text.trim();
     if body.starts_with('{') {
-        let bulk: Bulk = serde_json::from_str(body)
+        let bulk: Bulk<'_> = serde_json::from_str(body)
             .map_err(|error| Refusal::Unreadable(format!("body is no list of requests: {error}")))?;
-        let messages: Vec<Cow<'_, str>> =
-            bulk.requests.iter().map(|request| Cow::Owned(one_of_bulk(request))).collect();
-        let token = bulk.token_auth.as_str().filter(|token| !token.is_empty()).map(str::to_owned);
+        let messages = bulk.requests.iter().map(|request| one_of_bulk(request.get())).collect();
+        let token = bulk.token_auth.text().map(str::to_owned);
         return Ok((parcel(messages, token, text.repaired), Wants::Count));
     }
     // A form says the same as an address; beacons send one.
@@ -57,20 +59,35 @@ pub(crate) fn open<'a>(text: &'a Text<'_>, query: &'a str) -> Result<(Parcel<'a>
     Ok((parcel(vec![whole], None, text.repaired), wants))
 }
 
-/// Matomo takes requests of a bulk as parameters or as objects.
-fn one_of_bulk(request: &Value) -> String {
-    match request {
-        Value::String(query) => query.clone(),
-        Value::Object(map) => {
+/// Matomo takes requests of a bulk as parameters or as objects. What is neither stays as it is, to be rejected alone.
+fn one_of_bulk(raw: &str) -> Cow<'_, str> {
+    // Text that was no UTF-8 is found by the mark of its repair, which must not be escaped.
+    match serde_json::from_str(raw) {
+        Ok(Value::String(query)) => Cow::Owned(query),
+        Ok(Value::Object(map)) if !raw.contains('\u{fffd}') => {
             let mut query = form_urlencoded::Serializer::new(String::new());
-            for (name, value) in map {
+            for (name, value) in &map {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 query.append_pair(name, &text);
             }
-            query.finish()
+            Cow::Owned(query.finish())
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => String::new(),
+        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) | Err(_) => {
+            Cow::Borrowed(raw)
+        }
     }
+}
+
+/// The parameters of one request.
+fn parameters(raw: &str) -> Result<Fields, Fault> {
+    if raw.starts_with(['"', '{']) {
+        screen::json(raw)?;
+        return Err(Fault::new(Reason::Unreadable, "a request of a bulk is neither text nor an object"));
+    }
+    if !raw.contains('=') {
+        return Err(Fault::new(Reason::Unreadable, "a request has no parameters"));
+    }
+    Fields::of_query(raw)
 }
 
 fn parcel(messages: Vec<Cow<'_, str>>, token: Option<String>, repaired: bool) -> Parcel<'_> {
@@ -87,7 +104,7 @@ fn parcel(messages: Vec<Cow<'_, str>>, token: Option<String>, repaired: bool) ->
         sent_at_us: None,
         messages,
         repaired,
-        read: Box::new(move |raw, request, outcomes| match Fields::of_query(raw) {
+        read: Box::new(move |raw, request, outcomes| match parameters(raw) {
             Ok(fields) if fields.text("idsite").as_deref() != expected.as_deref() => {
                 let detail = "names another site than the first request of its bulk";
                 outcomes.push(Err(Fault::new(Reason::Unreadable, detail)));
@@ -161,6 +178,7 @@ fn with_message(
     let message = Message {
         whose,
         at_us: stated_us(at.as_deref())?,
+        owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
         device: message::device(fields.text("lang").as_deref(), None, fields.text("res").as_deref()),

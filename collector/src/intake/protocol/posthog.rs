@@ -240,6 +240,7 @@ impl Captured<'_> {
         Ok(Message {
             whose: self.whose(message_id)?,
             at_us: self.at_us(request)?,
+            owns_its_id: true,
             view_id: None,
             agent,
             device: message::device(
@@ -258,7 +259,7 @@ impl Captured<'_> {
         let sender = request.sender;
         // A trillion milliseconds are 31 years.
         let offset_ms = self.fields.number("offset").filter(|ms| (0.0..1e12).contains(ms));
-        Ok(offset_ms.map(|ms| sender.now_us - sender.clock_us - (ms * 1_000.0) as i64))
+        Ok(offset_ms.map(|ms| sender.now_us.saturating_sub(sender.clock_us).saturating_sub((ms * 1_000.0) as i64)))
     }
 
     fn whose<'m>(&'m self, message_id: Option<&'m str>) -> Result<Whose<'m>, Fault> {

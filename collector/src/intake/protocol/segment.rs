@@ -169,6 +169,7 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
     let message = Message {
         whose: Whose::Of(ids),
         at_us: stated_us(call.timestamp.text().or(call.original_timestamp.text()))?,
+        owns_its_id: false,
         view_id: None,
         agent: context.user_agent.text(),
         device: message::device(context.locale.text(), context.timezone.text(), None),

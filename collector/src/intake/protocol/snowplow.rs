@@ -123,6 +123,7 @@ fn event(fields: &Fields, request: &Request<'_>) -> Result<NewEvent, Fault> {
     let message = Message {
         whose,
         at_us: stated_us(at.as_deref())?,
+        owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
         device: message::device(

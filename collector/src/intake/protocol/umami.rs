@@ -70,6 +70,7 @@ fn event(raw: &str, kind: &str, request: &Request<'_>) -> Result<NewEvent, Fault
     let message = Message {
         whose,
         at_us: stated_us(at.as_deref())?,
+        owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
         device: message::device(fields.text("language").as_deref(), None, fields.text("screen").as_deref()),
