@@ -185,6 +185,40 @@ async fn store(
     Ok(Answer { receipt, clock })
 }
 
+/// Whose event comes in by a route of another module.
+pub(super) struct Arrival<'a> {
+    pub(super) site: &'a Arc<Site>,
+    /// The source's key.
+    pub(super) source: &'static str,
+    pub(super) trust: Trust,
+}
+
+/// Takes in one event of another module's route.
+pub(super) async fn take(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    arrival: &Arrival<'_>,
+    read: impl FnOnce(&screen::Sender) -> Result<NewEvent, screen::Fault>,
+) -> Result<(), Refusal> {
+    admit(state, request, arrival.site, arrival.source, arrival.trust, 1).await?;
+    let agent = header_text(request, header::USER_AGENT);
+    let (site, trust) = (Arc::clone(arrival.site), arrival.trust);
+    let sender = screen::Sender::new(site, arrival.source, trust, clock::now_us(), None, agent);
+    let (events, rejections) = match read(&sender) {
+        Ok(event) => (vec![event], Vec::new()),
+        Err(fault) => (Vec::new(), vec![fault.rejection(None)]),
+    };
+    store(state, arrival.site, sender.source, events, rejections, 0).await?;
+    Ok(())
+}
+
+/// A picture of one transparent point.
+pub(super) fn picture() -> HttpResponse {
+    let mut response = protocols::gif(&Answer::default());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     answer(&request, wire_batch(&state, &request, payload).await, receipt)
 }

@@ -14,6 +14,7 @@ pub(crate) mod proof;
 pub(crate) mod protocol;
 pub(crate) mod screen;
 pub(crate) mod source;
+pub(crate) mod touch;
 pub(crate) mod tracker;
 pub(crate) mod writer;
 

@@ -23,5 +23,7 @@ pub(crate) const MATOMO: &str = "matomo";
 pub(crate) const GA4: &str = "ga4";
 /// The picture for places without scripts.
 pub(crate) const PIXEL: &str = "pixel";
+/// Pixels and links of newsletters, made by this server.
+pub(crate) const NEWSLETTER: &str = "newsletter";
 /// Files that are read by `segments import`.
 pub(crate) const IMPORT: &str = "import";

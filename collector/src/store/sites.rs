@@ -421,6 +421,12 @@ impl SiteDirectory {
         Ok(self.known_by_domain(domain))
     }
 
+    /// The site of this number, if it is in memory.
+    pub(crate) fn numbered(&self, site_id: i32) -> Option<Arc<Site>> {
+        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        directory.by_id.get(&site_id).cloned()
+    }
+
     /// The site of this name, if it is in memory.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Site>> {
         let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -304,6 +304,6 @@ async fn picture(state: web::Data<State>, request: HttpRequest) -> HttpResponse 
     answer(&request, result, gif)
 }
 
-fn gif(_: &Answer) -> HttpResponse {
+pub(super) fn gif(_: &Answer) -> HttpResponse {
     HttpResponse::Ok().content_type("image/gif").body(PICTURE)
 }
