@@ -173,17 +173,19 @@ async fn admit(
     if let Err(host) = tracker::origin_allowed(site, trust, header_text(request, header::ORIGIN)) {
         let fault = || screen::Fault::new(Reason::OriginNotAllowed, format!("posted from a page of {host}"));
         let rejections = (0..events).map(|_| fault().rejection(None)).collect();
-        store(state, site, source.into(), Vec::new(), rejections, 0).await?;
+        store(state, request, site, source.into(), Vec::new(), rejections, 0).await?;
         return Err(Refusal::Origin { host });
     }
     Ok(())
 }
 
+/// The way of every adapter's events into the store: what is found out about them comes in between.
 async fn store(
     state: &web::Data<State>,
+    request: &HttpRequest,
     site: &Arc<Site>,
     source: Arc<str>,
-    events: Vec<NewEvent>,
+    mut events: Vec<NewEvent>,
     rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
@@ -191,6 +193,7 @@ async fn store(
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
+    state.enricher.enrich(peer(state, request), &mut events);
     let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
@@ -216,7 +219,7 @@ async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: we
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
     let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
     let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
-    store(state, &site, sender.source, events, rejections, decoded.len()).await
+    store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 
 async fn batch(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -242,7 +245,7 @@ async fn post(
     let sent_at_us = post.sent_at_us().filter(|_| trust == Trust::Browser);
     let sender = screen::Sender::new(Arc::clone(&site), source::SEGMENT, trust, clock::now_us(), sent_at_us, agent);
     let (events, rejections) = post.read(&sender);
-    store(state, &site, sender.source, events, rejections, decoded.len()).await
+    store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 
 /// The user name of Basic auth, where Segment's SDKs put the key.

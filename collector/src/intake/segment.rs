@@ -6,6 +6,7 @@
 use super::screen::{self, Fault, Sender};
 use super::tracker::{group, set_campaign, set_page, set_track, tie};
 use super::{BATCH_EVENTS, Reason, Refusal};
+use crate::intake::enrich::Address;
 use crate::store::events::{Kind, NewEvent, Term, flags};
 use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
@@ -208,6 +209,8 @@ struct Context<'a> {
     #[serde(borrow)]
     timezone: Loose<'a>,
     #[serde(borrow)]
+    ip: Loose<'a>,
+    #[serde(borrow)]
     traits: Option<Traits<'a>>,
 }
 
@@ -274,6 +277,7 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
     let agent = context.user_agent.text().and_then(screen::term).or_else(|| sender.agent.clone());
     new.set(Term::Agent, agent);
     new.set(Term::Device, device(&context));
+    new.address = context.ip.text().and_then(Address::parse);
     let kind = kind.or(message.kind.text()).unwrap_or("");
     fill(&mut new, kind, &message, &context, sender)?;
     Ok(new)
