@@ -776,7 +776,7 @@ fn fixed(size: &Size) -> u64 {
     // An order is also an event.
     size.people * load::LOADING_PERSON_BYTES
         + size.visits * load::LOADING_EVENT_BYTES
-        + size.orders * (load::LOADING_EVENT_BYTES + 16)
+        + size.orders * (load::LOADING_EVENT_BYTES + load::LOADING_ORDER_BYTES)
 }
 
 /// The second from which on events fit into so many bytes; `None` when all do.

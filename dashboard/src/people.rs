@@ -6,7 +6,7 @@ use crate::shell::{Nav, Shell};
 use crate::words;
 use askama::Template;
 use domain::event::{ProfileId, Trust};
-use domain::report::{Happened, Moment, Paging, People, Profile, TimelineEntry, Visit};
+use domain::report::{Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, Visit};
 
 /// What to call somebody: the best name, or the profile's number.
 pub(crate) fn person_label(name: Option<&str>, id: &ProfileId) -> String {
@@ -61,13 +61,46 @@ impl What {
                 }
                 What { tone: "track", title: name.clone(), detail: parts.join(" · ") }
             }
-            Happened::Order { order_id, total, counted } => What {
+            Happened::Order { order_id, total, counted, cancelled, refunded, lines } => {
+                let mut parts: Vec<String> = lines.clone();
+                match (cancelled, counted, refunded) {
+                    (true, _, _) => parts.insert(0, "Cancelled since: it does not count".to_owned()),
+                    (false, false, _) => parts.insert(0, "Unconfirmed: it does not count as revenue".to_owned()),
+                    (false, true, Some(refunded)) => {
+                        parts.insert(0, format!("{} of it refunded since", format::money(refunded)));
+                    }
+                    (false, true, None) => {}
+                }
+                What {
+                    tone: "order",
+                    title: match total {
+                        Some(total) => format!("Order {order_id}, {}", format::money(total)),
+                        None => format!("Order {order_id}, no amount"),
+                    },
+                    detail: parts.join(" · "),
+                }
+            }
+            Happened::OrderChanged { order_id, change, standing } => What {
                 tone: "order",
-                title: match total {
-                    Some(total) => format!("Order {order_id}, {}", format::money(total)),
-                    None => format!("Order {order_id}, no amount"),
+                title: match change {
+                    OrderChange::Updated { total: Some(total) } => {
+                        format!("Order {order_id} changed to {}", format::money(total))
+                    }
+                    OrderChange::Updated { total: None } => format!("Order {order_id} changed"),
+                    OrderChange::Refunded { amount: Some(amount) } => {
+                        format!("Refund of {} for order {order_id}", format::money(amount))
+                    }
+                    OrderChange::Refunded { amount: None } => format!("Order {order_id} refunded"),
+                    OrderChange::Cancelled => format!("Order {order_id} cancelled"),
                 },
-                detail: if *counted { String::new() } else { "Unconfirmed: it does not count as revenue".to_owned() },
+                detail: match standing {
+                    OrderStanding::Applies => "",
+                    OrderStanding::Waits => "The order itself has not been reported yet",
+                    OrderStanding::Ignored => {
+                        "Changes nothing: another currency than the order’s, or a browser’s word of a shop’s order"
+                    }
+                }
+                .to_owned(),
             },
             Happened::Identify { traits } => {
                 What { tone: "who", title: "Said who they are".to_owned(), detail: pairs(traits) }

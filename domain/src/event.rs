@@ -1,6 +1,12 @@
 //! What happened: one event as the store gives it back, whatever door it came in by.
 
-use crate::money::{Currency, Money};
+mod order;
+
+pub use order::{
+    Amount, MAX_ORDER_LINES, ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, ORDER_UPDATED, OrderAct, OrderDetails,
+    OrderError, OrderFault, OrderLine, OrderReport, Refund, changes_an_order,
+};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -130,129 +136,6 @@ pub struct Track {
     pub view_id: Option<Uuid>,
     /// The event's own properties.
     pub properties: Map<String, Value>,
-    /// The order it reports, if it is an order that belongs to this person.
-    pub order: Option<PlacedOrder>,
-}
-
-/// An order as one event reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacedOrder {
-    /// The shop's own order id, or the event's id where the shop gave none. One order per site and id.
-    pub order_id: Arc<str>,
-    /// What was paid; `None` where the event names no amount.
-    pub total: Option<Money>,
-}
-
-/// The name under which an order is reported, from Segment's e-commerce vocabulary.
-pub const ORDER_COMPLETED: &str = "Order Completed";
-
-impl PlacedOrder {
-    /// Reads the order that a named event reports: `order_id` (or `orderId`, `id`), `total` (or `revenue`, `value`) and
-    /// `currency`, with the site's currency where the event names none.
-    ///
-    /// `None` when the event is not [`ORDER_COMPLETED`].
-    ///
-    /// # Errors
-    /// The property that cannot be read and why: an amount or a currency that is none.
-    pub fn read(
-        name: &str,
-        properties: &Map<String, Value>,
-        event_id: Uuid,
-        site_currency: Currency,
-    ) -> Result<Option<PlacedOrder>, OrderError> {
-        if name != ORDER_COMPLETED {
-            return Ok(None);
-        }
-        let text = |value: &Value| match value {
-            Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        let first = |keys: &[&'static str]| {
-            keys.iter().find_map(|&key| properties.get(key).and_then(text).map(|value| (key, value)))
-        };
-        let currency = match first(&["currency"]) {
-            Some((property, value)) => value.parse().map_err(|reason| OrderError { property, reason })?,
-            None => site_currency,
-        };
-        let total = first(&["total", "revenue", "value"])
-            .map(|(property, value)| Money::parse(&value, currency).map_err(|reason| OrderError { property, reason }))
-            .transpose()?;
-        let order_id =
-            first(&["order_id", "orderId", "id"]).map_or_else(|| event_id.to_string(), |(_, value)| value).into();
-        Ok(Some(PlacedOrder { order_id, total }))
-    }
-}
-
-/// Why an order event makes no sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{property}: {reason}")]
-pub struct OrderError {
-    /// The property at fault.
-    pub property: &'static str,
-    /// What is wrong with it.
-    pub reason: crate::money::MoneyError,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::money::MoneyError;
-    use serde_json::json;
-
-    const EVENT_ID: Uuid = Uuid::from_u128(7);
-
-    fn read(properties: Value) -> Result<Option<PlacedOrder>, OrderError> {
-        let Value::Object(properties) = properties else { panic!("properties are an object") };
-        PlacedOrder::read(ORDER_COMPLETED, &properties, EVENT_ID, Currency::EUR)
-    }
-
-    fn order(order_id: &str, total: Option<(i64, Currency)>) -> Result<Option<PlacedOrder>, OrderError> {
-        let total = total.map(|(minor, currency)| Money { minor, currency });
-        Ok(Some(PlacedOrder { order_id: order_id.into(), total }))
-    }
-
-    #[test]
-    fn an_order_is_read_from_the_words_that_shops_use() {
-        let euros = Some((2_933, Currency::EUR));
-        assert_eq!(read(json!({"order_id": "A1", "total": 29.33})), order("A1", euros));
-        assert_eq!(read(json!({"orderId": 1001, "revenue": "29.33"})), order("1001", euros));
-        assert_eq!(
-            read(json!({"id": " A1 ", "value": 29.33, "currency": "usd"})),
-            order("A1", Some((2_933, Currency::USD)))
-        );
-        // The specification's own word before its neighbours.
-        assert_eq!(read(json!({"id": "no", "order_id": "A1", "value": 1, "total": 29.33})), order("A1", euros));
-    }
-
-    #[test]
-    fn what_an_order_leaves_out_is_filled_in_or_left_open() {
-        assert_eq!(read(json!({})), order(&EVENT_ID.to_string(), None));
-        let blank = json!({"order_id": "", "orderId": null, "id": "A1", "total": " ", "currency": null});
-        assert_eq!(read(blank), order("A1", None));
-        assert_eq!(read(json!({"order_id": "A1", "total": 0})), order("A1", Some((0, Currency::EUR))));
-    }
-
-    #[test]
-    fn an_amount_or_currency_that_is_none_is_named() {
-        let error = read(json!({"order_id": "A1", "revenue": "much"})).unwrap_err();
-        assert_eq!((error.property, error.reason), ("revenue", MoneyError::Amount));
-        assert_eq!(error.to_string(), "revenue: an amount is a decimal number, for example 19.90");
-        assert_eq!(read(json!({"total": 1e300})).unwrap_err().reason, MoneyError::Range);
-        let error = read(json!({"total": 1, "currency": "Euro"})).unwrap_err();
-        assert_eq!((error.property, error.reason), ("currency", MoneyError::Currency));
-    }
-
-    #[test]
-    fn other_events_report_no_order() {
-        let Value::Object(properties) = json!({"order_id": "A1", "total": "much"}) else { panic!("an object") };
-        assert_eq!(PlacedOrder::read("Order Refunded", &properties, EVENT_ID, Currency::EUR), Ok(None));
-        assert_eq!(PlacedOrder::read("order completed", &properties, EVENT_ID, Currency::EUR), Ok(None));
-    }
-
-    #[test]
-    fn a_trusted_word_outranks_a_browsers() {
-        assert!(Trust::Trusted > Trust::Browser);
-        assert_eq!(serde_json::to_value(Trust::Browser).unwrap(), json!("browser"));
-    }
+    /// What it reports of an order, if that is an order that belongs to this person.
+    pub order: Option<OrderReport>,
 }

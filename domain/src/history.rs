@@ -12,13 +12,18 @@
 //! repetition changes nothing. An order belongs to the session in which it was first reported, whoever reported it,
 //! and is added to that session's sums while the session is open. Corrections that arrive later change the order and
 //! the person's facts; the sums of a finished session stay what was known when it ended.
+//!
+//! An order that was placed can be updated, refunded and cancelled, and what was said of it before it was placed is kept
+//! for it. Revenue is what was paid less what was given back. A cancelled order counts nowhere: it did not come about.
+//! One that was given back as a whole counts with nothing: somebody did buy, and the rhythm of their orders is what
+//! recency, frequency and the models of buying go by. A browser changes only an order that is a browser's own word.
 
 mod facts;
 mod order;
 mod session;
 
 pub use facts::{Facts, GroupMember, MAX_GROUPS, MAX_TRAIT_BYTES, MAX_TRAIT_NAME_BYTES, MAX_TRAITS, Touched, Trait};
-pub use order::{MAX_UNCONFIRMED_ORDERS, Order};
+pub use order::{MAX_BROWSER_REFUNDS, MAX_REFUNDS, MAX_UNCONFIRMED_ORDERS, MAX_WAITING_ORDERS, Order};
 pub use session::{IDLE_LIMIT, MAX_OPEN_VIEWS, MAX_SESSION_PAGES, Session};
 
 use crate::event::{Detail, Event, Page, Snapshot, Track, Trust};
@@ -60,7 +65,7 @@ pub struct History {
 struct Format;
 
 impl Format {
-    const NUMBER: u16 = 1;
+    const NUMBER: u16 = 2;
 }
 
 impl From<Format> for u16 {
@@ -185,8 +190,8 @@ impl History {
                 open.act(event.occurred_at);
             }
         }
-        if let Some(placed) = &track.order {
-            self.orders.report(event, placed, self.open.as_mut(), self.rules, &mut self.facts);
+        if let Some(report) = &track.order {
+            self.orders.report(event, report, self.open.as_mut(), self.rules, &mut self.facts);
         }
         closed
     }

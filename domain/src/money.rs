@@ -86,6 +86,52 @@ impl fmt::Display for Currency {
     }
 }
 
+/// A decimal number in units of its last kept digit; digits beyond are rounded half away from zero.
+///
+/// # Errors
+/// As [`Money::parse`].
+pub(crate) fn scaled(text: &str, digits_kept: u32) -> Result<i64, MoneyError> {
+    let text = text.trim();
+    let (negative, unsigned) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyError::Amount)?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = || whole.bytes().chain(fraction.bytes());
+    if whole.len() + fraction.len() == 0 || !digits().all(|b| b.is_ascii_digit()) {
+        return Err(MoneyError::Amount);
+    }
+    // The value is 0.d1d2d3… × 10^point; the first `keep` digits are kept, the next one rounds.
+    let point = i64::try_from(whole.len()).map_err(|_| MoneyError::Range)? + i64::from(exponent);
+    let keep = point + i64::from(digits_kept);
+    let mut minor: i64 = 0;
+    let mut position: i64 = 0;
+    for digit in digits().map(|b| i64::from(b - b'0')) {
+        if position < keep {
+            minor = minor.checked_mul(10).and_then(|m| m.checked_add(digit)).ok_or(MoneyError::Range)?;
+        } else if position == keep && digit >= 5 {
+            minor += 1;
+        }
+        position += 1;
+        if minor > Money::MAX_MINOR {
+            return Err(MoneyError::Range);
+        }
+    }
+    while position < keep && minor != 0 {
+        minor = minor.checked_mul(10).ok_or(MoneyError::Range)?;
+        position += 1;
+    }
+    if minor > Money::MAX_MINOR {
+        return Err(MoneyError::Range);
+    }
+    Ok(if negative { -minor } else { minor })
+}
+
 impl Money {
     /// The largest amount that is stored, in minor units: ten trillion of a currency with two digits. Sums of a
     /// site's orders stay far inside an `i64`.
@@ -98,45 +144,7 @@ impl Money {
     /// # Errors
     /// [`MoneyError::Amount`] when it is no decimal number, [`MoneyError::Range`] beyond [`Money::MAX_MINOR`].
     pub fn parse(text: &str, currency: Currency) -> Result<Money, MoneyError> {
-        let text = text.trim();
-        let (negative, unsigned) = match text.as_bytes().first() {
-            Some(b'-') => (true, &text[1..]),
-            Some(b'+') => (false, &text[1..]),
-            _ => (false, text),
-        };
-        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyError::Amount)?),
-            None => (unsigned, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits = || whole.bytes().chain(fraction.bytes());
-        if whole.len() + fraction.len() == 0 || !digits().all(|b| b.is_ascii_digit()) {
-            return Err(MoneyError::Amount);
-        }
-        // The value is 0.d1d2d3… × 10^point; the first `keep` digits are minor units, the next one rounds.
-        let point = i64::try_from(whole.len()).map_err(|_| MoneyError::Range)? + i64::from(exponent);
-        let keep = point + i64::from(currency.digits());
-        let mut minor: i64 = 0;
-        let mut position: i64 = 0;
-        for digit in digits().map(|b| i64::from(b - b'0')) {
-            if position < keep {
-                minor = minor.checked_mul(10).and_then(|m| m.checked_add(digit)).ok_or(MoneyError::Range)?;
-            } else if position == keep && digit >= 5 {
-                minor += 1;
-            }
-            position += 1;
-            if minor > Money::MAX_MINOR {
-                return Err(MoneyError::Range);
-            }
-        }
-        while position < keep && minor != 0 {
-            minor = minor.checked_mul(10).ok_or(MoneyError::Range)?;
-            position += 1;
-        }
-        if minor > Money::MAX_MINOR {
-            return Err(MoneyError::Range);
-        }
-        Ok(Money { minor: if negative { -minor } else { minor }, currency })
+        Ok(Money { minor: scaled(text, currency.digits())?, currency })
     }
 
     /// The amount as a plain decimal, for example `1234.50`.

@@ -29,8 +29,8 @@ pub use overview::{
 };
 pub use past::{Afterwards, NoPast, PastDay, PastPeople, SegmentPast};
 pub use people::{
-    Belonging, Did, Happened, IdentityRow, Moment, Paging, People, PeopleFilter, PersonName, PersonRow, Profile,
-    ProfileTable, TimelineEntry, Visit,
+    Belonging, Did, Happened, IdentityRow, Moment, OrderChange, OrderStanding, Paging, People, PeopleFilter,
+    PersonName, PersonRow, Profile, ProfileTable, TimelineEntry, Visit,
 };
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
 pub use predictions::{

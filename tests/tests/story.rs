@@ -6,6 +6,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use tests::server::fails;
 use tests::speech::{self, identify, now_ms, page, page_from, snapshot, track, visitor_id};
+use tests::web::Reply;
 use tests::{Shop, segments};
 use wire::{Event, Who};
 
@@ -148,15 +149,169 @@ fn an_order_is_counted_once_whoever_reports_it() {
     shop.is_the_same_rebuilt();
 }
 
+/// What a shop's server says of an order, naming nobody.
+fn of_order(shop: &Shop, name: &str, message_id: &str, properties: Value) -> Reply {
+    let properties = properties.as_object().expect("properties").clone();
+    shop.server_says(&[json!({ "type": "track", "event": name, "messageId": message_id, "properties": properties })])
+}
+
+/// Orders that count and revenue of somebody.
+fn bought(shop: &Shop, who: &str) -> (i64, i64) {
+    let profile = shop.profile(who);
+    (profile["facts"]["orders"].as_i64().unwrap(), profile["facts"]["revenue_minor"].as_i64().unwrap())
+}
+
+#[test]
+fn a_refund_that_names_only_its_order_reaches_whoever_holds_it() {
+    let shop = Shop::open();
+    let order = json!({ "order_id": "1001", "total": "40.00", "currency": "EUR" });
+    let placed =
+        json!({ "type": "track", "event": "Order Completed", "userId": "u1", "messageId": "o", "properties": order });
+    assert_eq!(shop.server_says(&[placed]).receipt(), (1, 0, 0));
+    let refund = json!({ "order_id": "1001", "refund_id": "r1", "amount": "15.00", "currency": "EUR" });
+    assert_eq!(of_order(&shop, "Order Refunded", "m1", refund.clone()).receipt(), (1, 0, 0));
+    assert_eq!(bought(&shop, "user_id=u1"), (1, 2_500));
+    // The shop tells it again in another message: it is the same refund.
+    assert_eq!(of_order(&shop, "Order Refunded", "m2", refund).receipt(), (1, 0, 0));
+    assert_eq!(bought(&shop, "user_id=u1"), (1, 2_500));
+    let row = shop.database.rows("SELECT total_minor, refunded_minor, cancelled, counted FROM orders");
+    assert_eq!(row, [json!({ "total_minor": 4_000, "refunded_minor": 1_500, "cancelled": false, "counted": true })]);
+    // A message about a refund that names somebody else does not take the order from its holder.
+    let by_desk = json!({
+        "type": "track", "event": "Order Refunded", "userId": "desk", "messageId": "m3",
+        "properties": { "order_id": "1001", "amount": 5 },
+    });
+    assert_eq!(shop.server_says(&[by_desk]).receipt(), (1, 0, 0));
+    assert_eq!(bought(&shop, "user_id=u1"), (1, 2_000));
+    assert_eq!(of_order(&shop, "Order Cancelled", "m4", json!({ "order_id": "1001" })).receipt(), (1, 0, 0));
+    assert_eq!(bought(&shop, "user_id=u1"), (0, 0));
+    let timeline = shop.profile("user_id=u1");
+    let names: Vec<&str> = timeline["events"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_refund_that_comes_before_its_order_waits_and_is_applied_when_it_comes() {
+    let shop = Shop::open();
+    let refund = json!({ "order_id": "1001", "refund_id": "r1", "amount": 15, "currency": "EUR" });
+    assert_eq!(of_order(&shop, "Order Refunded", "m1", refund).receipt(), (1, 0, 0));
+    shop.is_projected();
+    assert_eq!(shop.database.number("SELECT count(*) FROM orders"), 0);
+    shop.is_the_same_rebuilt();
+    // The thank-you page is loaded, then the shop tells of the order and whose it is.
+    let order = json!({ "order_id": "1001", "total": 40, "currency": "EUR" });
+    let mia = shop.visitor("mia").views("/thanks").tracks("Order Completed", order.clone());
+    assert_eq!(bought(&shop, &mia.query()), (1, 2_500));
+    assert_eq!(shop.database.number("SELECT count(*) FROM profiles"), 1, "the order is nobody by itself any more");
+    shop.is_the_same_rebuilt();
+    let placed =
+        json!({ "type": "track", "event": "Order Completed", "userId": "u1", "messageId": "o", "properties": order });
+    assert_eq!(shop.server_says(&[placed]).receipt(), (1, 0, 0));
+    assert_eq!((bought(&shop, "user_id=u1"), bought(&shop, &mia.query())), ((1, 2_500), (0, 0)));
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn an_order_that_a_shop_tells_without_a_person_counts_and_is_given_to_whoever_is_known_to_have_it() {
+    let shop = Shop::open();
+    let order = json!({ "order_id": "1001", "total": 40, "currency": "EUR" });
+    let placed = json!({ "type": "track", "event": "Order Completed", "properties": order });
+    assert_eq!(shop.server_says(&[placed]).receipt(), (1, 0, 0), "it needs neither person nor message id");
+    shop.is_projected();
+    assert_eq!(shop.database.number("SELECT sum(revenue_minor)::bigint FROM profiles"), 4_000);
+    let mia = shop.visitor("mia").views("/thanks").tracks("Order Completed", order);
+    assert_eq!(bought(&shop, &mia.query()), (1, 4_000));
+    assert_eq!(shop.database.number("SELECT sum(revenue_minor)::bigint FROM profiles"), 4_000);
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn browsers_refund_and_cancel_nothing_but_their_own_unconfirmed_orders() {
+    let shop = Shop::open();
+    let now = now_ms();
+    let order = |id: &str| json!({ "order_id": id, "total": 40, "currency": "EUR" });
+    shop.visitor("joe").at(now - MINUTE).tracks("Order Completed", order("joes"));
+    let joe = shop.visitor("joe").query();
+    // Eve guesses the number of joe's order, and joe calls it off himself.
+    let eve = shop.visitor("eve").at(now - 50_000).tracks("Order Refunded", json!({ "order_id": "joes" }));
+    eve.tracks("Order Cancelled", json!({ "order_id": "joes" }));
+    assert_eq!(bought(&shop, &joe), (1, 4_000));
+    shop.visitor("joe").at(now - 40_000).tracks("Order Refunded", json!({ "order_id": "joes", "amount": 10 }));
+    assert_eq!(bought(&shop, &joe), (1, 3_000));
+    let mia = json!({ "type": "track", "event": "Order Completed", "userId": "mia", "messageId": "o", "properties": order("mias") });
+    assert_eq!(shop.server_says(&[mia]).receipt(), (1, 0, 0));
+    shop.visitor("mia").at(now).signs_in("mia").tracks("Order Refunded", json!({ "order_id": "mias" }));
+    shop.visitor("mia").at(now).tracks("Order Cancelled", json!({ "order_id": "mias" }));
+    assert_eq!(bought(&shop, "user_id=mia"), (1, 4_000));
+    shop.is_the_same_rebuilt();
+}
+
+#[test]
+fn a_refund_that_cannot_be_is_told_to_its_sender() {
+    let shop = Shop::open();
+    let order = json!({ "order_id": "1001", "total": 40, "currency": "EUR" });
+    assert_eq!(of_order(&shop, "Order Completed", "o", order).receipt(), (1, 0, 0));
+    shop.is_projected();
+    let dollars = json!({ "order_id": "1001", "amount": 5, "currency": "USD" });
+    assert_eq!(of_order(&shop, "Order Refunded", "m1", dollars).receipt(), (0, 0, 1));
+    assert_eq!(
+        of_order(&shop, "Order Refunded", "m2", json!({ "order_id": "1001", "amount": "5,00" })).receipt(),
+        (0, 0, 1)
+    );
+    assert_eq!(of_order(&shop, "Order Cancelled", "m3", json!({})).receipt(), (0, 0, 1));
+    assert_eq!(shop.rejected().get("bad_order"), Some(&3));
+    // Sent again as it should be, under the same id, it is taken.
+    let euros = json!({ "order_id": "1001", "amount": 5, "currency": "EUR" });
+    assert_eq!(of_order(&shop, "Order Refunded", "m1", euros).receipt(), (1, 0, 0));
+    shop.is_projected();
+    assert_eq!(shop.database.number("SELECT sum(revenue_minor)::bigint FROM profiles"), 3_500);
+    shop.is_the_same_rebuilt();
+}
+
 /// One thing that happens in a made-up story. Few people, names and orders, so that they meet.
 #[derive(Clone, Debug)]
 enum Scene {
-    View { visitor: u8, minute: i64, campaign: Option<u8> },
-    SignIn { visitor: u8, minute: i64, user: u8 },
-    Order { visitor: u8, minute: i64, order: u8, cents: u16 },
-    ServerOrder { user: u8, minute: i64, order: u8, cents: u16 },
-    ServerKnows { user: u8, minute: i64, email: u8 },
-    Alias { minute: i64, from: u8, to: u8 },
+    View {
+        visitor: u8,
+        minute: i64,
+        campaign: Option<u8>,
+    },
+    SignIn {
+        visitor: u8,
+        minute: i64,
+        user: u8,
+    },
+    Order {
+        visitor: u8,
+        minute: i64,
+        order: u8,
+        cents: u16,
+    },
+    ServerOrder {
+        user: u8,
+        minute: i64,
+        order: u8,
+        cents: u16,
+    },
+    ServerKnows {
+        user: u8,
+        minute: i64,
+        email: u8,
+    },
+    /// 0: refunded in part, 1: as a whole, 2: cancelled, 3: updated; a server where no visitor says it.
+    Changed {
+        visitor: Option<u8>,
+        minute: i64,
+        order: u8,
+        how: u8,
+        cents: u16,
+    },
+    Alias {
+        minute: i64,
+        from: u8,
+        to: u8,
+    },
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
@@ -171,6 +326,8 @@ fn scene() -> impl Strategy<Value = Scene> {
         1 => (0..5_u8, minute.clone(), 0..8_u8, any::<u16>())
             .prop_map(|(user, minute, order, cents)| Scene::ServerOrder { user, minute, order, cents }),
         2 => (0..5_u8, minute.clone(), 0..3_u8).prop_map(|(user, minute, email)| Scene::ServerKnows { user, minute, email }),
+        2 => (proptest::option::of(0..6_u8), minute.clone(), 0..8_u8, 0..4_u8, any::<u16>())
+            .prop_map(|(visitor, minute, order, how, cents)| Scene::Changed { visitor, minute, order, how, cents }),
         1 => (minute, 0..5_u8, 0..5_u8).prop_map(|(minute, from, to)| Scene::Alias { minute, from, to }),
     ]
 }
@@ -212,6 +369,18 @@ fn play(shop: &Shop, start: i64, n: usize, scene: &Scene) {
             let traits = json!({ "email": format!("e{email}@mail.example"), "plan": minute % 5 });
             server(minute, json!({ "type": "identify", "userId": format!("u{user}"), "traits": traits }));
         }
+        Scene::Changed { visitor, minute, order: id, how, cents } => {
+            let (name, properties) = match how {
+                0 => ("Order Refunded", order(id, cents)),
+                1 => ("Order Refunded", json!({ "order_id": format!("o{id}"), "refund_id": "r" })),
+                2 => ("Order Cancelled", json!({ "order_id": format!("o{id}") })),
+                _ => ("Order Updated", order(id, cents)),
+            };
+            match visitor {
+                Some(visitor) => browser(visitor, track(at(minute), name, properties)),
+                None => server(minute, json!({ "type": "track", "event": name, "properties": properties })),
+            }
+        }
         Scene::Alias { minute, from, to } => {
             server(minute, json!({ "type": "alias", "userId": format!("u{to}"), "previousId": format!("u{from}") }));
         }
@@ -237,7 +406,7 @@ fn any_story_in_any_order_projects_to_what_a_rebuild_gives() {
         let doubled = "SELECT count(*) FROM (SELECT order_id FROM orders GROUP BY order_id HAVING count(*) > 1) AS o";
         assert_eq!(shop.database.number(doubled), 0, "seed {seed}");
         let sums = "SELECT (SELECT coalesce(sum(revenue_minor), 0) FROM profiles)::bigint
-                         - (SELECT coalesce(sum(total_minor), 0) FROM orders WHERE counted)::bigint";
+                         - (SELECT coalesce(sum(total_minor - refunded_minor), 0) FROM orders WHERE counted)::bigint";
         assert_eq!(shop.database.number(sums), 0, "seed {seed}");
         let events = "SELECT coalesce(sum(events), 0)::bigint FROM profiles";
         eprintln!("seed {seed}: {stored} events, {} in facts", shop.database.number(events));

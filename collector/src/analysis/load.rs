@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex, RwLock};
 pub(super) const LOADING_EVENT_BYTES: u64 = size_of::<Staged>() as u64;
 /// About what a person takes, with what finds them while everything is being read.
 pub(super) const LOADING_PERSON_BYTES: u64 = 160;
+/// What an order takes besides its event, with what finds the events of its own.
+pub(super) const LOADING_ORDER_BYTES: u64 = 48;
 /// People of one query when some are read.
 const SOME: usize = 1_000;
 

@@ -10,7 +10,7 @@ use crate::intake::enrich::Address;
 use crate::store::events::{Kind, NewEvent, Term, flags};
 use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
-use domain::event::{Campaign, Trust};
+use domain::event::{Campaign, ORDER_COMPLETED, Trust, changes_an_order};
 use domain::identity::{Call, Kind as IdentityKind, normalise};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -272,7 +272,8 @@ fn message(raw: &str, kind: Option<&'static str>, sender: &Sender) -> Result<New
     let email = traits.email.text().or(context.traits.as_ref().and_then(|traits| traits.email.text()));
     let phone = traits.phone.text().or(context.traits.as_ref().and_then(|traits| traits.phone.text()));
     let key = screen::foreign_key(sender, message.message_id.text(), occurred_at_us);
-    let mut new = NewEvent::new(&sender.source, Kind::Track, key, who(&message, email)?, (occurred_at_us, bits));
+    let mut new =
+        NewEvent::new(&sender.source, Kind::Track, key, who(&message, email, sender.trust)?, (occurred_at_us, bits));
     links(&mut new, &message, email, phone, sender.trust)?;
     let agent = context.user_agent.text().and_then(screen::term).or_else(|| sender.agent.clone());
     new.set(Term::Agent, agent);
@@ -368,8 +369,23 @@ fn page(
     Ok(())
 }
 
-/// The message's first identifier: visitor, else user id, else e-mail, else the message itself.
-fn who(message: &Message<'_>, email: Option<&str>) -> Result<Who, Fault> {
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct OrderProperties<'a> {
+    #[serde(borrow, alias = "orderId")]
+    order_id: Loose<'a>,
+}
+
+/// The order that an event about orders names.
+fn order_id(message: &Message<'_>) -> Option<String> {
+    let name = message.event.text().filter(|name| *name == ORDER_COMPLETED || changes_an_order(name));
+    let properties = name.and(message.properties)?;
+    let order: OrderProperties<'_> = serde_json::from_str(properties.get()).ok()?;
+    order.order_id.text().map(str::to_owned)
+}
+
+/// The message's first identifier: visitor, else user id, else e-mail, else the message itself, else its order.
+fn who(message: &Message<'_>, email: Option<&str>, trust: Trust) -> Result<Who, Fault> {
     let candidates = [
         (IdentityKind::Visitor, message.anonymous_id.text()),
         (IdentityKind::UserId, message.user_id.text()),
@@ -377,7 +393,11 @@ fn who(message: &Message<'_>, email: Option<&str>) -> Result<Who, Fault> {
         (IdentityKind::Email, email),
         (IdentityKind::Message, message.message_id.text()),
     ];
-    let named = candidates.into_iter().find_map(|(kind, value)| Some((kind, normalise(kind, value?).ok()?)));
+    let candidates = candidates.map(|(kind, value)| (kind, value.map(Cow::Borrowed)));
+    // What a trusted source says of an order needs no person.
+    let order = (IdentityKind::Order, order_id(message).filter(|_| trust == Trust::Trusted).map(Cow::Owned));
+    let named =
+        candidates.into_iter().chain([order]).find_map(|(kind, value)| Some((kind, normalise(kind, &value?).ok()?)));
     match named {
         Some((kind, value)) => Ok(Who::Known { kind, value: value.into() }),
         None => Err(Fault::new(Reason::MissingIdentity, "a message has no anonymousId, userId, e-mail or messageId")),

@@ -7,7 +7,7 @@ use crate::store::events::{EventKey, Kind, NewEvent, SnapshotValues, Term, flags
 use crate::store::identities::{NewLink, Who};
 use crate::store::ingest::Rejection;
 use domain::attribution::{read_referrer, read_url};
-use domain::event::{PlacedOrder, Trust};
+use domain::event::{OrderReport, Trust, changes_an_order};
 use domain::identity::{Call, Kind as IdentityKind, normalise};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -209,6 +209,9 @@ pub(super) fn set_campaign(new: &mut NewEvent, campaign: &domain::event::Campaig
 }
 
 /// Fills in a named event; an order is read, so that one that makes no sense is told to its sender's owner now.
+///
+/// What a trusted source says of an order without naming a person, and all that it says of changes of one, belongs to the
+/// order itself: whoever holds the order is given it, and nobody comes to hold it by that.
 pub(super) fn set_track(
     new: &mut NewEvent,
     site: &crate::store::sites::Site,
@@ -216,20 +219,27 @@ pub(super) fn set_track(
     properties: Option<Box<str>>,
 ) -> Result<(), Fault> {
     let name = screen::name(name)?;
-    if &*name == domain::event::ORDER_COMPLETED {
+    let is_change = changes_an_order(&name);
+    if is_change || &*name == domain::event::ORDER_COMPLETED {
         let map = match &properties {
             Some(text) => serde_json::from_str(text)
                 .map_err(|error| Fault::new(Reason::Unreadable, format!("properties: {error}")))?,
             None => serde_json::Map::new(),
         };
-        let order = PlacedOrder::read(&name, &map, new.key.event_id(), site.currency)
+        let report = OrderReport::read(&name, &map, new.key.event_id(), site.currency)
             .map_err(|error| Fault::new(Reason::BadOrder, error.to_string()))?;
         // An order without an id of its own is known by its event and needs no claim.
-        let is_named = ["order_id", "orderId", "id"].iter().any(|key| map.contains_key(*key));
-        if let Some(order) = order.filter(|_| is_named) {
-            let order_id = normalise(IdentityKind::Order, &order.order_id)
-                .map_err(|invalid| Fault::new(Reason::BadOrder, format!("order_id: {invalid}")))?;
-            new.order_id = Some(order_id.into());
+        let is_named = is_change || ["order_id", "orderId", "id"].iter().any(|key| map.contains_key(*key));
+        if let Some(report) = report.filter(|_| is_named) {
+            let order_id: Arc<str> = normalise(IdentityKind::Order, &report.order_id)
+                .map_err(|invalid| Fault::new(Reason::BadOrder, format!("order_id: {invalid}")))?
+                .into();
+            let names_a_person = !matches!(&new.who, Who::Known { kind: IdentityKind::Message, .. });
+            if new.trust() == Trust::Trusted && (is_change || !names_a_person) {
+                new.who = Who::Known { kind: IdentityKind::Order, value: Arc::clone(&order_id) };
+                new.links.clear();
+            }
+            new.order_id = Some(order_id).filter(|_| !is_change);
         }
     }
     new.set(Term::Name, Some(name));

@@ -1,10 +1,13 @@
 //! Group commit: handlers put screened batches on a bounded channel; a writer drains what is there, commits once,
 //! then answers everybody who was in the group.
 
+use crate::store::events::{NewEvent, Term};
 use crate::store::ingest::{Ingest, Receipt, Rejection, SiteBatch};
+use crate::store::orders::refuse_foreign_refunds;
 use crate::store::{Store, StoreError};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use diesel::PgConnection;
+use domain::event::ORDER_REFUNDED;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -181,6 +184,7 @@ impl WriterThread {
                 answers.push(job.answer);
                 bytes += job.bytes;
             }
+            self.screen(&mut batches);
             let settled = self.settle(batches, &mut || drop(holds.take()));
             drop(holds);
             self.gauge.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -195,6 +199,23 @@ impl WriterThread {
                 // A client that has gone does not change what is stored.
                 let _ = answer.send(result);
             }
+        }
+    }
+
+    /// Looks at what only the database can tell of an event; what it cannot be asked now is left to the store, which
+    /// meets the same database.
+    fn screen(&mut self, batches: &mut [SiteBatch]) {
+        let is_refund = |event: &NewEvent| event.text(Term::Name).is_some_and(|name| **name == *ORDER_REFUNDED);
+        if !batches.iter().any(|batch| batch.events.iter().any(is_refund)) {
+            return;
+        }
+        let screened = self.connection().and_then(|mut connection| {
+            refuse_foreign_refunds(&mut connection, batches, super::Reason::BadOrder.name())?;
+            self.connection = Some(connection);
+            Ok(())
+        });
+        if let Err(error) = screened {
+            tracing::warn!(%error, "refunds could not be compared with their orders");
         }
     }
 

@@ -164,8 +164,7 @@ stream!(
 stream!(
     IdentityStream,
     "(SELECT identity_id, profile_id, kind FROM identities
-      WHERE site_id = (SELECT current_setting('segments.site')::integer)
-        AND kind <> (SELECT current_setting('segments.order_kind')::smallint))"
+      WHERE site_id = (SELECT current_setting('segments.site')::integer))"
 );
 // 2 is a snapshot, 3 a named event.
 stream!(
@@ -191,7 +190,7 @@ stream!(
 stream!(
     OrderStream,
     "(SELECT profile_id, ordered_at,
-             CASE WHEN currency = (SELECT current_setting('segments.currency')) THEN COALESCE(total_minor, 0) ELSE 0 END,
+             CASE WHEN currency = (SELECT current_setting('segments.currency')) THEN COALESCE(total_minor - COALESCE(refunded_minor, 0), 0) ELSE 0 END,
              channel, source, campaign
       FROM orders WHERE site_id = (SELECT current_setting('segments.site')::integer) AND counted)"
 );
@@ -213,7 +212,6 @@ pub(crate) fn read_all(
     for (name, value) in [
         ("segments.site", site.site_id.to_string()),
         ("segments.currency", site.currency.code().to_owned()),
-        ("segments.order_kind", IdentityKind::Order.code().to_string()),
         ("segments.traits", array(&selection.traits)),
         ("segments.properties", array(&selection.properties)),
         ("segments.from", selection.from.unwrap_or(0).to_string()),
@@ -507,7 +505,7 @@ pub(crate) fn read_some(
     .bind::<Array<BigInt>, _>(profile_ids.to_vec())
     .load(connection)?;
     let orders: Vec<OrderRow> = sql("SELECT profile_id, ordered_at,
-                CASE WHEN currency = $1 THEN COALESCE(total_minor, 0) ELSE 0 END AS minor,
+                CASE WHEN currency = $1 THEN COALESCE(total_minor - COALESCE(refunded_minor, 0), 0) ELSE 0 END AS minor,
                 ARRAY[channel, source, campaign] AS touch
          FROM orders WHERE site_id = $2 AND profile_id = ANY($3) AND counted ORDER BY profile_id, ordered_at")
     .bind::<Text, _>(site.currency.code().to_owned())

@@ -28,7 +28,7 @@ struct CustomerRow {
     #[diesel(sql_type = Array<Timestamptz>)]
     ordered_at: Vec<PgTimestamp>,
     #[diesel(sql_type = Array<BigInt>)]
-    total_minor: Vec<i64>,
+    net_minor: Vec<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -140,7 +140,7 @@ impl Store {
              FROM profiles p
              CROSS JOIN LATERAL (
                 SELECT count(*) AS orders,
-                       LEAST(COALESCE(sum(total_minor) FILTER (WHERE currency = $1), 0), 9e18)::bigint AS revenue_minor,
+                       LEAST(COALESCE(sum(total_minor - COALESCE(refunded_minor, 0)) FILTER (WHERE currency = $1), 0), 9e18)::bigint AS revenue_minor,
                        min(ordered_at) AS first_order_at, max(ordered_at) AS last_order_at
                 FROM orders WHERE site_id = p.site_id AND profile_id = p.profile_id AND counted AND ordered_at < $2
              ) AS o
@@ -180,8 +180,8 @@ impl Store {
         let rows: Vec<CustomerRow> = sql("SELECT p.profile_id, p.first_seen, p.signed_up,
                     COALESCE(array_agg(o.ordered_at ORDER BY o.ordered_at, o.order_id)
                         FILTER (WHERE o.order_id IS NOT NULL), '{}') AS ordered_at,
-                    COALESCE(array_agg(CASE WHEN o.currency = $1 THEN COALESCE(o.total_minor, 0) ELSE 0 END
-                        ORDER BY o.ordered_at, o.order_id) FILTER (WHERE o.order_id IS NOT NULL), '{}') AS total_minor
+                    COALESCE(array_agg(CASE WHEN o.currency = $1 THEN COALESCE(o.total_minor - COALESCE(o.refunded_minor, 0), 0) ELSE 0 END
+                        ORDER BY o.ordered_at, o.order_id) FILTER (WHERE o.order_id IS NOT NULL), '{}') AS net_minor
              FROM profiles p
              LEFT JOIN orders o ON o.site_id = p.site_id AND o.profile_id = p.profile_id AND o.counted
              WHERE p.site_id = $2 AND (p.signed_up OR p.orders > 0)
@@ -196,7 +196,7 @@ impl Store {
             purchases: row
                 .ordered_at
                 .into_iter()
-                .zip(row.total_minor)
+                .zip(row.net_minor)
                 .map(|(at, minor)| Purchase { at: from_timestamp(at), minor })
                 .collect(),
         };

@@ -42,6 +42,8 @@ pub(crate) struct Identities {
 #[derive(Default)]
 pub(crate) struct Found {
     numbers: HashMap<u128, i64>,
+    /// Identities that did not exist before this transaction.
+    founded: BTreeSet<i64>,
     decided: Vec<u128>,
 }
 
@@ -53,6 +55,12 @@ struct IdentityRow {
     kind: i16,
     #[diesel(sql_type = Text)]
     value: String,
+    #[diesel(sql_type = BigInt)]
+    identity_id: i64,
+}
+
+#[derive(QueryableByName)]
+struct FoundedRow {
     #[diesel(sql_type = BigInt)]
     identity_id: i64,
 }
@@ -167,18 +175,20 @@ impl Identities {
             return Ok(());
         }
         // Sorted (a BTreeMap), so that writers who found the same identities wait in turn and never in a circle.
-        sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
+        let founded: Vec<FoundedRow> =
+            sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
              OVERRIDING SYSTEM VALUE
              SELECT site_id, kind, value, trusted, first_seen, id, id
              FROM (SELECT k.*, nextval('identities_identity_id_seq') AS id
                    FROM unnest($1, $2, $3, $4, $5) AS k (site_id, kind, value, trusted, first_seen)) AS new
-             ON CONFLICT (site_id, kind, value) DO NOTHING")
-        .bind::<Array<Integer>, _>(keys.keys().map(|k| k.0).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(keys.keys().map(|k| k.1).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(keys.keys().map(|k| k.2.to_string()).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(keys.values().map(|v| v.0).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(keys.values().map(|v| super::timestamp(v.1)).collect::<Vec<_>>())
-        .execute(connection)?;
+             ON CONFLICT (site_id, kind, value) DO NOTHING RETURNING identity_id")
+            .bind::<Array<Integer>, _>(keys.keys().map(|k| k.0).collect::<Vec<_>>())
+            .bind::<Array<SmallInt>, _>(keys.keys().map(|k| k.1).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(keys.keys().map(|k| k.2.to_string()).collect::<Vec<_>>())
+            .bind::<Array<Bool>, _>(keys.values().map(|v| v.0).collect::<Vec<_>>())
+            .bind::<Array<Timestamptz>, _>(keys.values().map(|v| super::timestamp(v.1)).collect::<Vec<_>>())
+            .load(connection)?;
+        found.founded.extend(founded.into_iter().map(|row| row.identity_id));
         self.look_up(connection, &keys, found)
     }
 
@@ -369,7 +379,8 @@ impl Identities {
                 graph.tie(claims, other, link)?;
             }
             if let Some(order_id) = &claims.event.order_id {
-                graph.claim_order(claims, number(Kind::Order, order_id)?)?;
+                let order = number(Kind::Order, order_id)?;
+                graph.claim_order(claims, order, found.founded.contains(&order))?;
             }
         }
         graph.write(connection)
@@ -488,8 +499,9 @@ impl Graph {
         self.changes.push(Change { identity_id, event_id, from, to, reason });
     }
 
-    /// An order belongs to the person of its first report, and from then on to that of its latest trusted one.
-    fn claim_order(&mut self, claims: &Claims<'_>, order: i64) -> Result<(), StoreError> {
+    /// An order belongs to the person of its first report, and from then on to that of its latest trusted one. A trusted
+    /// report that names nobody leaves it with whoever has it.
+    fn claim_order(&mut self, claims: &Claims<'_>, order: i64, is_new: bool) -> Result<(), StoreError> {
         let claimant = self.profile_of(claims.identity_id)?;
         let holder = self.profile_of(order)?;
         let is_unclaimed = holder == order;
@@ -501,8 +513,9 @@ impl Graph {
             return Ok(());
         }
         self.move_to(order, claimant, claims.event.key.event_id(), "order");
-        // The first claim comes with the order's own event, which is about to be projected anyway.
-        if !is_unclaimed {
+        // The first claim comes with its own event, which is about to be projected anyway; but an order that has been
+        // there unclaimed has events of its own, which the claimant is to have.
+        if !(is_unclaimed && is_new) {
             self.relinked.extend([claimant, holder]);
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::terms::{TermKey, Terms};
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
-use domain::event::Trust;
+use domain::event::{ORDER_COMPLETED, Trust};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -325,6 +325,7 @@ fn note_trusted_orders(
         .iter()
         .filter(|row| {
             row.event.order_id.is_some()
+                && row.event.text(Term::Name).is_some_and(|name| **name == *ORDER_COMPLETED)
                 && row.event.trust() == Trust::Trusted
                 && row.event.flags & events::flags::IMPORTED == 0
                 && row.event.occurred_at_us > now_us - LIVE_US

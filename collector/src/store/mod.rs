@@ -13,6 +13,7 @@ pub(crate) mod lists;
 pub(crate) mod membership;
 pub(crate) mod migrate;
 pub(crate) mod models;
+pub(crate) mod orders;
 pub(crate) mod outcomes;
 pub(crate) mod people;
 pub(crate) mod profiles;

@@ -6,7 +6,7 @@ use super::sql::sql;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
-use domain::event::{Campaign, Detail, Event, IdentityId, Page, PlacedOrder, Snapshot, TermId, Track, Trust};
+use domain::event::{Campaign, Detail, Event, IdentityId, OrderAct, OrderReport, Page, Snapshot, TermId, Track, Trust};
 use domain::identity::{Kind as IdentityKind, normalise};
 use domain::money::Currency;
 use serde_json::{Map, Value};
@@ -197,12 +197,17 @@ pub(crate) fn read(
         Kind::Track => {
             let name = text(texts, row.name_id).ok_or_else(|| odd("a named event without name"))?;
             let properties = map(row.properties);
-            let order = PlacedOrder::read(&name, &properties, row.event_id, currency)
+            let order = OrderReport::read(&name, &properties, row.event_id, currency)
                 // Intake has checked it; what the site's currency of today cannot hold is no order of today's.
                 .unwrap_or_default()
-                .filter(|order| {
-                    *order.order_id == *row.event_id.to_string()
-                        || normalise(IdentityKind::Order, &order.order_id).is_ok_and(|id| owns_order(&id))
+                .filter(|report| match &report.act {
+                    OrderAct::Completed { .. } if *report.order_id == *row.event_id.to_string() => true,
+                    OrderAct::Completed { .. }
+                    | OrderAct::Updated { .. }
+                    | OrderAct::Refunded(_)
+                    | OrderAct::Cancelled => {
+                        normalise(IdentityKind::Order, &report.order_id).is_ok_and(|id| owns_order(&id))
+                    }
                 });
             Detail::Track(Track { name, view_id: row.view_id, properties, order })
         }

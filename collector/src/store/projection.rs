@@ -238,7 +238,15 @@ impl Projector {
         }
         step.people += people.len();
         step.replayed += replays.len();
-        people.retain(|_, person| !person.identity_ids.is_empty());
+        // An order that nobody holds and of which nothing was said by itself is nobody.
+        let unheard = |projection: &Projection| projection.history.position().is_none();
+        let is_nobody = |(id, projection): &(i64, Projection)| {
+            unheard(projection) && people.get(id).is_some_and(|person| person.orders.len() == person.identity_ids.len())
+        };
+        let nobody: BTreeSet<i64> =
+            projections.iter().filter(|entry| is_nobody(entry)).map(|(profile_id, _)| *profile_id).collect();
+        projections.retain(|(profile_id, _)| !nobody.contains(profile_id));
+        people.retain(|profile_id, person| !person.identity_ids.is_empty() && !nobody.contains(profile_id));
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         rows::delete_people(connection, site.site_id, &gone)?;
         rows::write(connection, site, &people, &projections)?;
@@ -371,10 +379,9 @@ fn read_people(
     for row in rows {
         let person = people.entry(row.profile_id).or_default();
         match IdentityKind::from_code(row.kind) {
-            // An order is claimed by a person and has no events of its own.
+            // Its own events are what a shop says of the order without naming a person: they are its holder's.
             Some(IdentityKind::Order) => {
                 person.orders.insert(row.value);
-                continue;
             }
             Some(IdentityKind::Measured) => person.measured = true,
             Some(IdentityKind::UserId | IdentityKind::Email) => person.signed_up = true,

@@ -40,9 +40,9 @@ pub struct Facts {
     pub engaged_ms: u64,
     /// Counted orders.
     pub orders: u64,
-    /// Their totals in the site's currency, minor units.
+    /// What they came to in the site's currency, less refunds, minor units.
     pub revenue_minor: i64,
-    /// Their totals in other currencies, minor units.
+    /// What they came to in other currencies, less refunds, minor units.
     pub other_revenue_minor: BTreeMap<Currency, i64>,
     /// Time of the first counted order.
     pub first_order_at: Option<Timestamp>,
@@ -125,16 +125,16 @@ impl Facts {
             return;
         }
         add(&mut self.orders);
-        let Some(total) = order.total else { return };
+        let Some(net) = order.net() else { return };
         // No overflow: a total is at most 10^15, so it takes nine thousand orders at the limit to come near.
-        let minor = i64::from(sign) * total.minor;
-        if total.currency == site_currency {
+        let minor = i64::from(sign) * net.minor;
+        if net.currency == site_currency {
             self.revenue_minor = self.revenue_minor.saturating_add(minor);
         } else {
-            let sum = self.other_revenue_minor.entry(total.currency).or_default();
+            let sum = self.other_revenue_minor.entry(net.currency).or_default();
             *sum = sum.saturating_add(minor);
             if *sum == 0 {
-                self.other_revenue_minor.remove(&total.currency);
+                self.other_revenue_minor.remove(&net.currency);
             }
         }
     }

@@ -47,7 +47,7 @@ pub struct Session {
     pub touch: Touch,
     /// Counted orders that were first reported in it.
     pub orders: u32,
-    /// Their totals in the site's currency, minor units.
+    /// What they came to in the site's currency, less refunds, minor units.
     pub revenue_minor: i64,
 }
 

@@ -179,14 +179,29 @@ pub enum Happened {
         /// Properties as text, in the order they are to be shown.
         properties: Vec<(String, String)>,
     },
-    /// An order.
+    /// An order was placed.
     Order {
         /// The shop's order id.
         order_id: String,
-        /// What was paid.
+        /// What this report says was paid.
         total: Option<Money>,
         /// Counts in reports; a browser's order does not where a trusted source reports orders.
         counted: bool,
+        /// It was called off since, and counts no more.
+        cancelled: bool,
+        /// What was given back of it since.
+        refunded: Option<Money>,
+        /// What was bought, a text for each line.
+        lines: Vec<String>,
+    },
+    /// An order that was placed changed.
+    OrderChanged {
+        /// The shop's order id.
+        order_id: String,
+        /// In what.
+        change: OrderChange,
+        /// What became of it.
+        standing: OrderStanding,
     },
     /// Somebody said who they are.
     Identify {
@@ -202,6 +217,34 @@ pub enum Happened {
     Alias,
 }
 
+/// What changed in an order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderChange {
+    /// Its amount or its lines.
+    Updated {
+        /// What is paid now.
+        total: Option<Money>,
+    },
+    /// Money was given back.
+    Refunded {
+        /// How much; `None` is all of it.
+        amount: Option<Money>,
+    },
+    /// It was called off.
+    Cancelled,
+}
+
+/// What became of a change of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStanding {
+    /// The order is as it says.
+    Applies,
+    /// The order has not been placed yet.
+    Waits,
+    /// It is another currency than the order's, or a browser's word of a shop's order.
+    Ignored,
+}
+
 impl Happened {
     /// The event's name in English, or the site's own name of it.
     pub fn name(&self) -> String {
@@ -210,6 +253,9 @@ impl Happened {
             Happened::Snapshot { .. } => "Read on".to_owned(),
             Happened::Track { name, .. } => name.clone(),
             Happened::Order { .. } => "Placed an order".to_owned(),
+            Happened::OrderChanged { change: OrderChange::Updated { .. }, .. } => "Order updated".to_owned(),
+            Happened::OrderChanged { change: OrderChange::Refunded { .. }, .. } => "Order refunded".to_owned(),
+            Happened::OrderChanged { change: OrderChange::Cancelled, .. } => "Order cancelled".to_owned(),
             Happened::Identify { .. } => "Said who they are".to_owned(),
             Happened::Group { .. } => "Joined a group".to_owned(),
             Happened::Alias => "Was known by another id".to_owned(),
@@ -221,7 +267,11 @@ impl Happened {
         match self {
             Happened::Page { page, .. } => Some(page),
             Happened::Snapshot { page, .. } | Happened::Track { page, .. } => page.as_deref(),
-            Happened::Order { .. } | Happened::Identify { .. } | Happened::Group { .. } | Happened::Alias => None,
+            Happened::Order { .. }
+            | Happened::OrderChanged { .. }
+            | Happened::Identify { .. }
+            | Happened::Group { .. }
+            | Happened::Alias => None,
         }
     }
 
@@ -229,6 +279,9 @@ impl Happened {
     pub fn detail(&self) -> String {
         let pairs = |list: &[(String, String)]| {
             list.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        let sum = |name: &str, sum: &Option<Money>| {
+            sum.map_or_else(String::new, |sum| format!(" {name}={} {}", sum.decimal(), sum.currency))
         };
         match self {
             Happened::Page { engaged_ms, max_scroll_pct, clicks, .. } => [
@@ -244,10 +297,28 @@ impl Happened {
                 format!("engaged_ms={engaged_ms} max_scroll_pct={max_scroll_pct} clicks={clicks}")
             }
             Happened::Track { properties, .. } => pairs(properties),
-            Happened::Order { order_id, total, counted } => format!(
+            Happened::Order { order_id, total, counted, cancelled, refunded, lines: _ } => format!(
+                "order_id={order_id}{}{}{}",
+                sum("total", total),
+                sum("refunded", refunded),
+                match (cancelled, counted) {
+                    (true, _) => " (cancelled)",
+                    (false, false) => " (unconfirmed)",
+                    (false, true) => "",
+                }
+            ),
+            Happened::OrderChanged { order_id, change, standing } => format!(
                 "order_id={order_id}{}{}",
-                total.map_or_else(String::new, |sum| format!(" total={} {}", sum.decimal(), sum.currency)),
-                if *counted { "" } else { " (unconfirmed)" }
+                match change {
+                    OrderChange::Updated { total } => sum("total", total),
+                    OrderChange::Refunded { amount } => sum("amount", amount),
+                    OrderChange::Cancelled => String::new(),
+                },
+                match standing {
+                    OrderStanding::Applies => "",
+                    OrderStanding::Waits => " (waits for the order)",
+                    OrderStanding::Ignored => " (ignored)",
+                }
             ),
             Happened::Identify { traits } => pairs(traits),
             Happened::Group { group_id } => format!("group_id={group_id}"),

@@ -2,7 +2,8 @@
 
 use domain::attribution::Touch;
 use domain::event::{
-    Campaign, Detail, Event, IdentityId, Page, PlacedOrder, ProfileId, Snapshot, TermId, Track, Trust,
+    Amount, Campaign, Detail, Event, IdentityId, OrderAct, OrderReport, Page, ProfileId, Refund, Snapshot, TermId,
+    Track, Trust,
 };
 use domain::history::{History, Rules, Session, replay};
 use domain::money::{Currency, Money};
@@ -31,8 +32,15 @@ fn detail() -> impl Strategy<Value = (Trust, Detail)> {
         let campaign = campaign.map(|source| Arc::new(Campaign { source: source.into(), ..Campaign::default() }));
         Detail::Page(Page { page: TermId(page), title: None, referrer: referrer.map(Arc::from), campaign })
     });
-    let order = prop::option::of((0..4_u8, money()))
-        .prop_map(|order| order.map(|(number, total)| PlacedOrder { order_id: format!("A{number}").into(), total }));
+    let refund = (0..900_i64).prop_map(|thousandths| Amount { thousandths, currency: None });
+    let act = prop_oneof![
+        4 => money().prop_map(|total| OrderAct::Completed { total }),
+        1 => money().prop_map(|total| OrderAct::Updated { total }),
+        1 => refund.prop_map(|amount| OrderAct::Refunded(Refund { refund_id: None, amount: Some(amount) })),
+        1 => Just(OrderAct::Cancelled),
+    ];
+    let order = prop::option::of((0..4_u8, act))
+        .prop_map(|order| order.map(|(number, act)| OrderReport { order_id: format!("A{number}").into(), act }));
     let track = (order, select(vec![json!(1), json!("pro"), json!(null)]), prop::option::of(0..9_usize)).prop_map(
         |(order, plan, view)| {
             let properties = Map::from_iter([("plan".to_owned(), plan)]);
@@ -121,7 +129,7 @@ fn expected(rules: Rules, events: &[Event], vocabulary: &mut Vocabulary) -> Vec<
     for order in history.orders().filter(|order| order.counted) {
         let texts = touch_of(&order.touch, false);
         let record = vocabulary.touch(&texts.each_ref().map(String::as_str)[..4]);
-        let euros = order.total.filter(|total| total.currency == Currency::EUR).map_or(0, |total| total.minor);
+        let euros = order.net().filter(|net| net.currency == Currency::EUR).map_or(0, |net| net.minor);
         orders.push((second(order.ordered_at), euros, record));
     }
     orders.sort_unstable();

@@ -53,7 +53,12 @@ fn stored(
             "SELECT to_jsonb(o) AS row FROM orders o WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, order_id",
         ),
         ("profile", "SELECT to_jsonb(p) AS row FROM profiles p WHERE site_id = $1 AND profile_id = ANY($2)"),
-        ("history", "SELECT to_jsonb(h) AS row FROM histories h WHERE site_id = $1 AND profile_id = ANY($2)"),
+        // The rules that a history was folded under are taken on when something happens to the person; where they make
+        // a difference, the person's orders and facts have it.
+        (
+            "history",
+            "SELECT to_jsonb(h) #- '{history,rules}' AS row FROM histories h WHERE site_id = $1 AND profile_id = ANY($2)",
+        ),
         (
             MEMBER,
             "SELECT jsonb_build_object('profile_id', profile_id, 'segment', g.key) AS row

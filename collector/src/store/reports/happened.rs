@@ -6,9 +6,10 @@ use crate::store::people::{self, EventRow, Texts};
 use crate::store::sites::Site;
 use crate::store::sql::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
-use domain::event::{PlacedOrder, Trust};
-use domain::report::Happened;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
+use domain::event::{OrderAct, OrderDetails, OrderLine, OrderReport, Trust};
+use domain::money::{Currency, Money};
+use domain::report::{Happened, OrderChange, OrderStanding};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -18,17 +19,34 @@ const PAIRS: usize = 20;
 /// Characters of one of them.
 const PAIR_CHARS: usize = 200;
 
-/// Which orders of which people are known, and whether they count.
-pub(super) type Orders = HashMap<(i64, String), bool>;
+/// Lines of an order that are shown.
+const LINES: usize = 10;
 
-#[derive(QueryableByName)]
-struct OrderRow {
+/// Which orders of which people are known.
+pub(super) type Orders = HashMap<(i64, String), OrderRow>;
+
+#[derive(QueryableByName, Clone)]
+pub(super) struct OrderRow {
     #[diesel(sql_type = BigInt)]
     profile_id: i64,
     #[diesel(sql_type = Text)]
     order_id: String,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    refunded_minor: Option<i64>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    cancelled: Option<bool>,
+    #[diesel(sql_type = Bool)]
+    trusted: bool,
     #[diesel(sql_type = Bool)]
     counted: bool,
+}
+
+impl OrderRow {
+    fn currency(&self, site: &Site) -> Currency {
+        self.currency.parse().unwrap_or(site.currency)
+    }
 }
 
 /// What is needed to tell what happened: texts, orders, and the page views that other events happened on.
@@ -80,7 +98,7 @@ impl<'a> Teller<'a> {
     }
 
     /// The order that an event reports, whoever it belongs to.
-    fn placed(&self, row: &EventRow) -> Option<PlacedOrder> {
+    fn placed(&self, row: &EventRow) -> Option<OrderReport> {
         if row.kind != Kind::Track as i16 {
             return None;
         }
@@ -88,7 +106,7 @@ impl<'a> Teller<'a> {
         let nothing = Map::new();
         let properties = row.properties.as_ref().and_then(Value::as_object).unwrap_or(&nothing);
         // What the screen let in can be read; an event of an older rule is a named event like any other.
-        PlacedOrder::read(&name, properties, row.event_id, self.site.currency).ok().flatten()
+        OrderReport::read(&name, properties, row.event_id, self.site.currency).ok().flatten()
     }
 
     /// What happened in this event of this person. `unprojected` says whether an order counts that is not in the
@@ -121,24 +139,86 @@ impl<'a> Teller<'a> {
                     .unwrap_or_default(),
             },
             Some(Kind::Alias) => Happened::Alias,
-            Some(Kind::Track) | None => {
-                let order = self.placed(row).and_then(|order| {
-                    let known = self.orders.get(&(profile_id, order.order_id.to_string())).copied();
-                    Some((order, known.or(unprojected)?))
-                });
-                match order {
-                    Some((order, counted)) => {
-                        Happened::Order { order_id: short(&order.order_id), total: order.total, counted }
-                    }
-                    None => Happened::Track {
-                        name: self.text(row.name_id).unwrap_or_default(),
-                        page,
-                        properties: object().map(pairs).unwrap_or_default(),
-                    },
-                }
-            }
+            Some(Kind::Track) | None => self.order(row, profile_id, unprojected).unwrap_or_else(|| Happened::Track {
+                name: self.text(row.name_id).unwrap_or_default(),
+                page,
+                properties: object().map(pairs).unwrap_or_default(),
+            }),
         }
     }
+
+    /// What an event says of an order of this person, where it does.
+    fn order(&self, row: &EventRow, profile_id: i64, unprojected: Option<bool>) -> Option<Happened> {
+        let report = self.placed(row)?;
+        let known = self.orders.get(&(profile_id, report.order_id.to_string()));
+        let order_id = short(&report.order_id);
+        let change = match report.act {
+            OrderAct::Completed { total } => {
+                let properties = row.properties.as_ref().and_then(Value::as_object);
+                let refunded = known.and_then(|known| {
+                    let minor = known.refunded_minor.filter(|minor| *minor > 0)?;
+                    Some(Money { minor, currency: known.currency(self.site) })
+                });
+                return Some(Happened::Order {
+                    order_id,
+                    total,
+                    counted: known.map(|known| known.counted).or(unprojected)?,
+                    cancelled: known.is_some_and(|known| known.cancelled == Some(true)),
+                    refunded,
+                    lines: properties.map(|properties| lines(properties, self.site)).unwrap_or_default(),
+                });
+            }
+            OrderAct::Updated { total } => OrderChange::Updated { total },
+            OrderAct::Refunded(refund) => {
+                let currency = known.map_or(self.site.currency, |known| known.currency(self.site));
+                let of = |currency| {
+                    let minor = refund.amount.and_then(|amount| amount.minor(currency));
+                    minor.map(|minor| Money { minor, currency })
+                };
+                let own = refund.amount.and_then(|amount| amount.currency);
+                if let Some(foreign) = own.filter(|own| *own != currency) {
+                    let (amount, standing) = (of(foreign), OrderStanding::Ignored);
+                    return Some(Happened::OrderChanged {
+                        order_id,
+                        change: OrderChange::Refunded { amount },
+                        standing,
+                    });
+                }
+                OrderChange::Refunded { amount: of(currency) }
+            }
+            OrderAct::Cancelled => OrderChange::Cancelled,
+        };
+        let standing = match (known, trust(row)) {
+            (Some(known), Trust::Browser) if known.trusted => OrderStanding::Ignored,
+            (Some(_), Trust::Browser | Trust::Trusted) => OrderStanding::Applies,
+            (None, Trust::Trusted) => OrderStanding::Waits,
+            // Of an order that is somebody else's, or nobody's.
+            (None, Trust::Browser) => return None,
+        };
+        Some(Happened::OrderChanged { order_id, change, standing })
+    }
+}
+
+/// What was bought, a text for each line.
+fn lines(properties: &Map<String, Value>, site: &Site) -> Vec<String> {
+    let details = OrderDetails::read(properties, site.currency);
+    let line = |line: &OrderLine| {
+        let name = line.name.as_deref().or(line.product_id.as_deref())?;
+        let name = [Some(name), line.variant.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Some(match (line.quantity_thousandths / 1_000, line.quantity_thousandths % 1_000) {
+            (1, 0) => short(&name),
+            (whole, 0) => format!("{whole} × {}", short(&name)),
+            (whole, thousandths) => {
+                let part = format!("{:03}", thousandths.unsigned_abs());
+                format!("{whole}.{} × {}", part.trim_end_matches('0'), short(&name))
+            }
+        })
+    };
+    let mut lines: Vec<String> = details.lines.iter().filter_map(line).take(LINES).collect();
+    if details.line_count > LINES {
+        lines.push(format!("and {} more", details.line_count - LINES));
+    }
+    lines
 }
 
 /// Who vouches for a stored event.
@@ -151,14 +231,16 @@ fn known_orders(connection: &mut PgConnection, site: &Site, placed: &[(i64, Stri
         return Ok(Orders::new());
     }
     // One row per order of these people that is in the projections.
-    let rows: Vec<OrderRow> = sql("SELECT o.profile_id, o.order_id, o.counted
+    let rows: Vec<OrderRow> =
+        sql("SELECT o.profile_id, o.order_id, o.currency, o.refunded_minor, o.cancelled, o.trusted,
+                o.counted
          FROM unnest($1, $2) AS k (profile_id, order_id)
          JOIN orders o ON o.site_id = $3 AND o.profile_id = k.profile_id AND o.order_id = k.order_id")
-    .bind::<Array<BigInt>, _>(placed.iter().map(|key| key.0).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(placed.iter().map(|key| key.1.clone()).collect::<Vec<_>>())
-    .bind::<Integer, _>(site.site_id)
-    .load(connection)?;
-    Ok(rows.into_iter().map(|row| ((row.profile_id, row.order_id), row.counted)).collect())
+        .bind::<Array<BigInt>, _>(placed.iter().map(|key| key.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(placed.iter().map(|key| key.1.clone()).collect::<Vec<_>>())
+        .bind::<Integer, _>(site.site_id)
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| ((row.profile_id, row.order_id.clone()), row)).collect())
 }
 
 /// Properties or traits as text.

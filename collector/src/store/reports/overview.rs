@@ -295,7 +295,7 @@ fn measured_visitors(connection: &mut PgConnection, site: &Site, windows: &Windo
 fn aside(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Result<OrdersAside, StoreError> {
     // One row per other currency: the sum of the period's counted orders in it, largest first.
     let sums: Vec<SumRow> =
-        sql("SELECT currency, LEAST(GREATEST(sum(total_minor), -9e18), 9e18)::bigint AS minor FROM orders
+        sql("SELECT currency, LEAST(GREATEST(sum(total_minor - COALESCE(refunded_minor, 0)), -9e18), 9e18)::bigint AS minor FROM orders
          WHERE site_id = $1 AND ordered_at >= $2 AND ordered_at < $3
            AND counted AND currency <> $4 AND total_minor IS NOT NULL
          GROUP BY currency ORDER BY count(*) DESC, currency")
@@ -304,7 +304,7 @@ fn aside(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Resul
         .bind::<Timestamptz, _>(moment(windows.current.end))
         .bind::<Text, _>(site.currency.code().to_owned())
         .load(connection)?;
-    let counts: AsideRow = sql("SELECT count(*) FILTER (WHERE NOT counted) AS unconfirmed,
+    let counts: AsideRow = sql("SELECT count(*) FILTER (WHERE NOT counted AND cancelled IS NOT TRUE) AS unconfirmed,
                 count(*) FILTER (WHERE counted AND total_minor IS NULL) AS without_amount
          FROM orders WHERE site_id = $1 AND ordered_at >= $2 AND ordered_at < $3")
     .bind::<Integer, _>(site.site_id)

@@ -16,7 +16,7 @@ placed AS (
            LEAST(GREATEST(sum(o.minor * (1 - o.period)), -9e18), 9e18)::bigint AS revenue_minor,
            LEAST(GREATEST(sum(o.minor * o.period), -9e18), 9e18)::bigint AS previous_revenue_minor
     FROM (
-        SELECT p.period, o.channel, CASE WHEN o.currency = $6 THEN COALESCE(o.total_minor, 0) ELSE 0 END AS minor
+        SELECT p.period, o.channel, CASE WHEN o.currency = $6 THEN COALESCE(o.total_minor - COALESCE(o.refunded_minor, 0), 0) ELSE 0 END AS minor
         FROM periods p
         JOIN orders o ON o.site_id = $7 AND o.ordered_at >= p.start_at AND o.ordered_at < p.end_at AND o.counted
     ) AS o

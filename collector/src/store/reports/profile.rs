@@ -357,7 +357,7 @@ fn other_currencies(
 ) -> Result<Vec<domain::money::Money>, StoreError> {
     // One row per other currency: the sum of the person's counted orders in it.
     let rows: Vec<SumRow> =
-        sql("SELECT currency, LEAST(GREATEST(sum(total_minor), -9e18), 9e18)::bigint AS minor FROM orders
+        sql("SELECT currency, LEAST(GREATEST(sum(total_minor - COALESCE(refunded_minor, 0)), -9e18), 9e18)::bigint AS minor FROM orders
          WHERE site_id = $1 AND profile_id = $2 AND counted AND currency <> $3 AND total_minor IS NOT NULL
          GROUP BY currency ORDER BY currency")
         .bind::<Integer, _>(site.site_id)

@@ -45,7 +45,7 @@ impl Store {
     fn spent(&self, site: &Site, as_of: Date) -> Result<HashMap<ProfileId, i64>, StoreError> {
         // One row per person with a counted order in the site's currency before the day's end.
         let rows: Vec<SpentRow> = self.read(|connection| {
-            Ok(sql("SELECT profile_id, LEAST(GREATEST(sum(total_minor), -9e18), 9e18)::bigint AS minor FROM orders
+            Ok(sql("SELECT profile_id, LEAST(GREATEST(sum(total_minor - COALESCE(refunded_minor, 0)), -9e18), 9e18)::bigint AS minor FROM orders
                  WHERE site_id = $1 AND ordered_at < $2 AND counted AND currency = $3 AND total_minor IS NOT NULL
                  GROUP BY profile_id")
             .bind::<Integer, _>(site.site_id)

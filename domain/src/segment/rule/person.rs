@@ -15,7 +15,7 @@ pub struct PlacedAt {
     pub at: u32,
     /// What it is attributed to.
     pub record: RecordId,
-    /// What was paid, in minor units of the site's currency; 0 where that is not known or another currency.
+    /// What was paid less refunds, in minor units of the site's currency; 0 where that is not known or another currency.
     pub minor: i64,
 }
 
@@ -222,7 +222,7 @@ impl PersonRow {
                     &order.touch.medium,
                     &order.touch.campaign,
                 ]),
-                minor: order.total.filter(|total| total.currency == words.currency).map_or(0, |total| total.minor),
+                minor: order.net().filter(|net| net.currency == words.currency).map_or(0, |net| net.minor),
             })
             .collect();
         self.orders.sort_by_key(|order| (order.at, order.minor, order.record));
