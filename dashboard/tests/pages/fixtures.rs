@@ -939,8 +939,8 @@ pub(crate) fn profile() -> Profile {
                             total: Some(usd(3_850)),
                             counted: true,
                             cancelled: false,
-                            refunded: None,
-                            lines: Vec::new(),
+                            refunded: Some(usd(1_200)),
+                            lines: vec!["2 × Oat blend, 1 kg".into(), "Paper filters".into()],
                         },
                         Trust::Trusted,
                     ),
@@ -950,6 +950,33 @@ pub(crate) fn profile() -> Profile {
                 9_000,
                 Happened::Identify { traits: vec![("email".into(), "mia@example.com".into())] },
                 Trust::Trusted,
+            )),
+            TimelineEntry::Event(moment(
+                2,
+                Happened::OrderChanged {
+                    order_id: "10412".into(),
+                    change: OrderChange::Refunded { amount: Some(usd(1_200)) },
+                    standing: OrderStanding::Applies,
+                },
+                Trust::Trusted,
+            )),
+            TimelineEntry::Event(moment(
+                150_000,
+                Happened::OrderChanged {
+                    order_id: "9001".into(),
+                    change: OrderChange::Cancelled,
+                    standing: OrderStanding::Waits,
+                },
+                Trust::Trusted,
+            )),
+            TimelineEntry::Event(moment(
+                199_000,
+                Happened::OrderChanged {
+                    order_id: "8812".into(),
+                    change: OrderChange::Updated { total: Some(usd(900)) },
+                    standing: OrderStanding::Applies,
+                },
+                Trust::Browser,
             )),
             TimelineEntry::Event(moment(
                 200_000,
@@ -1024,7 +1051,12 @@ pub(crate) fn profile_hostile() -> Profile {
             counted: true,
             cancelled: false,
             refunded: None,
-            lines: Vec::new(),
+            lines: vec![hostile()],
+        },
+        Happened::OrderChanged {
+            order_id: hostile(),
+            change: OrderChange::Refunded { amount: None },
+            standing: OrderStanding::Ignored,
         },
         Happened::Identify { traits: vec![(hostile(), hostile())] },
         Happened::Group { group_id: hostile() },
