@@ -32,4 +32,9 @@ ALTER TABLE profiles
     ADD COLUMN device text,
     ADD COLUMN browser text,
     ADD COLUMN system text,
-    ADD COLUMN email_class text;
+    ADD COLUMN email_class text,
+    -- That of the latest order.
+    ADD COLUMN currency text;
+
+-- Whom a change of the site's limit concerns. Only events with a score are in it, so that people's cost nothing.
+CREATE INDEX events_bots ON events (site_id, identity_id) WHERE bot_score IS NOT NULL;

@@ -115,7 +115,7 @@ impl Store {
             .get_result(connection)
             .optional()?;
             let identity_ids: Vec<i64> = rows.iter().map(|row| row.identity_id).collect();
-            let events = latest_events(connection, site.site_id, identity_ids, limit)?;
+            let events = latest_events(connection, site, identity_ids, limit)?;
             let identities = rows
                 .into_iter()
                 .map(|row| Identity {
@@ -134,17 +134,20 @@ impl Store {
 /// The newest events of some identities, newest first.
 fn latest_events(
     connection: &mut PgConnection,
-    site_id: i32,
+    site: &Site,
     identity_ids: Vec<i64>,
     limit: usize,
 ) -> Result<Vec<Happening>, StoreError> {
+    let site_id = site.site_id;
     let rows: Vec<EventRow> =
         sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
-                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties
-         FROM events WHERE site_id = $1 AND identity_id = ANY($2)
-         ORDER BY occurred_at DESC, event_id DESC LIMIT $3")
+                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
+                bot_score, email_class
+         FROM events WHERE site_id = $1 AND identity_id = ANY($2) AND COALESCE(bot_score, 0) < $3
+         ORDER BY occurred_at DESC, event_id DESC LIMIT $4")
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(identity_ids)
+        .bind::<SmallInt, _>(site.bots_from())
         .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
         .load(connection)?;
     let mut texts = Texts::default();

@@ -568,6 +568,9 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// What every [`Fact::trait_name`] begins with.
+    pub const TRAIT_PREFIX: &str = "fact:";
+
     /// All of them.
     pub const ALL: [Fact; 36] = [
         Fact::Orders,
