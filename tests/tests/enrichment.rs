@@ -211,7 +211,7 @@ fn a_referrer_that_advertises_itself_is_a_bots_and_no_source() {
 fn the_kind_of_mail_address_and_the_country_are_facts_that_rules_ask_for() {
     let shop = behind_a_proxy();
     shop.keeps("work", "email class is \"company\" and country is one of \"AU\", \"NZ\"");
-    shop.keeps("phones", "device is \"mobile\" and language is not known");
+    shop.keeps("phones", "device is \"mobile\" and language is \"de\"");
     let now = now_ms();
     says(&shop, "mia", IPHONE, "1.1.1.1", &[identify(now, "u1", json!({ "email": "mia@shop.example" }))]);
     says(&shop, "tom", FIREFOX, "1.1.1.1", &[identify(now, "u2", json!({ "email": "tom@gmail.com" }))]);
