@@ -105,6 +105,9 @@ impl What {
             Happened::Identify { traits } => {
                 What { tone: "who", title: "Said who they are".to_owned(), detail: pairs(traits) }
             }
+            Happened::Claim { traits } => {
+                What { tone: "same", title: "Claimed to be somebody, without proof".to_owned(), detail: pairs(traits) }
+            }
             Happened::Group { group_id } => {
                 What { tone: "who", title: format!("Joined the group {group_id}"), detail: String::new() }
             }

@@ -8,6 +8,7 @@ mod audience;
 mod csv;
 mod in_use;
 mod insight;
+mod joins;
 mod live;
 mod overview;
 mod past;
@@ -25,6 +26,7 @@ pub use in_use::{
     SizeHistory, Tried, Unheard,
 };
 pub use insight::{Compared, InMemory, MonthOfRevenue, Passage, SegmentInsight, Suggested, Why};
+pub use joins::{BlockedValue, Identifier, IdentityBook, JoinLink, JoinNode, Joins, KeptApart, RefusedJoins};
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,

@@ -64,6 +64,8 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/predictions"),
         format!("/s/{site}/people"),
         format!("/s/{site}/people/{profile}"),
+        format!("/s/{site}/people/{profile}/joins"),
+        format!("/s/{site}/identities"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

@@ -22,7 +22,7 @@ fn totals(database: &Database) -> Vec<Value> {
         "SELECT s.name, (SELECT count(*) FROM events e WHERE e.site_id = s.site_id) AS events,
                 (SELECT count(*) FROM profiles p WHERE p.site_id = s.site_id) AS people,
                 (SELECT count(*) FROM orders o WHERE o.site_id = s.site_id AND o.counted) AS orders,
-                (SELECT coalesce(sum(count), 0)::bigint FROM outcomes c
+                (SELECT coalesce(sum(count), 0)::bigint FROM site_outcomes c
                  WHERE c.site_id = s.site_id AND c.outcome <> 'stored' AND c.outcome <> 'duplicate') AS rejected
          FROM sites s ORDER BY s.name",
     )

@@ -54,7 +54,7 @@ fn two_servers_on_one_database_store_and_project_as_one() {
     assert_eq!(database.number(&format!("SELECT sum(s.revenue_minor)::bigint {walkers}")), 1_000 * people);
     let total = acknowledged.count() as i64 + walked;
     assert_eq!(database.number("SELECT count(*) FROM events"), total);
-    assert_eq!(database.number("SELECT sum(count)::bigint FROM outcomes WHERE outcome = 'stored'"), total);
+    assert_eq!(database.number("SELECT sum(count)::bigint FROM site_outcomes WHERE outcome = 'stored'"), total);
     for web in &webs {
         let bearer = format!("Bearer {}", keys.secret_key);
         let told = web.send("GET", "/api/v1/outcomes", &[("authorization", &bearer)], b"").json();

@@ -3,7 +3,7 @@
 use super::{State, peer};
 use crate::intake::limits::Rate;
 use crate::intake::writer::Unavailable;
-use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, screen, segment, source, tracker};
+use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, proof, screen, segment, source, tracker};
 use crate::store::events::NewEvent;
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
@@ -185,10 +185,11 @@ async fn store(
     request: &HttpRequest,
     site: &Arc<Site>,
     source: Arc<str>,
-    mut events: Vec<NewEvent>,
-    rejections: Vec<Rejection>,
+    events: Vec<NewEvent>,
+    mut rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
+    let mut events = proof::settle(site, events, &mut rejections);
     let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod enrich;
 pub mod limits;
 pub(crate) mod measure;
+pub(crate) mod proof;
 pub(crate) mod screen;
 pub(crate) mod segment;
 pub(crate) mod source;
@@ -55,6 +56,10 @@ pub enum Reason {
     OriginNotAllowed,
     /// An identify without consent; only counted, nothing of it is kept.
     NoConsent,
+    /// It names a person who has been forgotten; only counted, nothing of it is kept.
+    Erased,
+    /// A browser's event of a user id alone, where the site asks for signed identifies.
+    UnsignedIdentity,
     /// PostgreSQL refuses it for a reason that the screen does not know.
     StorageRefused,
 }
@@ -77,6 +82,8 @@ impl Reason {
             Reason::BadOrder => "bad_order",
             Reason::OriginNotAllowed => "origin_not_allowed",
             Reason::NoConsent => "no_consent",
+            Reason::Erased => "erased",
+            Reason::UnsignedIdentity => "unsigned_identity",
             Reason::StorageRefused => "storage_refused",
         }
     }

@@ -8,7 +8,7 @@ use crate::store::identities::{NewLink, Who};
 use crate::store::ingest::Rejection;
 use domain::attribution::{read_referrer, read_url};
 use domain::event::{OrderReport, Trust, changes_an_order};
-use domain::identity::{Call, Kind as IdentityKind, normalise};
+use domain::identity::{Call, Invalid, Kind as IdentityKind, normalise};
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -247,11 +247,14 @@ pub(super) fn set_track(
     Ok(())
 }
 
-/// Ties another identity to the event's own. What names nobody (`null`, `undefined`, …) ties nothing.
+/// Ties another identity to the event's own. What names nobody (`null`, `undefined`, …) ties nothing and is counted.
 pub(super) fn tie(new: &mut NewEvent, kind: IdentityKind, value: &str, call: Call) -> Result<(), Fault> {
     screen::clean(value, kind.name())?;
-    if let Ok(value) = normalise(kind, value) {
-        new.links.push(NewLink { kind, value: value.into(), call });
+    match normalise(kind, value) {
+        Ok(value) => new.links.push(NewLink { kind, value: value.into(), call, standing: new.trust().into() }),
+        Err(Invalid::Blocked { kind }) => new.blocked.push((kind, value.trim().into())),
+        // An address or number of another form is kept among the traits and known by nobody.
+        Err(Invalid::Empty { .. } | Invalid::TooLong { .. } | Invalid::Malformed { .. }) => {}
     }
     Ok(())
 }

@@ -59,6 +59,8 @@ pub(crate) mod flags {
     pub(crate) const DNT: i16 = 16;
     /// From a file.
     pub(crate) const IMPORTED: i16 = 32;
+    /// An identify or alias of a browser without the signature that the site asks for: it tells nothing of anybody.
+    pub(crate) const CLAIMED: i16 = 64;
 }
 
 /// Texts of an event that are kept in the dictionary, in the order of their columns; the numbers are stored.
@@ -129,6 +131,8 @@ pub(crate) struct NewEvent {
     pub(crate) who: super::identities::Who,
     /// Other identities the message ties to `who`.
     pub(crate) links: Vec<super::identities::NewLink>,
+    /// Identifiers of the message that name nobody.
+    pub(crate) blocked: Vec<(IdentityKind, Arc<str>)>,
     /// The shop's id of the order that this event reports.
     pub(crate) order_id: Option<Arc<str>>,
     pub(crate) kind: Kind,
@@ -162,6 +166,7 @@ impl NewEvent {
             key,
             who,
             links: Vec::new(),
+            blocked: Vec::new(),
             order_id: None,
             kind,
             flags,

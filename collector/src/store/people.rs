@@ -249,6 +249,8 @@ pub(crate) fn read(
                 });
             Detail::Track(Track { name, view_id: row.view_id, properties, order })
         }
+        // What is only claimed tells nothing of the person.
+        Kind::Identify if row.flags & flags::CLAIMED != 0 => Detail::Identify { traits: Map::new() },
         Kind::Identify => Detail::Identify { traits: map(row.properties) },
         Kind::Group => {
             let mut properties = map(row.properties);

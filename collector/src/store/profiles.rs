@@ -56,6 +56,18 @@ pub(crate) struct Happening {
     pub(crate) snapshot: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) properties: Option<Value>,
+    /// The country's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) country: Option<String>,
+    /// Language, time zone and screen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// Kind of device, browser, version and system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) software: Option<String>,
+    /// How much speaks for a program; events of bots are told, too, whether the site counts them or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bot_score: Option<i16>,
 }
 
 #[derive(QueryableByName)]
@@ -115,7 +127,7 @@ impl Store {
             .get_result(connection)
             .optional()?;
             let identity_ids: Vec<i64> = rows.iter().map(|row| row.identity_id).collect();
-            let events = latest_events(connection, site, identity_ids, limit)?;
+            let events = latest_events(connection, site.site_id, identity_ids, limit)?;
             let identities = rows
                 .into_iter()
                 .map(|row| Identity {
@@ -134,20 +146,18 @@ impl Store {
 /// The newest events of some identities, newest first.
 fn latest_events(
     connection: &mut PgConnection,
-    site: &Site,
+    site_id: i32,
     identity_ids: Vec<i64>,
     limit: usize,
 ) -> Result<Vec<Happening>, StoreError> {
-    let site_id = site.site_id;
     let rows: Vec<EventRow> =
         sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
                 campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
                 bot_score, email_class
-         FROM events WHERE site_id = $1 AND identity_id = ANY($2) AND COALESCE(bot_score, 0) < $3
-         ORDER BY occurred_at DESC, event_id DESC LIMIT $4")
+         FROM events WHERE site_id = $1 AND identity_id = ANY($2)
+         ORDER BY occurred_at DESC, event_id DESC LIMIT $3")
         .bind::<Integer, _>(site_id)
         .bind::<Array<BigInt>, _>(identity_ids)
-        .bind::<SmallInt, _>(site.bots_from())
         .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
         .load(connection)?;
     let mut texts = Texts::default();
@@ -168,6 +178,10 @@ fn latest_events(
             campaign: text(row.campaign_id)
                 .map(|campaign| serde_json::from_str(&campaign).unwrap_or(Value::String(campaign))),
             view_id: row.view_id,
+            country: text(row.place_id),
+            device: text(row.device_id),
+            software: text(row.software_id),
+            bot_score: row.bot_score,
             snapshot: row.revision.map(|revision| {
                 serde_json::json!({
                     "revision": revision,

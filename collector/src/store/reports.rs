@@ -6,6 +6,7 @@
 mod happened;
 mod in_use;
 mod insight;
+mod joins;
 mod live;
 mod overview;
 mod people;

@@ -16,6 +16,8 @@ diesel::table! {
         segments_revision -> BigInt,
         bots -> Text,
         bot_limit -> SmallInt,
+        identity_secret -> Text,
+        signed_identify -> Bool,
     }
 }
 

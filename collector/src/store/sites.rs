@@ -42,6 +42,10 @@ pub struct Site {
     pub bots: Bots,
     /// The score from which on an event is a bot's, 1 to 100.
     pub bot_limit: u8,
+    /// What the site's server signs user ids with; empty until the owner asks for it.
+    pub identity_secret: String,
+    /// Whether a browser's identify has to be signed with it.
+    pub signed_identify: bool,
 }
 
 impl Site {
@@ -183,6 +187,8 @@ struct SiteRow {
     trusted_orders_seen: bool,
     bots: String,
     bot_limit: i16,
+    identity_secret: String,
+    signed_identify: bool,
 }
 
 impl TryFrom<SiteRow> for Site {
@@ -203,6 +209,8 @@ impl TryFrom<SiteRow> for Site {
             write_key: row.write_key,
             secret_key_hash: row.secret_key_hash,
             trusted_orders_seen: row.trusted_orders_seen,
+            identity_secret: row.identity_secret,
+            signed_identify: row.signed_identify,
         })
     }
 }
@@ -278,6 +286,23 @@ impl Store {
                 sites::segments_revision.eq(sites::segments_revision + 1),
             ))
             .execute(&mut self.lend()?)?;
+        Ok(())
+    }
+
+    /// Says whether browsers have to prove who somebody is, and makes the secret for it where there is none yet, or, with
+    /// `renew`, another one.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn ask_for_signatures(&self, site_id: i32, ask: bool, renew: bool) -> Result<(), StoreError> {
+        sql("UPDATE sites SET signed_identify = $1,
+                identity_secret = CASE WHEN $2 OR identity_secret = '' THEN $3 ELSE identity_secret END
+             WHERE site_id = $4")
+        .bind::<Bool, _>(ask)
+        .bind::<Bool, _>(renew)
+        .bind::<diesel::sql_types::Text, _>(secrets::token("is_"))
+        .bind::<Integer, _>(site_id)
+        .execute(&mut *self.lend()?)?;
         Ok(())
     }
 

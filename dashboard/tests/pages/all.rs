@@ -2,6 +2,7 @@
 
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
+use super::joins as joined;
 use dashboard::*;
 use domain::report::{Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
@@ -215,6 +216,10 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ),
         ("setup_hostile", setup(&hostile, &given::setup_hostile(), &refused(HOSTILE), Some(HOSTILE))),
         ("setup_state", setup_state(&given::setup())),
+        ("joins", joins(&inside, &joined::joins())),
+        ("joins_hostile", joins(&hostile, &joined::joins_hostile())),
+        ("identities", identities(&inside, &joined::identities())),
+        ("identities_empty", identities(&inside, &joined::identities_empty())),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),

@@ -67,7 +67,7 @@ fn usd(minor: i64) -> Money {
     Money { minor, currency: Currency::USD }
 }
 
-fn ago(minutes: i64) -> Timestamp {
+pub(crate) fn ago(minutes: i64) -> Timestamp {
     now() - minutes.minutes()
 }
 
@@ -1312,6 +1312,8 @@ pub(crate) fn setup() -> Setup {
         origin: "https://s.shop.example".into(),
         consent: TagConsent::Measure,
         browser_orders: BrowserOrders::Auto,
+        identity_secret: None,
+        signed_identify: false,
         trusted_orders_seen: false,
         bots: Bots::Exclude,
         bot_limit: domain::report::BOT_LIMIT,
@@ -1321,7 +1323,13 @@ pub(crate) fn setup() -> Setup {
 }
 
 pub(crate) fn setup_waiting() -> Setup {
-    Setup { last_event_at: None, consent: TagConsent::Full, ..setup() }
+    Setup {
+        last_event_at: None,
+        consent: TagConsent::Full,
+        identity_secret: Some("is_0123".into()),
+        signed_identify: true,
+        ..setup()
+    }
 }
 
 pub(crate) fn setup_hostile() -> Setup {

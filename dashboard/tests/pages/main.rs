@@ -3,6 +3,7 @@
 mod all;
 mod fixtures;
 mod insight;
+mod joins;
 
 use fixtures::HOSTILE;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::{ProfileId, Trust};
 use proptest::prelude::*;
 
 fn profile(number: i64, identities: &[(Kind, u32)]) -> ProfileSummary {
@@ -22,7 +23,7 @@ fn mail(number: i64) -> ProfileSummary {
 }
 
 fn link(trust: Trust, from: Kind, to: Kind) -> Link {
-    Link { trust, call: Call::Together, from, to }
+    Link { standing: trust.into(), call: Call::Together, from, to }
 }
 
 fn alias(trust: Trust, from: Kind, to: Kind) -> Link {
@@ -152,6 +153,11 @@ fn codes_and_names_are_fixed() {
         assert_eq!((Kind::from_code(kind.code()), Kind::from_name(kind.name())), (Some(kind), Some(kind)));
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
     }
+    for guard in Guard::ALL {
+        assert_eq!(Guard::from_key(guard.key()), Some(guard));
+    }
+    assert!(Call::ALL.into_iter().all(|call| Call::from_code(call.code()) == Some(call)));
+    assert!(Standing::ALL.into_iter().all(|standing| Standing::from_code(standing.code()) == Some(standing)));
     assert_eq!((Kind::from_code(0), Kind::from_code(9), Kind::from_name("Email")), (None, None, None));
 }
 
@@ -257,7 +263,7 @@ proptest! {
     ) {
         let trust = if trusted { Trust::Trusted } else { Trust::Browser };
         let call = if aliased { Call::Alias } else { Call::Together };
-        let said = Link { trust, call, from, to };
+        let said = Link { standing: trust.into(), call, from, to };
         let decision = decide(&said, &a, &b);
         let turned = decide(&Link { from: to, to: from, ..said }, &b, &a);
         prop_assert_eq!(matches!(decision, Decision::Refuse(_)), matches!(turned, Decision::Refuse(_)));

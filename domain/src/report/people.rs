@@ -209,6 +209,11 @@ pub enum Happened {
         /// What they said of themselves.
         traits: Vec<(String, String)>,
     },
+    /// A browser said who somebody is, without the signature that the site asks for.
+    Claim {
+        /// What was said, as text; it is no trait of the person.
+        traits: Vec<(String, String)>,
+    },
     /// The person belongs to a group.
     Group {
         /// The group's id.
@@ -258,6 +263,7 @@ impl Happened {
             Happened::OrderChanged { change: OrderChange::Refunded { .. }, .. } => "Order refunded".to_owned(),
             Happened::OrderChanged { change: OrderChange::Cancelled, .. } => "Order cancelled".to_owned(),
             Happened::Identify { .. } => "Said who they are".to_owned(),
+            Happened::Claim { .. } => "Claimed to be somebody".to_owned(),
             Happened::Group { .. } => "Joined a group".to_owned(),
             Happened::Alias => "Was known by another id".to_owned(),
         }
@@ -271,6 +277,7 @@ impl Happened {
             Happened::Order { .. }
             | Happened::OrderChanged { .. }
             | Happened::Identify { .. }
+            | Happened::Claim { .. }
             | Happened::Group { .. }
             | Happened::Alias => None,
         }
@@ -321,7 +328,7 @@ impl Happened {
                     OrderStanding::Ignored => " (ignored)",
                 }
             ),
-            Happened::Identify { traits } => pairs(traits),
+            Happened::Identify { traits } | Happened::Claim { traits } => pairs(traits),
             Happened::Group { group_id } => format!("group_id={group_id}"),
             Happened::Alias => String::new(),
         }

@@ -103,6 +103,10 @@ pub struct Setup {
     pub bots: Bots,
     /// The score from which on an event is a bot's, 1 to 100.
     pub bot_limit: u8,
+    /// What the site's server signs user ids with; `None` until the owner asks for it.
+    pub identity_secret: Option<String>,
+    /// Whether a browser's identify has to be signed.
+    pub signed_identify: bool,
     /// When the last event of this site was stored; `None` until the first one.
     pub last_event_at: Option<Timestamp>,
     /// The moment of this report.

@@ -13,6 +13,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(setup.route(web::get().to(show)).route(web::post().to(save)));
     config.service(web::resource("/s/{site:\\d{1,9}}/setup/state").route(web::get().to(tag_state)));
     config.service(web::resource("/s/{site:\\d{1,9}}/setup/secret-key").route(web::post().to(renew)));
+    config.service(web::resource("/s/{site:\\d{1,9}}/setup/signatures").route(web::post().to(signatures)));
 }
 
 async fn show(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
@@ -82,6 +83,25 @@ async fn renew(state: web::Data<State>, request: HttpRequest, site: web::Path<i3
         let report = page.setup()?;
         let html = dashboard::setup(&page.shell(), &report, &SetupForm::of(&report), Some(&secret_key))?;
         Ok(Reply::Page(StatusCode::OK, html))
+    })
+    .await
+}
+
+/// Whether browsers have to prove who signs in; the secret for it is made with the first answer.
+async fn signatures(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
+    let directory = state.sites.clone();
+    inside(&state, &request, Some(*site), move |page| {
+        page.check(&form)?;
+        let site = page.site()?;
+        let (ask, renew) = match field(&form, "do").as_str() {
+            "ask" => (true, false),
+            "stop" => (false, false),
+            "renew" => (site.signed_identify, true),
+            _ => return Err(PageError::NotFound),
+        };
+        page.store.ask_for_signatures(site.site_id, ask, renew)?;
+        directory.refresh()?;
+        Ok(Reply::To(format!("/s/{}/setup?saved#signatures", site.site_id)))
     })
     .await
 }

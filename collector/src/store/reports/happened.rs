@@ -130,6 +130,9 @@ impl<'a> Teller<'a> {
                 max_scroll_pct: row.max_scroll_pct.and_then(|pct| u8::try_from(pct).ok()).unwrap_or(0),
                 clicks: number(row.clicks),
             },
+            Some(Kind::Identify) if row.flags & flags::CLAIMED != 0 => {
+                Happened::Claim { traits: object().map(pairs).unwrap_or_default() }
+            }
             Some(Kind::Identify) => Happened::Identify { traits: object().map(pairs).unwrap_or_default() },
             Some(Kind::Group) => Happened::Group {
                 group_id: object()

@@ -157,6 +157,8 @@ impl Store {
             trusted_orders_seen: site.trusted_orders_seen,
             bots: site.bots,
             bot_limit: site.bot_limit,
+            identity_secret: Some(site.identity_secret.clone()).filter(|secret| !secret.is_empty()),
+            signed_identify: site.signed_identify,
             last_event_at: row.last_event_at.map(from_timestamp),
             now,
         })
