@@ -83,6 +83,9 @@ struct Serve {
     /// Proxy in front of the server whose X-Forwarded-For is believed; can be given several times.
     #[arg(long, env = "SEGMENTS_TRUSTED_PROXY", value_name = "ADDRESS", value_delimiter = ',')]
     trusted_proxy: Vec<IpAddr>,
+    /// Database of countries in MaxMind's format (.mmdb) to use instead of the built-in one.
+    #[arg(long, env = "SEGMENTS_COUNTRY_DATABASE", value_name = "FILE")]
+    country_database: Option<PathBuf>,
     /// Events per second that one address may send with a public key; 0 for no limit.
     #[arg(long, env = "SEGMENTS_ADDRESS_RATE", default_value_t = ADDRESS_RATE.per_second)]
     address_rate: u32,
@@ -326,6 +329,7 @@ impl Opened {
             address_rate: burst(serve.address_rate, ADDRESS_RATE),
             key_rate: burst(serve.key_rate, KEY_RATE),
             trusted_proxies: serve.trusted_proxy,
+            country_database: serve.country_database,
             public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             demo: serve.demo,
             metrics_token: serve.metrics_token,

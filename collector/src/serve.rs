@@ -3,6 +3,7 @@
 use crate::analysis;
 use crate::http::{self, State};
 use crate::intake::clock;
+use crate::intake::enrich::Enricher;
 use crate::intake::limits::{Buckets, Rate};
 use crate::intake::measure::Salts;
 use crate::intake::writer::Writer;
@@ -12,6 +13,7 @@ use crate::store::sites::SiteDirectory;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub key_rate: Rate,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// A database of countries (MaxMind DB) instead of the built-in one.
+    pub country_database: Option<PathBuf>,
     /// The address that owners and visitors know, where it is not the one that requests name.
     pub public_url: Option<String>,
     /// The demo's pages are served.
@@ -90,6 +94,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     if settings.role != Role::Worker {
         http::assets::check().map_err(anyhow::Error::msg)?;
     }
+    let enricher = Enricher::new(settings.country_database.as_deref())?;
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}; choose another with --listen", settings.listen))?;
     let address = listener.local_addr()?;
@@ -115,6 +120,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         store: store.clone(),
         sites,
         salts,
+        enricher,
         writer,
         per_address: Buckets::new(settings.address_rate),
         per_key: Buckets::new(settings.key_rate),

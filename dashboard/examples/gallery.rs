@@ -7,6 +7,8 @@ mod all;
 mod fixtures;
 #[path = "../tests/pages/insight.rs"]
 mod insight;
+#[path = "../tests/pages/joins.rs"]
+mod joins;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use crate::shell::{Nav, Shell};
 use crate::words::{self, Sentence};
 use crate::{Rendered, setup};
 use askama::Template;
-use domain::report::{Did, Measure, Moved, Overview, Period, PeriodChoice, Setup};
+use domain::report::{Breakdown, Did, Measure, Moved, Overview, Period, PeriodChoice, Setup};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -22,6 +22,7 @@ struct OverviewPage<'a> {
     picker: Picker,
     pages: Vec<PageView>,
     channels: Vec<ChannelView>,
+    audience: Vec<AudienceView>,
     notes: Vec<String>,
     tag: Option<setup::TagView>,
 }
@@ -76,6 +77,24 @@ struct PageView {
     delta: Delta,
     bar: u32,
     people: String,
+}
+
+struct AudienceView {
+    key: &'static str,
+    heading: &'static str,
+    rows: Vec<AudienceRowView>,
+    /// Values that the file alone has.
+    more: usize,
+    /// Countries come from a database whose licence asks to be named where they are shown.
+    names_source: bool,
+}
+
+struct AudienceRowView {
+    name: String,
+    sessions: String,
+    share: String,
+    delta: Delta,
+    bar: u32,
 }
 
 struct ChannelView {
@@ -230,6 +249,36 @@ fn channels(report: &Overview) -> Vec<ChannelView> {
         .collect()
 }
 
+/// Values of a table on the page; the file has all of them.
+const AUDIENCE_ROWS: usize = 8;
+
+fn audience(report: &Overview) -> Vec<AudienceView> {
+    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    report
+        .audience
+        .iter()
+        .map(|table| {
+            let visited: Vec<_> = table.rows.iter().filter(|row| row.sessions > 0).collect();
+            let sum: u64 = visited.iter().map(|row| row.sessions).sum();
+            let top = visited.iter().map(|row| row.sessions).max().unwrap_or(0) as f64;
+            let row = |row: &&domain::report::AudienceRow| AudienceRowView {
+                name: row.value.as_deref().map_or_else(|| "Not known".to_owned(), |value| table.by.name(value)),
+                sessions: format::count(&row.sessions),
+                share: format::share(row.sessions, sum),
+                delta: Delta::of(Moved { before: signed(row.previous_sessions), now: signed(row.sessions) }),
+                bar: bar(row.sessions as f64, top),
+            };
+            AudienceView {
+                key: table.by.key(),
+                heading: table.by.heading(),
+                rows: visited.iter().take(AUDIENCE_ROWS).map(row).collect(),
+                more: visited.len().saturating_sub(AUDIENCE_ROWS),
+                names_source: table.by == Breakdown::Countries,
+            }
+        })
+        .collect()
+}
+
 /// What the numbers leave out, each a sentence.
 fn notes(report: &Overview, f: &Format) -> Vec<String> {
     let mut notes = Vec::new();
@@ -286,6 +335,7 @@ pub fn overview(shell: &Shell, report: &Overview, measure: Measure, waiting: Opt
         picker: picker(&report.period, span),
         pages: pages(report),
         channels: channels(report),
+        audience: audience(report),
         notes: notes(report, &f),
         tag: waiting.filter(|_| report.first_event_at.is_none()).map(setup::TagView::of),
         f,

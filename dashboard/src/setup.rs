@@ -4,7 +4,7 @@ use crate::Rendered;
 use crate::format::Format;
 use crate::shell::{Nav, Shell};
 use askama::Template;
-use domain::report::{BrowserOrders, Setup, TagConsent};
+use domain::report::{Bots, BrowserOrders, Setup, TagConsent};
 
 /// What stands in the settings form: the site's settings, or what the user has typed when that could not be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct SetupForm {
     pub consent: String,
     /// [`BrowserOrders::key`]
     pub browser_orders: String,
+    /// [`Bots::key`]
+    pub bots: String,
+    /// 1 to 100.
+    pub bot_limit: String,
     /// Why it was not saved, one sentence per problem.
     pub problems: Vec<String>,
 }
@@ -35,6 +39,8 @@ impl SetupForm {
             time_zone: setup.site.time_zone.iana_name().unwrap_or("UTC").to_owned(),
             consent: setup.consent.key().to_owned(),
             browser_orders: setup.browser_orders.key().to_owned(),
+            bots: setup.bots.key().to_owned(),
+            bot_limit: setup.bot_limit.to_string(),
             problems: Vec::new(),
         }
     }
@@ -122,6 +128,10 @@ pub(crate) fn time_zones() -> Vec<String> {
 impl SetupPage<'_> {
     fn full(&self) -> bool {
         TagConsent::from_key(&self.form.consent) == Some(TagConsent::Full)
+    }
+
+    fn includes_bots(&self) -> bool {
+        Bots::from_key(&self.form.bots) == Some(Bots::Include)
     }
 
     fn browser_orders(&self, key: &str) -> bool {

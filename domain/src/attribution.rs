@@ -1,6 +1,7 @@
 //! Where a visit came from: what a landing address and a referrer say, and the channel that follows.
 
 mod hosts;
+mod spam;
 mod url;
 
 pub use url::{Landing, MAX_PAGE_BYTES, read_referrer, read_url};
@@ -13,10 +14,12 @@ use std::fmt;
 /// How a visitor was reached.
 ///
 /// Source: the default channel group of Google Analytics 4 as its help documents it ("Default channel group" of GA4,
-/// support.google.com/analytics/answer/9756891), tested in that article's order. Ours differs in three points: click
-/// ids decide where the address names no medium; a medium or source called `newsletter`, and mail readers' hosts, are
-/// [`Channel::Email`]; and a mail's medium is looked at before the organic groups, so that a newsletter about a
-/// shopping campaign stays one.
+/// support.google.com/analytics/answer/9756891), tested in that article's order, with the AI assistants that were added
+/// on 13 May 2026 (medium `ai-assistant`, given to their referrers). Ours differs in five points: click ids decide where
+/// the address names no medium; a medium or source called `newsletter`, and mail readers' hosts, are
+/// [`Channel::Email`]; a mail's medium is looked at before the organic groups, so that a newsletter about a shopping
+/// campaign stays one; an assistant that names itself as `utm_source` and no medium is one, too; and referrers that only
+/// advertise themselves in statistics ([`is_referrer_spam`]) are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -56,13 +59,15 @@ pub enum Channel {
     Sms,
     /// A push notification.
     MobilePush,
+    /// A link in an AI assistant's answer.
+    AiAssistant,
     /// A campaign whose parameters fit no channel.
     Unassigned,
 }
 
 impl Channel {
     /// All channels, in the order in which lists show them.
-    pub const ALL: [Channel; 19] = [
+    pub const ALL: [Channel; 20] = [
         Channel::Direct,
         Channel::OrganicSearch,
         Channel::PaidSearch,
@@ -81,6 +86,7 @@ impl Channel {
         Channel::Audio,
         Channel::Sms,
         Channel::MobilePush,
+        Channel::AiAssistant,
         Channel::Unassigned,
     ];
 
@@ -105,6 +111,7 @@ impl Channel {
             Channel::Audio => "audio",
             Channel::Sms => "sms",
             Channel::MobilePush => "mobile_push",
+            Channel::AiAssistant => "ai_assistant",
             Channel::Unassigned => "unassigned",
         }
     }
@@ -135,6 +142,7 @@ impl Channel {
             Channel::Audio => "Audio",
             Channel::Sms => "Text message",
             Channel::MobilePush => "Push notification",
+            Channel::AiAssistant => "AI assistant",
             Channel::Unassigned => "Unassigned",
         }
     }
@@ -186,7 +194,8 @@ impl Touch {
 pub fn channel(campaign: Option<&Campaign>, referrer: Option<&str>) -> Touch {
     let none = Campaign::default();
     let campaign = campaign.unwrap_or(&none);
-    let referrer_host = referrer.map(|page| page.split('/').next().unwrap_or(page)).filter(|host| !host.is_empty());
+    let referrer_host = referrer.map(|page| page.split('/').next().unwrap_or(page));
+    let referrer_host = referrer_host.filter(|host| !host.is_empty() && !spam::is_spam(host));
     if *campaign == none && referrer_host.is_none() {
         return Touch::direct();
     }
@@ -207,6 +216,7 @@ pub fn channel(campaign: Option<&Campaign>, referrer: Option<&str>) -> Touch {
         Some((_, Category::Social)) => "social",
         Some((_, Category::Video)) => "video",
         Some((_, Category::Mail)) => "email",
+        Some((_, Category::Assistant)) => "ai-assistant",
         Some((_, Category::Shopping)) | None => "referral",
     };
     let medium = first_filled([campaign.medium.as_str(), click.map_or("", |id| id.medium), by_referrer]);
@@ -221,6 +231,11 @@ pub fn channel(campaign: Option<&Campaign>, referrer: Option<&str>) -> Touch {
         campaign: campaign.name.clone(),
         referrer_host: referrer_host.map(str::to_owned),
     }
+}
+
+/// Whether a referrer (host and path) is one of those that visit, or pretend to, only to be seen in statistics.
+pub fn is_referrer_spam(referrer: &str) -> bool {
+    spam::is_spam(referrer.split('/').next().unwrap_or(referrer))
 }
 
 fn first_filled<const N: usize>(texts: [&str; N]) -> Option<&str> {
@@ -245,7 +260,7 @@ fn group(source: &str, medium: &str, campaign: &str) -> Channel {
             Some(Category::Search) => return Channel::PaidSearch,
             Some(Category::Social) => return Channel::PaidSocial,
             Some(Category::Video) => return Channel::PaidVideo,
-            Some(Category::Shopping | Category::Mail) | None => {}
+            Some(Category::Shopping | Category::Mail | Category::Assistant) | None => {}
         }
     }
     let is_mail = |text: &str| matches!(text, "email" | "e-mail" | "e_mail" | "e mail" | "newsletter");
@@ -254,6 +269,8 @@ fn group(source: &str, medium: &str, campaign: &str) -> Channel {
         _ if paid => Channel::PaidOther,
         // Before the organic groups, unlike GA4, which puts a newsletter about a shopping campaign into shopping.
         _ if is_mail(medium) => Channel::Email,
+        "ai-assistant" => Channel::AiAssistant,
+        "" if category == Some(Category::Assistant) => Channel::AiAssistant,
         _ if shop => Channel::OrganicShopping,
         "social" | "social-network" | "social-media" | "sm" | "social network" | "social media" => {
             Channel::OrganicSocial

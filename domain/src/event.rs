@@ -7,6 +7,7 @@ pub use order::{
     OrderError, OrderFault, OrderLine, OrderReport, Refund, changes_an_order,
 };
 
+use crate::surroundings::Found;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,6 +49,8 @@ pub struct Event {
     pub trust: Trust,
     /// What happened.
     pub detail: Detail,
+    /// What intake found out about it.
+    pub found: Found,
 }
 
 /// What happened.

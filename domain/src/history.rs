@@ -8,6 +8,8 @@
 //! session that has its view, and starts none. Identify, group and alias calls, and named events of servers and
 //! imports, neither start nor extend one. A session is final once the next one has begun.
 //!
+//! **Bots.** An event whose score reaches the site's limit leaves nothing behind but its place in the order of events.
+//!
 //! **Orders.** There is one per order id. What a trusted source says of it replaces what a browser said; a browser's
 //! repetition changes nothing. An order belongs to the session in which it was first reported, whoever reported it,
 //! and is added to that session's sums while the session is open. Corrections that arrive later change the order and
@@ -44,6 +46,15 @@ pub struct Rules {
     pub site_currency: Currency,
     /// Whether orders that only a browser reported count: false where a trusted source exists that reports them too.
     pub browser_orders_count: bool,
+    /// The score from which on an event is a bot's and left out; `None` where the site wants to see bots.
+    pub bot_limit: Option<u8>,
+}
+
+impl Rules {
+    /// Whether an event is taken for a person's.
+    pub fn counts(&self, event: &Event) -> bool {
+        self.bot_limit.is_none_or(|limit| event.found.bot_score < limit)
+    }
 }
 
 /// Everything known of one person up to the last event applied. Serialises to the checkpoint from which the fold goes
@@ -65,7 +76,7 @@ pub struct History {
 struct Format;
 
 impl Format {
-    const NUMBER: u16 = 2;
+    const NUMBER: u16 = 3;
 }
 
 impl From<Format> for u16 {
@@ -130,6 +141,9 @@ impl History {
             return Err(OutOfOrder { event_id: event.event_id, occurred_at: event.occurred_at, position });
         }
         self.position = Some(next);
+        if !self.rules.counts(event) {
+            return Ok(None);
+        }
         self.facts.see(event);
         Ok(match &event.detail {
             Detail::Page(page) => self.view(event, page),
@@ -165,6 +179,13 @@ impl History {
         self.orders.iter()
     }
 
+    /// The currency of the person's latest counted order that has a total.
+    pub fn currency(&self) -> Option<Currency> {
+        let orders = self.orders().filter(|order| order.counted);
+        let paid = orders.filter_map(|order| Some((order.ordered_at, &order.order_id, order.total?.currency)));
+        paid.max_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1))).map(|(.., currency)| currency)
+    }
+
     fn view(&mut self, event: &Event, page: &Page) -> Option<Session> {
         let closed = match &self.open {
             Some(open) if open.reaches(event.occurred_at) && !open.is_left_for(page.campaign.as_deref()) => None,
@@ -175,6 +196,7 @@ impl History {
                 self.facts.touched(open.touch(), event.occurred_at);
             }
             open.view(event.event_id, event.occurred_at, page);
+            open.meet(&event.found);
             self.facts.views += 1;
         }
         closed
@@ -188,6 +210,7 @@ impl History {
             }
             if let Some(open) = &mut self.open {
                 open.act(event.occurred_at);
+                open.meet(&event.found);
             }
         }
         if let Some(report) = &track.order {

@@ -8,3 +8,4 @@ pub mod identity;
 pub mod money;
 pub mod report;
 pub mod segment;
+pub mod surroundings;

@@ -4,6 +4,7 @@
 //! Counts are whole numbers, amounts are [`Money`] in the site's currency, moments are [`Timestamp`]s; days are days of
 //! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
 
+mod audience;
 mod csv;
 mod in_use;
 mod insight;
@@ -17,6 +18,7 @@ mod predictions;
 mod segments;
 mod setup;
 
+pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use csv::csv_line;
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,
@@ -42,7 +44,7 @@ pub use predictions::{
 pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
 };
-pub use setup::{BrowserOrders, Setup, TagConsent, script_tag};
+pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
 
 use crate::money::{Currency, Money};
 use jiff::Timestamp;

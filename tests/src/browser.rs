@@ -21,6 +21,10 @@ pub struct Chromium {
     _profile: Folder,
 }
 
+/// A visitor's browser does not say that a program drives it, or it would be taken for a bot.
+const AGENT: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36";
+
 /// Where Chromium is: `CHROMIUM`, else where Debian has it.
 fn program() -> std::path::PathBuf {
     std::env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), Into::into)
@@ -53,6 +57,7 @@ impl Chromium {
             .viewport(None)
             .window_size(1280, 900)
             .args(flags)
+            .arg(("user-agent", AGENT))
             // Nothing outside this machine is asked for, whatever a page says.
             .arg(("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
             .enable_cache()

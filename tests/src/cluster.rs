@@ -81,7 +81,7 @@ struct Cluster {
     url: String,
     next: AtomicU32,
     // In this order: the server before its folder.
-    _postgres: EmbeddedPostgres,
+    postgres: EmbeddedPostgres,
     _folder: Folder,
 }
 
@@ -97,7 +97,7 @@ impl Cluster {
         let url = postgres.url();
         // The template: it may have no connection while it is copied.
         drop(collector::serve::open(&url).expect("the newest schema"));
-        let cluster = Arc::new(Cluster { url, next: AtomicU32::new(1), _postgres: postgres, _folder: folder });
+        let cluster = Arc::new(Cluster { url, next: AtomicU32::new(1), postgres, _folder: folder });
         *shared = Arc::downgrade(&cluster);
         cluster
     }
@@ -154,6 +154,18 @@ impl Database {
     #[track_caller]
     pub fn run(&self, statements: &str) {
         self.connect().batch_execute(statements).unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+
+    /// Everything that is stored, as `pg_dump` writes it.
+    #[track_caller]
+    pub fn dump(&self) -> String {
+        let cluster = self.cluster.as_ref().expect("a database of the tests' own cluster");
+        let output = std::process::Command::new(cluster.postgres.program("pg_dump"))
+            .arg(format!("--dbname={}", self.url))
+            .output()
+            .expect("pg_dump runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("a dump in UTF-8")
     }
 
     /// The rows of a query, each as a JSON object.

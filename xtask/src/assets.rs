@@ -1,12 +1,13 @@
 //! `cargo xtask assets`: everything a browser loads, ready to be embedded by `collector/build.rs`.
 //!
 //! `target/assets` holds each file, its brotli form beside it (`t.js.br`), `manifest.json` for programs that read, and
-//! `assets.rs`, the same table as a Rust expression for the server's build. The tracker and the dashboard's files are
-//! two parts, built apart and only when something they are made of has changed.
+//! `assets.rs`, the same table as a Rust expression for the server's build. The tracker, the dashboard's files and the
+//! lists that the server looks things up in (`target/assets/lists`, which no browser loads) are parts, built apart and
+//! only when something they are made of has changed.
 
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{install, styles, tracker};
+use crate::{install, lists, styles, tracker};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use clap::Args;
@@ -63,20 +64,22 @@ struct Built {
     over_budget: Vec<String>,
 }
 
-/// The two independent halves of the assets.
+/// The independent parts of the assets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Tracker,
     Dashboard,
+    Lists,
 }
 
 impl Part {
-    const ALL: [Part; 2] = [Part::Tracker, Part::Dashboard];
+    const ALL: [Part; 3] = [Part::Tracker, Part::Dashboard, Part::Lists];
 
     fn name(self) -> &'static str {
         match self {
             Part::Tracker => "tracker",
             Part::Dashboard => "dashboard",
+            Part::Lists => "server",
         }
     }
 
@@ -102,6 +105,7 @@ impl Part {
                 "xtask/src/assets.rs",
                 "xtask/src/styles.rs",
             ],
+            Part::Lists => &["xtask/npm/package-lock.json", "xtask/src/assets.rs", "xtask/src/lists.rs"],
         }
     }
 
@@ -123,6 +127,10 @@ impl Part {
             Part::Dashboard => {
                 let files = styles::build(&workspace.root, &node_modules, folder)?;
                 Ok(Built { files, over_budget: Vec::new() })
+            }
+            Part::Lists => {
+                lists::build(&node_modules, folder)?;
+                Ok(Built { files: Vec::new(), over_budget: Vec::new() })
             }
         }
     }
@@ -174,6 +182,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Assets> {
             let file = format!("t.{}.js", &hex(&Sha256::digest(&loader))[..12]);
             fs::copy(folder.join("t.js"), folder.join(&file)).context("cannot copy t.js")?;
             assets.push(publish(workspace, &folder, "t.pinned.js".to_owned(), file)?);
+        }
+        if part == Part::Lists {
+            lay_lists(workspace, &folder)?;
         }
     }
     assets.sort_by(|a, b| a.name.cmp(&b.name));
@@ -240,7 +251,9 @@ fn built_before(workspace: &Workspace, part: Part, folder: &Path, inputs: &str) 
     }
     let files: Vec<(String, String)> = serde_json::from_value(stamp["files"].take()).ok()?;
     let over_budget = serde_json::from_value(stamp["over_budget"].take()).ok()?;
-    files.iter().all(|(_, file)| folder.join(file).is_file()).then_some(Built { files, over_budget })
+    let lists: &[&str] = if part == Part::Lists { &lists::FILES } else { &[] };
+    let mut names = files.iter().map(|(_, file)| file.as_str()).chain(lists.iter().copied());
+    names.all(|file| folder.join(file).is_file()).then_some(Built { files, over_budget })
 }
 
 fn stamp_file(workspace: &Workspace, part: Part) -> PathBuf {
@@ -307,6 +320,17 @@ fn publish(workspace: &Workspace, folder: &Path, name: String, file: String) -> 
         name,
         file,
     })
+}
+
+/// Lays the lists beside what browsers load; one that has not changed keeps its date, and with it the server its build.
+fn lay_lists(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let lists = workspace.assets().join("lists");
+    fs::create_dir_all(&lists).with_context(|| format!("cannot create {}", lists.display()))?;
+    for file in lists::FILES {
+        let content = fs::read(folder.join(file)).with_context(|| format!("cannot read the built {file}"))?;
+        write_if_changed(&lists.join(file), &content)?;
+    }
+    Ok(())
 }
 
 fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

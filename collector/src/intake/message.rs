@@ -1,5 +1,6 @@
 //! One message, whatever protocol it came by: what an adapter has read of it becomes the event that is stored.
 
+use super::enrich::Address;
 use super::measure::Salts;
 use super::screen::{self, Fault, Sender};
 use super::{Reason, loose};
@@ -79,6 +80,8 @@ pub(crate) struct Message<'a> {
     pub(crate) agent: Option<&'a str>,
     /// `language|time zone|screen`, as our tracker writes it.
     pub(crate) device: Option<Arc<str>>,
+    /// The person's address, where a server says it.
+    pub(crate) address: Option<Address>,
 }
 
 /// What happened.
@@ -118,7 +121,15 @@ pub(crate) struct View<'a> {
 impl<'a> Message<'a> {
     /// A message of these ids, now.
     pub(crate) fn of(ids: Ids<'a>) -> Message<'a> {
-        Message { whose: Whose::Of(ids), at_us: None, owns_its_id: false, view_id: None, agent: None, device: None }
+        Message {
+            whose: Whose::Of(ids),
+            at_us: None,
+            owns_its_id: false,
+            view_id: None,
+            agent: None,
+            device: None,
+            address: None,
+        }
     }
 
     /// A message of a visitor who is measured, now.
@@ -152,6 +163,7 @@ impl<'a> Message<'a> {
         new.view_id = self.view_id;
         new.set(Term::Agent, self.agent.and_then(screen::term).or_else(|| sender.agent.clone()));
         new.set(Term::Device, self.device);
+        new.address = self.address;
         if let Whose::Of(ids) = self.whose {
             ids.link(&mut new, sender.trust)?;
         }

@@ -16,6 +16,7 @@ use diesel::query_builder::AstPass;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use domain::event::TermId;
 use domain::identity::Kind as IdentityKind;
+use domain::segment::rule::Fact;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -97,6 +98,11 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Whether facts that are texts are asked for beside the traits.
+    fn asks_texts(&self) -> bool {
+        self.traits.iter().any(|name| name.starts_with(Fact::TRAIT_PREFIX))
+    }
+
     fn begins_us(&self) -> i64 {
         // The least number is PostgreSQL's -infinity.
         self.from.map_or(i64::MIN, |from| i64::from(from) * 1_000_000)
@@ -158,8 +164,16 @@ stream!(
 stream!(
     PeopleStream,
     "(SELECT profile_id, signed_up, first_seen, last_seen,
-             CASE WHEN traits ?| (SELECT current_setting('segments.traits')::text[]) THEN traits::text END
-      FROM profiles WHERE site_id = (SELECT current_setting('segments.site')::integer))"
+             CASE WHEN said ?| (SELECT current_setting('segments.traits')::text[]) THEN said::text END
+      FROM (
+          SELECT profile_id, signed_up, first_seen, last_seen,
+                 CASE WHEN (SELECT current_setting('segments.texts')) = 'true' THEN
+                     traits || jsonb_strip_nulls(jsonb_build_object('fact:country', country, 'fact:language', language,
+                     'fact:time_zone', time_zone, 'fact:currency', currency, 'fact:device', device,
+                     'fact:browser', browser, 'fact:system', system, 'fact:email_class', email_class))
+                 ELSE traits END AS said
+          FROM profiles WHERE site_id = (SELECT current_setting('segments.site')::integer)
+      ) AS people)"
 );
 stream!(
     IdentityStream,
@@ -172,7 +186,8 @@ stream!(
     "(SELECT identity_id, occurred_at, kind, name_id, page_id,
              CASE WHEN kind = 3 AND properties ?| (SELECT current_setting('segments.properties')::text[])
                 THEN properties::text END
-      FROM events WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind <> 2)"
+      FROM events WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind <> 2
+        AND COALESCE(bot_score, 0) < (SELECT current_setting('segments.bots_from')::integer))"
 );
 stream!(
     LateEventStream,
@@ -180,6 +195,7 @@ stream!(
              CASE WHEN kind = 3 AND properties ?| (SELECT current_setting('segments.properties')::text[])
                 THEN properties::text END
       FROM events WHERE site_id = (SELECT current_setting('segments.site')::integer) AND kind <> 2
+        AND COALESCE(bot_score, 0) < (SELECT current_setting('segments.bots_from')::integer)
         AND occurred_at >= (SELECT to_timestamp(current_setting('segments.from')::bigint)))"
 );
 stream!(
@@ -215,6 +231,8 @@ pub(crate) fn read_all(
         ("segments.traits", array(&selection.traits)),
         ("segments.properties", array(&selection.properties)),
         ("segments.from", selection.from.unwrap_or(0).to_string()),
+        ("segments.texts", selection.asks_texts().to_string()),
+        ("segments.bots_from", site.bots_from().to_string()),
     ] {
         sql("SELECT set_config($1, $2, true)").bind::<Text, _>(name).bind::<Text, _>(value).execute(connection)?;
     }
@@ -475,9 +493,17 @@ pub(crate) fn read_some(
     profile_ids: &[i64],
 ) -> Result<SomePeople, StoreError> {
     let people: Vec<PersonRow> = sql("SELECT profile_id, signed_up, first_seen, last_seen,
-                CASE WHEN traits ?| $1 THEN traits END AS traits
-         FROM profiles WHERE site_id = $2 AND profile_id = ANY($3)")
+                CASE WHEN said ?| $1 THEN said END AS traits
+         FROM (
+            SELECT profile_id, signed_up, first_seen, last_seen, CASE WHEN $2 THEN
+                     traits || jsonb_strip_nulls(jsonb_build_object('fact:country', country, 'fact:language', language,
+                     'fact:time_zone', time_zone, 'fact:currency', currency, 'fact:device', device,
+                     'fact:browser', browser, 'fact:system', system, 'fact:email_class', email_class))
+                 ELSE traits END AS said
+            FROM profiles WHERE site_id = $3 AND profile_id = ANY($4)
+         ) AS people")
     .bind::<Array<Text>, _>(selection.traits.clone())
+    .bind::<Bool, _>(selection.asks_texts())
     .bind::<Integer, _>(site.site_id)
     .bind::<Array<BigInt>, _>(profile_ids.to_vec())
     .load(connection)?;
@@ -492,11 +518,13 @@ pub(crate) fn read_some(
                 CASE WHEN e.kind = 3 AND e.properties ?| $1 THEN e.properties END AS properties
          FROM identities i JOIN events e ON e.site_id = i.site_id AND e.identity_id = i.identity_id
          WHERE i.site_id = $2 AND i.profile_id = ANY($3) AND e.kind <> 2 AND e.occurred_at >= $4
+            AND COALESCE(e.bot_score, 0) < $5
          ORDER BY i.profile_id, e.occurred_at, e.event_id")
     .bind::<Array<Text>, _>(selection.properties.clone())
     .bind::<Integer, _>(site.site_id)
     .bind::<Array<BigInt>, _>(profile_ids.to_vec())
     .bind::<Timestamptz, _>(super::timestamp(selection.begins_us()))
+    .bind::<SmallInt, _>(site.bots_from())
     .load(connection)?;
     let visits: Vec<VisitRow> = sql("SELECT profile_id, started_at, ended_at,
                 ARRAY[channel, source, medium, campaign, referrer] AS touch

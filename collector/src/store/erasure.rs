@@ -386,7 +386,8 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     Ok(true)
 }
 
-/// The texts of a person's events, but for the source's key and the software's name, which tell nothing of them.
+/// The texts of a person's events, but for the source's key, the country and the software's name, which tell nothing of
+/// them.
 fn own_terms(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) -> Result<Vec<i32>, StoreError> {
     let rows: Vec<TermRow> = sql("SELECT DISTINCT v.term_id FROM events e
          CROSS JOIN LATERAL (VALUES (name_id), (page_id), (title_id), (referrer_id), (campaign_id), (agent_id),

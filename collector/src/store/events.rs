@@ -3,11 +3,13 @@
 use super::StoreError;
 use super::schema::{events, events_stage};
 use super::sites::Site;
+use crate::intake::enrich::Address;
 use diesel::PgConnection;
 use diesel::pg::CopyFormat;
 use diesel::prelude::ExecuteCopyFromDsl;
 use domain::event::Trust;
 use domain::identity::Kind as IdentityKind;
+use domain::surroundings::EmailClass;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -74,12 +76,28 @@ pub(crate) enum Term {
     Device = 7,
     /// The key of the source that brought it: `tracker`, `segment`, …
     Source = 8,
+    /// The country's code, `AT`.
+    Place = 9,
+    /// Device, browser, version and system as [`domain::surroundings::Software`] writes them.
+    Software = 10,
 }
 
 impl Term {
-    pub(crate) const COUNT: usize = 8;
-    pub(crate) const ALL: [Term; Term::COUNT] =
-        [Term::Name, Term::Page, Term::Title, Term::Referrer, Term::Campaign, Term::Agent, Term::Device, Term::Source];
+    pub(crate) const COUNT: usize = 10;
+    pub(crate) const ALL: [Term; Term::COUNT] = [
+        Term::Name,
+        Term::Page,
+        Term::Title,
+        Term::Referrer,
+        Term::Campaign,
+        Term::Agent,
+        Term::Device,
+        Term::Source,
+        Term::Place,
+        Term::Software,
+    ];
+    /// The first of those whose columns came later than the others and stand behind them.
+    const LATER: usize = Term::Source as usize - 1;
 }
 
 /// An event's texts, indexed by [`Term`] from `Name` on.
@@ -126,6 +144,13 @@ pub(crate) struct NewEvent {
     pub(crate) snapshot: Option<SnapshotValues>,
     /// Checked JSON text.
     pub(crate) properties: Option<Box<str>>,
+    /// Where the person was whom a trusted sender's event is about, if the message says; gone once
+    /// [`crate::intake::enrich`] has looked at it.
+    pub(crate) address: Option<Address>,
+    /// 0 to 100, from [`crate::intake::enrich`].
+    pub(crate) bot_score: u8,
+    /// From [`crate::intake::enrich`].
+    pub(crate) email_class: Option<EmailClass>,
 }
 
 impl NewEvent {
@@ -150,6 +175,9 @@ impl NewEvent {
             terms: Texts::default(),
             snapshot: None,
             properties: None,
+            address: None,
+            bot_score: 0,
+            email_class: None,
         };
         new.set(Term::Source, Some(Arc::clone(source)));
         new
@@ -195,7 +223,7 @@ pub(crate) struct Row<'a> {
     pub(crate) request: usize,
 }
 
-const COLUMNS: i16 = 20;
+const COLUMNS: i16 = 24;
 /// From 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
 pub(crate) const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
@@ -214,8 +242,7 @@ pub(crate) fn encode(rows: &[Row<'_>], out: &mut Vec<u8>) {
         field(out, &event.flags.to_be_bytes());
         field(out, event.key.event_id().as_bytes());
         nullable(out, event.view_id.as_ref().map(|id| id.as_bytes()));
-        // The source is the last column: it came later than the others.
-        let (texts, source) = row.terms.split_at(Term::COUNT - 1);
+        let (texts, later) = row.terms.split_at(Term::LATER);
         for text in texts {
             nullable(out, text.map(i32::to_be_bytes).as_ref());
         }
@@ -233,7 +260,12 @@ pub(crate) fn encode(rows: &[Row<'_>], out: &mut Vec<u8>) {
             }
             None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
         }
-        nullable(out, source[0].map(i32::to_be_bytes).as_ref());
+        for text in later {
+            nullable(out, text.map(i32::to_be_bytes).as_ref());
+        }
+        let score = Some(i16::from(event.bot_score)).filter(|score| *score > 0);
+        nullable(out, score.map(i16::to_be_bytes).as_ref());
+        nullable(out, event.email_class.map(|class| class.code().to_be_bytes()).as_ref());
     }
     out.extend_from_slice(&(-1_i16).to_be_bytes());
 }

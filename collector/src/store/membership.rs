@@ -253,16 +253,16 @@ impl LiveSite {
     }
 
     /// Asks every segment about these people and writes what changed; gives how many entries and exits that were. Those
-    /// in `gone` are no more. The people must be locked.
+    /// in `gone` are members of nothing. The people must be locked.
     pub(crate) fn settle<'r>(
         &mut self,
         connection: &mut PgConnection,
         site: &Site,
         people: impl Iterator<Item = &'r PersonRow> + Clone,
-        gone: &[i64],
+        gone: Gone<'_>,
         asked: Asked,
     ) -> Result<usize, StoreError> {
-        let profile_ids: Vec<i64> = people.clone().map(|row| row.profile_id.0).chain(gone.iter().copied()).collect();
+        let profile_ids: Vec<i64> = people.clone().map(|row| row.profile_id.0).chain(gone.ids()).collect();
         let has_lists = self.segments.iter().any(|live| live.segment.kind == Kind::List);
         let before = Before::read(connection, site.site_id, &profile_ids, has_lists)?;
         for live in &mut self.segments {
@@ -309,12 +309,13 @@ impl LiveSite {
                 }
             }
         }
-        for profile_id in gone {
-            for segment_id in before.member_of(*profile_id) {
-                written.leaves(*profile_id, *segment_id, Cause::Merge);
+        for profile_id in gone.ids() {
+            let cause = if gone.nobody.contains(&profile_id) { asked.cause } else { Cause::Merge };
+            for segment_id in before.member_of(profile_id) {
+                written.leaves(profile_id, *segment_id, cause);
             }
-            if before.due.contains_key(profile_id) {
-                written.never_due.push(*profile_id);
+            if before.due.contains_key(&profile_id) {
+                written.never_due.push(profile_id);
             }
         }
         written.write(connection, site.site_id, asked.now)?;
@@ -355,6 +356,21 @@ impl LiveSite {
             bits[slot / 64] |= u64::from(is_member) << (slot % 64);
         }
         all
+    }
+}
+
+/// Who is a member of nothing any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone<'a> {
+    /// Became one with somebody else.
+    pub(crate) merged: &'a [i64],
+    /// Nothing is left of what they did: it is taken for a bot's.
+    pub(crate) nobody: &'a [i64],
+}
+
+impl Gone<'_> {
+    fn ids(&self) -> impl Iterator<Item = i64> {
+        self.merged.iter().chain(self.nobody).copied()
     }
 }
 

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, SmallInt, Text,
 use domain::event::{Campaign, Detail, Event, IdentityId, OrderAct, OrderReport, Page, Snapshot, TermId, Track, Trust};
 use domain::identity::{Kind as IdentityKind, normalise};
 use domain::money::Currency;
+use domain::surroundings::{EmailClass, Found, Surroundings};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -49,6 +50,16 @@ pub(crate) struct EventRow {
     pub(crate) max_scroll_pct: Option<i16>,
     #[diesel(sql_type = Nullable<Jsonb>)]
     pub(crate) properties: Option<Value>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub(crate) device_id: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub(crate) place_id: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub(crate) software_id: Option<i32>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    pub(crate) bot_score: Option<i16>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    pub(crate) email_class: Option<i16>,
 }
 
 /// All events of some identities, in no order.
@@ -61,7 +72,8 @@ pub(crate) fn events_of(
         return Ok(Vec::new());
     }
     Ok(sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
-                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties
+                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
+                bot_score, email_class
          FROM events WHERE site_id = $1 AND identity_id = ANY($2)")
     .bind::<Integer, _>(site_id)
     .bind::<Array<BigInt>, _>(identity_ids.to_vec())
@@ -82,7 +94,8 @@ pub(crate) fn events_by_key(
     let highest = keys.iter().map(|key| key.1).max().unwrap_or_default();
     Ok(sql(
         "SELECT e.identity_id, e.event_id, e.occurred_at, e.kind, e.flags, e.view_id, e.name_id, e.page_id, e.title_id,
-                e.referrer_id, e.campaign_id, e.revision, e.engaged_ms, e.clicks, e.max_scroll_pct, e.properties
+                e.referrer_id, e.campaign_id, e.revision, e.engaged_ms, e.clicks, e.max_scroll_pct, e.properties,
+                e.device_id, e.place_id, e.software_id, e.bot_score, e.email_class
          FROM unnest($1, $2) AS k (identity_id, event_id)
          JOIN events e ON e.site_id = $3 AND e.identity_id = k.identity_id AND e.event_id = k.event_id
          WHERE e.event_id BETWEEN $4 AND $5",
@@ -100,6 +113,7 @@ pub(crate) fn events_by_key(
 pub(crate) struct Texts {
     texts: HashMap<(i32, i32), Arc<str>>,
     campaigns: HashMap<(i32, i32), Arc<Campaign>>,
+    surroundings: HashMap<(i32, [Option<i32>; 3]), Arc<Surroundings>>,
 }
 
 #[derive(QueryableByName)]
@@ -124,6 +138,7 @@ impl Texts {
         if self.texts.len() > KEPT_TEXTS {
             self.texts.clear();
             self.campaigns.clear();
+            self.surroundings.clear();
         }
         let missing: HashSet<i32> = term_ids.filter(|id| !self.texts.contains_key(&(site_id, *id))).collect();
         if missing.is_empty() {
@@ -139,6 +154,20 @@ impl Texts {
 
     pub(crate) fn get(&self, site_id: i32, term_id: i32) -> Option<&Arc<str>> {
         self.texts.get(&(site_id, term_id))
+    }
+
+    /// What the texts of a place, a software and a device say together.
+    fn surroundings(&mut self, site_id: i32, ids: [Option<i32>; 3]) -> Option<Arc<Surroundings>> {
+        if ids == [None; 3] {
+            return None;
+        }
+        if let Some(known) = self.surroundings.get(&(site_id, ids)) {
+            return Some(Arc::clone(known));
+        }
+        let [place, software, device] = ids.map(|id| self.texts.get(&(site_id, id?)).map(|text| &**text));
+        let read = Arc::new(Surroundings::read(place, software, device));
+        self.surroundings.insert((site_id, ids), Arc::clone(&read));
+        Some(read)
     }
 
     fn campaign(&mut self, site_id: i32, term_id: i32) -> Option<Arc<Campaign>> {
@@ -157,7 +186,9 @@ impl Texts {
 
 /// The numbers of the texts that [`read`] needs.
 pub(crate) fn needed_texts(rows: &[EventRow]) -> impl Iterator<Item = i32> + '_ {
-    rows.iter().flat_map(|row| [row.name_id, row.referrer_id, row.campaign_id]).flatten()
+    let ids =
+        |row: &EventRow| [row.name_id, row.referrer_id, row.campaign_id, row.place_id, row.software_id, row.device_id];
+    rows.iter().flat_map(ids).flatten()
 }
 
 /// Turns a stored event into the domain's. `owns_order` says whether an order of this id is the person's.
@@ -171,6 +202,13 @@ pub(crate) fn read(
     texts: &mut Texts,
     owns_order: &dyn Fn(&str) -> bool,
 ) -> Result<Event, StoreError> {
+    let found = Found {
+        surroundings: texts
+            .surroundings(site_id, [row.place_id, row.software_id, row.device_id])
+            .filter(|surroundings| !surroundings.is_empty()),
+        bot_score: row.bot_score.and_then(|score| u8::try_from(score).ok()).unwrap_or(0),
+        email_class: row.email_class.and_then(EmailClass::from_code),
+    };
     let odd = |what: &str| StoreError::Refused(format!("event {}: {what}", row.event_id));
     let text = |texts: &Texts, id: Option<i32>| id.and_then(|id| texts.get(site_id, id).cloned());
     let map = |value: Option<Value>| match value {
@@ -227,5 +265,6 @@ pub(crate) fn read(
         occurred_at: super::from_timestamp(row.occurred_at),
         trust: if row.flags & flags::TRUSTED != 0 { Trust::Trusted } else { Trust::Browser },
         detail,
+        found,
     })
 }

@@ -56,6 +56,18 @@ pub(crate) struct Happening {
     pub(crate) snapshot: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) properties: Option<Value>,
+    /// The country's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) country: Option<String>,
+    /// Language, time zone and screen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    /// Kind of device, browser, version and system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) software: Option<String>,
+    /// How much speaks for a program; events of bots are told, too, whether the site counts them or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bot_score: Option<i16>,
 }
 
 #[derive(QueryableByName)]
@@ -140,7 +152,8 @@ fn latest_events(
 ) -> Result<Vec<Happening>, StoreError> {
     let rows: Vec<EventRow> =
         sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
-                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties
+                campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
+                bot_score, email_class
          FROM events WHERE site_id = $1 AND identity_id = ANY($2)
          ORDER BY occurred_at DESC, event_id DESC LIMIT $3")
         .bind::<Integer, _>(site_id)
@@ -165,6 +178,10 @@ fn latest_events(
             campaign: text(row.campaign_id)
                 .map(|campaign| serde_json::from_str(&campaign).unwrap_or(Value::String(campaign))),
             view_id: row.view_id,
+            country: text(row.place_id),
+            device: text(row.device_id),
+            software: text(row.software_id),
+            bot_score: row.bot_score,
             snapshot: row.revision.map(|revision| {
                 serde_json::json!({
                     "revision": revision,

@@ -97,6 +97,13 @@ struct Person {
     signed_up: bool,
 }
 
+impl Projection {
+    /// Whether there are events, but all of them were left out.
+    fn is_nobody(&self) -> bool {
+        self.history.position().is_some() && self.history.facts().first_seen.is_none()
+    }
+}
+
 /// What a person's events come to.
 struct Projection {
     history: History,
@@ -104,7 +111,7 @@ struct Projection {
     sessions: Vec<Session>,
     replayed: bool,
     orders_changed: bool,
-    /// The events that were folded, and the version of the stored history that they went on from.
+    /// The events that were folded, without those of bots, and the version of the stored history that they went on from.
     events: Vec<Event>,
     before: Option<Version>,
 }
@@ -265,7 +272,7 @@ impl Projector {
         if history.rules() != site.rules() {
             return Ok(None);
         }
-        let events = read_events(&mut self.texts, connection, site, person, rows)?;
+        let mut events = read_events(&mut self.texts, connection, site, person, rows)?;
         let before = Some(version);
         let is_late = |event: &Event| history.position().is_some_and(|p| (event.occurred_at, event.event_id) <= p);
         if events.first().is_some_and(is_late) {
@@ -278,6 +285,7 @@ impl Projector {
             sessions.extend(history.apply(event).map_err(|error| StoreError::Refused(error.to_string()))?);
         }
         sessions.extend(history.open_session());
+        events.retain(|event| history.rules().counts(event));
         Ok(Some(Projection { history, sessions, replayed: false, orders_changed, events, before }))
     }
 
@@ -299,9 +307,10 @@ impl Projector {
         let mut projections = Vec::with_capacity(replayed.len());
         for (profile_id, person) in replayed {
             let own = person.identity_ids.iter().flat_map(|id| rows.remove(id).unwrap_or_default()).collect();
-            let events = read_events(&mut self.texts, connection, site, person, own)?;
+            let mut events = read_events(&mut self.texts, connection, site, person, own)?;
             let (history, sessions) =
                 history::replay(site.rules(), &events).map_err(|error| StoreError::Refused(error.to_string()))?;
+            events.retain(|event| history.rules().counts(event));
             let (replayed, orders_changed, before) = (true, true, None);
             projections.push((profile_id, Projection { history, sessions, replayed, orders_changed, events, before }));
         }

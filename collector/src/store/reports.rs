@@ -20,7 +20,7 @@ pub(crate) use insight::{InCommon, Moved};
 pub(crate) use live::LiveRange;
 pub(crate) use overview::overview;
 pub(crate) use profile::Found;
-pub(crate) use settings::{FirstRun, Settings, SettingsError, sentence};
+pub(crate) use settings::{FirstRun, Settings, SettingsError, Typed, sentence};
 
 use super::sql::sql;
 use super::{Store, StoreError};

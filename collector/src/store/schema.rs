@@ -14,6 +14,8 @@ diesel::table! {
         browser_orders -> Text,
         trusted_orders_seen -> Bool,
         segments_revision -> BigInt,
+        bots -> Text,
+        bot_limit -> SmallInt,
         identity_secret -> Text,
         signed_identify -> Bool,
     }
@@ -63,6 +65,10 @@ macro_rules! events_like {
                 max_scroll_pct -> Nullable<SmallInt>,
                 properties -> Nullable<Jsonb>,
                 source_id -> Nullable<Integer>,
+                place_id -> Nullable<Integer>,
+                software_id -> Nullable<Integer>,
+                bot_score -> Nullable<SmallInt>,
+                email_class -> Nullable<SmallInt>,
             }
         }
     };

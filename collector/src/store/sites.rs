@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use domain::history::Rules;
 use domain::money::Currency;
-pub use domain::report::{BrowserOrders, TagConsent};
+pub use domain::report::{Bots, BrowserOrders, TagConsent};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -38,6 +38,10 @@ pub struct Site {
     pub browser_orders: BrowserOrders,
     /// A trusted source has reported a live order.
     pub trusted_orders_seen: bool,
+    /// Whether events of bots are in profiles, segments and reports.
+    pub bots: Bots,
+    /// The score from which on an event is a bot's, 1 to 100.
+    pub bot_limit: u8,
     /// What the site's server signs user ids with; empty until the owner asks for it.
     pub identity_secret: String,
     /// Whether a browser's identify has to be signed with it.
@@ -54,7 +58,17 @@ impl Site {
                 BrowserOrders::Never => false,
                 BrowserOrders::Auto => !self.trusted_orders_seen,
             },
+            bot_limit: match self.bots {
+                Bots::Exclude => Some(self.bot_limit),
+                Bots::Include => None,
+            },
         }
+    }
+
+    /// The score below which events are read, as a column's value compares with it.
+    pub(crate) fn bots_from(&self) -> i16 {
+        // No score reaches 101.
+        self.rules().bot_limit.map_or(101, i16::from)
     }
 
     /// Whether a page of this host (without port) may post with the public key.
@@ -171,6 +185,8 @@ struct SiteRow {
     tag_consent: String,
     browser_orders: String,
     trusted_orders_seen: bool,
+    bots: String,
+    bot_limit: i16,
     identity_secret: String,
     signed_identify: bool,
 }
@@ -185,6 +201,8 @@ impl TryFrom<SiteRow> for Site {
             time_zone: TimeZone::get(&row.time_zone).map_err(|_| odd("time_zone"))?,
             tag_consent: TagConsent::from_key(&row.tag_consent).ok_or_else(|| odd("tag_consent"))?,
             browser_orders: BrowserOrders::from_key(&row.browser_orders).ok_or_else(|| odd("browser_orders"))?,
+            bots: Bots::from_key(&row.bots).ok_or_else(|| odd("bots"))?,
+            bot_limit: u8::try_from(row.bot_limit).map_err(|_| odd("bot_limit"))?,
             site_id: row.site_id,
             name: row.name,
             domains: row.domains,

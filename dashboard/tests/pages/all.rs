@@ -66,6 +66,8 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         time_zone: text.into(),
         consent: text.into(),
         browser_orders: text.into(),
+        bots: text.into(),
+        bot_limit: text.into(),
         problems: vec![text.into()],
     };
     let now = given::now();

@@ -12,6 +12,7 @@ use domain::segment::lifecycle::{Basis, Buyers, Curve, CurvePoint, Limits, Limit
 use domain::segment::predict::{self, Kind, Measures, Method, Trial};
 use domain::segment::rfm::Thresholds;
 use domain::segment::rule::Word;
+use domain::surroundings::{EmailClass, Surroundings};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -154,6 +155,7 @@ pub(crate) fn overview() -> Overview {
             channel("direct", "Direct", 1_902, 2_903, 66, 226_000, (2_880, 69, 232_000)),
             channel("referral", "Referral", 77, 201, 4, 15_500, (0, 0, 0)),
         ],
+        audience: audience(),
         measured_visitors: 1_204,
         aside: OrdersAside {
             other_currencies: vec![Money { minor: 41_250, currency: Currency::EUR }],
@@ -161,6 +163,27 @@ pub(crate) fn overview() -> Overview {
             without_amount: 1,
         },
     }
+}
+
+fn audience() -> Vec<AudienceTable> {
+    let table = |by: Breakdown| {
+        let values: &[Option<&str>] = match by {
+            Breakdown::Countries => {
+                &[Some("US"), Some("AT"), Some("DE"), None, Some("CH"), Some("FR"), Some("GB"), Some("NL"), Some("XK")]
+            }
+            Breakdown::Devices => &[Some("mobile"), Some("desktop"), Some("tablet"), Some("tv")],
+            Breakdown::Browsers => &[Some("Chrome"), Some("Safari"), Some("Firefox")],
+            Breakdown::Systems => &[Some("iOS"), Some("Windows"), Some("Android")],
+            Breakdown::Languages => &[Some("en"), Some("de"), None],
+        };
+        let row = |(n, value): (u64, &Option<&str>)| AudienceRow {
+            value: value.map(str::to_owned),
+            sessions: 9_000 / n,
+            previous_sessions: if n == 3 { 0 } else { 8_000 / n },
+        };
+        AudienceTable { by, rows: (1..).zip(values).map(row).collect() }
+    };
+    Breakdown::ALL.map(table).into()
 }
 
 pub(crate) fn overview_empty() -> Overview {
@@ -174,6 +197,7 @@ pub(crate) fn overview_empty() -> Overview {
         previous_days: blank(&full.previous_days),
         pages: Vec::new(),
         channels: Vec::new(),
+        audience: Breakdown::ALL.map(|by| AudienceTable { by, rows: Vec::new() }).into(),
         measured_visitors: 0,
         aside: OrdersAside::default(),
         first_event_at: None,
@@ -191,6 +215,9 @@ pub(crate) fn overview_hostile() -> Overview {
     for row in &mut report.channels {
         row.key = HOSTILE.into();
         row.name = HOSTILE.into();
+    }
+    for row in report.audience.iter_mut().flat_map(|table| &mut table.rows) {
+        row.value = Some(HOSTILE.into());
     }
     report
 }
@@ -849,6 +876,12 @@ pub(crate) fn profile() -> Profile {
         last_order_at: Some(ago(3)),
         first_channel: Some("Newsletter".into()),
         last_channel: Some("Organic search".into()),
+        surroundings: Surroundings {
+            time_zone: Some("Europe/Vienna".into()),
+            ..Surroundings::read(Some("AT"), Some("mobile|Safari|17|iOS"), Some("de-AT||"))
+        },
+        email_class: Some(EmailClass::Company),
+        currency: Some("USD".into()),
         traits: vec![("first_name".into(), "Mia".into()), ("plan".into(), "monthly".into())],
         identities: vec![
             IdentityRow {
@@ -1004,6 +1037,9 @@ pub(crate) fn profile_anonymous() -> Profile {
         other_currencies: Vec::new(),
         first_order_at: None,
         last_order_at: None,
+        surroundings: Surroundings::default(),
+        email_class: None,
+        currency: None,
         traits: Vec::new(),
         segments: Vec::new(),
         moves: Vec::new(),
@@ -1019,6 +1055,11 @@ pub(crate) fn profile_hostile() -> Profile {
     report.email = Some(hostile());
     report.user_id = Some(hostile());
     report.first_channel = Some(hostile());
+    report.surroundings.language = Some(HOSTILE.into());
+    report.surroundings.time_zone = Some(HOSTILE.into());
+    report.surroundings.browser = Some(HOSTILE.into());
+    report.surroundings.system = Some(HOSTILE.into());
+    report.currency = Some(hostile());
     report.traits = vec![(hostile(), hostile()), ("website".into(), "javascript:alert(1)".into())];
     report.identities[0].value = hostile();
     report.segments[0].because = hostile();
@@ -1274,6 +1315,8 @@ pub(crate) fn setup() -> Setup {
         identity_secret: None,
         signed_identify: false,
         trusted_orders_seen: false,
+        bots: Bots::Exclude,
+        bot_limit: domain::report::BOT_LIMIT,
         last_event_at: Some(ago(2)),
         now: now(),
     }

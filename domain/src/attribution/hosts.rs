@@ -11,6 +11,7 @@ pub(super) enum Category {
     Video,
     Shopping,
     Mail,
+    Assistant,
 }
 
 /// `(pattern, name, category)`. A pattern is a domain that covers its subdomains; `google.*` covers `google` under
@@ -37,6 +38,24 @@ const PLACES: &[(&str, &str, Category)] = &[
     ("com.pinterest", "pinterest", Category::Social),
     ("com.slack", "slack", Category::Social),
     ("org.telegram.messenger", "telegram", Category::Social),
+    // Google names ChatGPT, Gemini, Claude, Copilot, Grok and DeepSeek, and publishes no list of hosts; the others answer
+    // in the same way.
+    ("chatgpt.com", "chatgpt", Category::Assistant),
+    ("chat.openai.com", "chatgpt", Category::Assistant),
+    ("com.openai.chatgpt", "chatgpt", Category::Assistant),
+    ("gemini.google.com", "gemini", Category::Assistant),
+    ("bard.google.com", "gemini", Category::Assistant),
+    ("claude.ai", "claude", Category::Assistant),
+    ("copilot.microsoft.com", "copilot", Category::Assistant),
+    ("copilot.com", "copilot", Category::Assistant),
+    ("grok.com", "grok", Category::Assistant),
+    ("chat.deepseek.com", "deepseek", Category::Assistant),
+    ("deepseek.com", "deepseek", Category::Assistant),
+    ("perplexity.ai", "perplexity", Category::Assistant),
+    ("chat.mistral.ai", "mistral", Category::Assistant),
+    ("meta.ai", "meta ai", Category::Assistant),
+    ("poe.com", "poe", Category::Assistant),
+    ("you.com", "you.com", Category::Assistant),
     // Google's, Yahoo's and Yandex's other services are neither search nor social: they fall through to referral.
     ("google.*", "google", Category::Search),
     ("images.google.*", "google", Category::Search),

@@ -96,6 +96,129 @@ fn campaigns_fall_into_the_groups_that_google_analytics_documents() {
     }
 }
 
+/// The article's table for manual traffic, row by row and each of a row's conditions once: `source`, `medium`, campaign.
+/// Source: support.google.com/analytics/answer/9756891, with the row of 13 May 2026.
+#[test]
+fn each_row_of_the_documented_groups_is_held() {
+    let rows: &[(&str, &str, &str, Channel)] = &[
+        // Source exactly matches (direct) and medium is one of (not set), (none).
+        ("(direct)", "(none)", "", Channel::Direct),
+        ("(direct)", "(not set)", "", Channel::Direct),
+        // Campaign name contains cross-network.
+        ("google", "cpc", "de-cross-network-1", Channel::CrossNetwork),
+        // Source is a shopping site, or the campaign matches ^(.*(([^a-df-z]|^)shop|shopping).*)$, and the medium matches
+        // ^(.*cp.*|ppc|retargeting|paid.*)$.
+        ("ebay.com", "cpc", "", Channel::PaidShopping),
+        ("somewhere", "ppc", "spring-shop", Channel::PaidShopping),
+        ("somewhere", "paid", "shopping", Channel::PaidShopping),
+        // Source is a search site, social site, video site; medium as above.
+        ("bing", "cpc", "", Channel::PaidSearch),
+        ("google.com", "retargeting", "", Channel::PaidSearch),
+        ("linkedin", "paid-social", "", Channel::PaidSocial),
+        ("youtube.com", "cpv-cpm", "", Channel::PaidVideo),
+        // Medium is one of display, banner, expandable, interstitial, cpm.
+        ("somewhere", "display", "", Channel::Display),
+        ("somewhere", "banner", "", Channel::Display),
+        ("somewhere", "expandable", "", Channel::Display),
+        ("somewhere", "interstitial", "", Channel::Display),
+        ("somewhere", "cpm", "", Channel::Display),
+        // Medium matches ^(.*cp.*|ppc|retargeting|paid.*)$.
+        ("somewhere", "cpa", "", Channel::PaidOther),
+        ("somewhere", "ppc", "", Channel::PaidOther),
+        ("somewhere", "retargeting", "", Channel::PaidOther),
+        ("somewhere", "paid", "", Channel::PaidOther),
+        // Source is a shopping site, or the campaign matches as above.
+        ("etsy.com", "x", "", Channel::OrganicShopping),
+        ("somewhere", "x", "the shop", Channel::OrganicShopping),
+        // Source is a social site, or medium is one of social, social-network, social-media, sm, social network, social media.
+        ("facebook.com", "x", "", Channel::OrganicSocial),
+        ("somewhere", "social", "", Channel::OrganicSocial),
+        ("somewhere", "social-network", "", Channel::OrganicSocial),
+        ("somewhere", "social-media", "", Channel::OrganicSocial),
+        ("somewhere", "sm", "", Channel::OrganicSocial),
+        ("somewhere", "social network", "", Channel::OrganicSocial),
+        ("somewhere", "social media", "", Channel::OrganicSocial),
+        // Source is a video site, or medium matches ^(.*video.*)$.
+        ("vimeo.com", "x", "", Channel::OrganicVideo),
+        ("somewhere", "a-video-b", "", Channel::OrganicVideo),
+        // Source is a search site, or medium exactly matches organic.
+        ("duckduckgo.com", "x", "", Channel::OrganicSearch),
+        ("somewhere", "organic", "", Channel::OrganicSearch),
+        // Medium is one of referral, app, link.
+        ("somewhere", "referral", "", Channel::Referral),
+        ("somewhere", "app", "", Channel::Referral),
+        ("somewhere", "link", "", Channel::Referral),
+        // Source or medium is one of email, e-mail, e_mail, e mail.
+        ("email", "x", "", Channel::Email),
+        ("e-mail", "x", "", Channel::Email),
+        ("e_mail", "x", "", Channel::Email),
+        ("e mail", "x", "", Channel::Email),
+        ("somewhere", "email", "", Channel::Email),
+        ("somewhere", "e-mail", "", Channel::Email),
+        ("somewhere", "e_mail", "", Channel::Email),
+        ("somewhere", "e mail", "", Channel::Email),
+        // Medium is affiliate.
+        ("somewhere", "affiliate", "", Channel::Affiliates),
+        // Medium exactly matches audio.
+        ("somewhere", "audio", "", Channel::Audio),
+        // Source or medium exactly matches sms.
+        ("sms", "x", "", Channel::Sms),
+        ("somewhere", "sms", "", Channel::Sms),
+        // Medium ends with push, or contains mobile or notification, or source exactly matches firebase.
+        ("somewhere", "web-push", "", Channel::MobilePush),
+        ("somewhere", "a-mobile-b", "", Channel::MobilePush),
+        ("somewhere", "a-notification-b", "", Channel::MobilePush),
+        ("firebase", "x", "", Channel::MobilePush),
+        // Medium is ai-assistant.
+        ("chatgpt.com", "ai-assistant", "(ai-assistant)", Channel::AiAssistant),
+        // What no row matches.
+        ("somewhere", "x", "", Channel::Unassigned),
+    ];
+    for &(source, medium, name, expected) in rows {
+        let (source, medium, name) = (source.to_owned(), medium.to_owned(), name.to_owned());
+        let campaign = Campaign { source, medium, name, ..Campaign::default() };
+        assert_eq!(channel(Some(&campaign), None).channel, expected, "{campaign:?}");
+    }
+    let tested = |channel: &Channel| rows.iter().any(|row| row.3 == *channel);
+    assert!(Channel::ALL.iter().all(tested), "a channel without a row");
+}
+
+#[test]
+fn answers_of_ai_assistants_are_a_channel_of_their_own() {
+    for (referrer, source) in [
+        ("https://chatgpt.com/", "chatgpt"),
+        ("https://gemini.google.com/app", "gemini"),
+        ("https://claude.ai/", "claude"),
+        ("https://www.perplexity.ai/search/x", "perplexity"),
+        ("https://copilot.microsoft.com/", "copilot"),
+    ] {
+        let touch = touch("https://shop.example/", referrer);
+        assert_eq!(
+            (touch.channel, touch.source.as_str(), touch.medium.as_str()),
+            (Channel::AiAssistant, source, "ai-assistant"),
+            "{referrer}"
+        );
+    }
+    // ChatGPT puts its name into the links that it shows.
+    assert_eq!(by_query("utm_source=chatgpt.com"), Channel::AiAssistant);
+    assert_eq!(by_query("utm_source=chatgpt.com&utm_medium=cpc"), Channel::PaidOther);
+}
+
+#[test]
+fn a_referrer_that_only_advertises_itself_is_no_source() {
+    for referrer in ["https://semalt.semalt.com/x", "https://site3.free-share-buttons.xyz/", "https://a.econom.co/"] {
+        assert_eq!(touch("https://shop.example/", referrer), Touch::direct(), "{referrer}");
+    }
+    let tagged = touch("https://shop.example/?utm_source=brevo&utm_medium=email", "https://semalt.com/");
+    assert_eq!((tagged.channel, tagged.referrer_host), (Channel::Email, None));
+    for referrer in
+        ["https://seo.example/", "https://semaphore.example/", "https://economy.com/", "https://notecon.co/"]
+    {
+        assert_eq!(by_referrer(referrer).0, Channel::Referral, "{referrer}");
+    }
+    assert!(is_referrer_spam("darodar.com/") && !is_referrer_spam("shop.example/darodar"));
+}
+
 #[test]
 fn a_campaign_says_more_than_the_referrer() {
     let both = touch("https://shop.example/?utm_source=brevo&utm_medium=email", "https://www.google.com/");

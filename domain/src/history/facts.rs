@@ -5,6 +5,8 @@ use super::order::Order;
 use crate::attribution::Touch;
 use crate::event::{Detail, Event, Trust};
 use crate::money::Currency;
+use crate::segment::rule::Fact;
+use crate::surroundings::{Country, DeviceClass, EmailClass, Found, Surroundings};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -58,6 +60,15 @@ pub struct Facts {
     pub traits: BTreeMap<String, Trait>,
     /// The groups the person belongs to, by the site's own group id.
     pub groups: BTreeMap<Arc<str>, GroupMember>,
+    /// Where and with what the person was at first.
+    #[serde(default, skip_serializing_if = "Surroundings::is_empty")]
+    pub first_surroundings: Surroundings,
+    /// Where and with what the person was last.
+    #[serde(default, skip_serializing_if = "Surroundings::is_empty")]
+    pub surroundings: Surroundings,
+    /// The kind of the person's mail address, and who vouches for that being the person's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_class: Option<(EmailClass, Trust)>,
 }
 
 /// A touch and when it happened.
@@ -93,11 +104,41 @@ pub struct GroupMember {
 }
 
 impl Facts {
+    /// The facts that are any text, each under the name by which rules ask for it ([`Fact::trait_name`]). `currency` is
+    /// [`super::History::currency`].
+    pub fn texts(&self, currency: Option<Currency>) -> Vec<(&'static str, Value)> {
+        let Surroundings { country, language, time_zone, device, browser, browser_version: _, system } =
+            &self.surroundings;
+        let known = [
+            (Fact::Country, country.map(Country::code)),
+            (Fact::Language, language.as_deref()),
+            (Fact::TimeZone, time_zone.as_deref()),
+            (Fact::Currency, currency.as_ref().map(Currency::code)),
+            (Fact::Device, device.map(DeviceClass::key)),
+            (Fact::Browser, browser.as_deref()),
+            (Fact::System, system.as_deref()),
+            (Fact::EmailClass, self.email_class.map(|(class, _)| class.key())),
+        ];
+        let named = known.into_iter().filter_map(|(fact, value)| Some((fact.trait_name()?, value?)));
+        named.map(|(name, value)| (name, Value::from(value))).collect()
+    }
+
     pub(super) fn see(&mut self, event: &Event) {
         self.first_seen.get_or_insert(event.occurred_at);
         self.last_seen = Some(event.occurred_at);
         if !matches!(event.detail, Detail::Snapshot(_)) {
             self.events += 1;
+        }
+        let Found { surroundings, email_class, bot_score: _ } = &event.found;
+        if let Some(new) = surroundings.as_deref().filter(|new| **new != self.surroundings) {
+            self.first_surroundings.fill_in(new);
+            self.surroundings.follow(new);
+        }
+        // As with traits: a browser never changes what a trusted source has said.
+        if let Some(class) = email_class
+            && self.email_class.is_none_or(|(_, known)| known <= event.trust)
+        {
+            self.email_class = Some((*class, event.trust));
         }
     }
 

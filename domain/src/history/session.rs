@@ -2,6 +2,7 @@
 
 use crate::attribution::{self, Touch};
 use crate::event::{Campaign, Page, Snapshot, TermId};
+use crate::surroundings::{Found, Surroundings};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -49,6 +50,9 @@ pub struct Session {
     pub orders: u32,
     /// What they came to in the site's currency, less refunds, minor units.
     pub revenue_minor: i64,
+    /// Where and with what it took place: of each, what was known first.
+    #[serde(default, skip_serializing_if = "Surroundings::is_empty")]
+    pub surroundings: Surroundings,
 }
 
 /// A session that later events may extend.
@@ -100,6 +104,7 @@ impl OpenSession {
             touch: Touch::direct(),
             orders: 0,
             revenue_minor: 0,
+            surroundings: Surroundings::default(),
         };
         OpenSession { session, campaign: None, views: VecDeque::new() }
     }
@@ -157,6 +162,13 @@ impl OpenSession {
     pub(super) fn act(&mut self, at: Timestamp) {
         self.session.ended_at = at;
         self.session.events += 1;
+    }
+
+    /// Takes over where and with what one of its events happened.
+    pub(super) fn meet(&mut self, found: &Found) {
+        if let Some(surroundings) = found.surroundings.as_deref().filter(|new| **new != self.session.surroundings) {
+            self.session.surroundings.fill_in(surroundings);
+        }
     }
 
     /// Takes over what a snapshot says, when its view is one of this session's and it is the view's newest revision;

@@ -2,13 +2,15 @@ use super::*;
 use crate::attribution::{Channel, Touch};
 use crate::event::{Amount, Campaign, IdentityId, OrderAct, OrderReport, Refund, TermId};
 use crate::money::Money;
+use crate::surroundings::{EmailClass, Found, Surroundings};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const RULES: Rules = Rules { site_currency: Currency::EUR, browser_orders_count: true };
-const TRUSTED_COUNT_ALONE: Rules = Rules { site_currency: Currency::EUR, browser_orders_count: false };
+const RULES: Rules = Rules { site_currency: Currency::EUR, browser_orders_count: true, bot_limit: Some(50) };
+const TRUSTED_COUNT_ALONE: Rules =
+    Rules { site_currency: Currency::EUR, browser_orders_count: false, bot_limit: Some(50) };
 
 /// A person's day, told in minutes.
 struct Story {
@@ -27,7 +29,14 @@ impl Story {
 
     fn event(mut self, minute: i64, trust: Trust, detail: Detail) -> Story {
         let event_id = id(self.events.len());
-        self.events.push(Event { identity_id: IdentityId(1), event_id, occurred_at: minutes(minute), trust, detail });
+        self.events.push(Event {
+            identity_id: IdentityId(1),
+            event_id,
+            occurred_at: minutes(minute),
+            trust,
+            detail,
+            found: Found::default(),
+        });
         self
     }
 
@@ -646,7 +655,14 @@ fn any_story() -> impl Strategy<Value = (Rules, Vec<Event>)> {
         let mut at = minutes(0);
         let event = |(number, (gap_s, trust, detail))| {
             at += SignedDuration::from_secs(gap_s);
-            Event { identity_id: IdentityId(1), event_id: id(number), occurred_at: at, trust, detail }
+            Event {
+                identity_id: IdentityId(1),
+                event_id: id(number),
+                occurred_at: at,
+                trust,
+                detail,
+                found: Found::default(),
+            }
         };
         steps.into_iter().enumerate().map(event).collect::<Vec<_>>()
     });
@@ -775,4 +791,74 @@ fn is_activity(event: &Event) -> bool {
         Detail::Track(track) => event.trust == Trust::Browser || track.view_id.is_some(),
         Detail::Page(_) | Detail::Snapshot(_) | Detail::Identify { .. } | Detail::Group { .. } | Detail::Alias => false,
     }
+}
+
+/// An event of which intake found out something.
+fn found(mut story: Story, found: Found) -> Story {
+    if let Some(event) = story.events.last_mut() {
+        event.found = found;
+    }
+    story
+}
+
+fn scored(bot_score: u8) -> Found {
+    Found { bot_score, ..Found::default() }
+}
+
+fn at(country: &str, software: &str) -> Found {
+    let surroundings = Surroundings::read(Some(country), Some(software), None);
+    Found { surroundings: Some(surroundings.into()), ..Found::default() }
+}
+
+#[test]
+fn a_bot_leaves_nothing_behind_but_its_place_until_the_site_wants_to_see_it() {
+    let with_bots = |rules| {
+        let story = found(Story::under(rules).views(0, 1), scored(49));
+        let story = found(story.views(1, 2), scored(50));
+        found(story.orders(2, Trust::Browser, "A1", 30), scored(100)).views(3, 3)
+    };
+    let (history, sessions) = with_bots(RULES).told();
+    assert_eq!((history.facts().views, history.facts().events, history.facts().orders), (2, 2, 0));
+    assert_eq!((sessions.len(), sessions[0].views), (1, 2));
+    assert_eq!(history.position().map(|position| position.0), Some(minutes(3)));
+    let (history, sessions) = with_bots(Rules { bot_limit: None, ..RULES }).told();
+    assert_eq!((history.facts().views, history.facts().orders, sessions[0].views), (3, 1, 3));
+    // Nothing but bots: nobody was there.
+    let (history, sessions) = found(Story::new().views(0, 1), scored(100)).told();
+    assert_eq!((history.facts().first_seen, sessions.len()), (None, 0));
+    assert!(history.position().is_some());
+}
+
+#[test]
+fn a_session_knows_its_first_surroundings_and_the_person_the_first_and_the_latest() {
+    let story = found(Story::new().views(0, 1), at("AT", "mobile|Safari|17|iOS"));
+    let story = found(story.views(1, 1), Found::default());
+    let story = found(story.views(2, 1), at("DE", "mobile|Safari|17|iOS"));
+    let story = found(story.views(600, 1), at("DE", "desktop|Firefox|125|Windows"));
+    let (history, sessions) = story.told();
+    let first = Surroundings::read(Some("AT"), Some("mobile|Safari|17|iOS"), None);
+    let latest = Surroundings::read(Some("DE"), Some("desktop|Firefox|125|Windows"), None);
+    assert_eq!(sessions.iter().map(|session| &session.surroundings).collect::<Vec<_>>(), [&first, &latest]);
+    assert_eq!((&history.facts().first_surroundings, &history.facts().surroundings), (&first, &latest));
+    let texts = history.facts().texts(history.currency());
+    assert!(texts.contains(&("fact:country", json!("DE"))) && texts.contains(&("fact:browser", json!("Firefox"))));
+}
+
+#[test]
+fn a_browser_never_changes_the_kind_of_mail_address_that_a_trusted_source_told() {
+    let says = |story: Story, minute, trust, class| {
+        let said = Found { email_class: Some(class), ..Found::default() };
+        found(story.says(minute, trust, json!({ "plan": "x" })), said)
+    };
+    let story = says(Story::new(), 0, Trust::Browser, EmailClass::Free);
+    let story = says(story, 1, Trust::Trusted, EmailClass::Company);
+    let story = says(story, 2, Trust::Browser, EmailClass::Disposable);
+    assert_eq!(story.told().0.facts().email_class, Some((EmailClass::Company, Trust::Trusted)));
+}
+
+#[test]
+fn the_currency_is_that_of_the_latest_order_that_counts() {
+    let story = Story::new().orders(0, Trust::Trusted, "A1", 30);
+    assert_eq!(story.told().0.currency(), Some(Currency::EUR));
+    assert_eq!(Story::new().views(0, 1).told().0.currency(), None);
 }

@@ -1,5 +1,6 @@
 //! The overview: four measures over time, compared with the period before, and what explains them.
 
+use super::audience::{AudienceTable, Breakdown};
 use super::csv::Table;
 use super::{Period, Site};
 use crate::money::Money;
@@ -143,6 +144,8 @@ pub struct Overview {
     pub pages: Vec<PageRow>,
     /// Most visits first; every channel that brought something in one of the periods.
     pub channels: Vec<ChannelRow>,
+    /// Where and with what people visited, one table for each of [`Breakdown::ALL`].
+    pub audience: Vec<AudienceTable>,
     /// Visitors of the period who were only measured: they have no profile to look at.
     pub measured_visitors: u64,
     /// Orders that are not part of the revenue.
@@ -158,6 +161,8 @@ pub enum OverviewTable {
     Pages,
     /// Channels.
     Channels,
+    /// One of [`Overview::audience`].
+    Audience(Breakdown),
 }
 
 impl OverviewTable {
@@ -167,6 +172,7 @@ impl OverviewTable {
             OverviewTable::Days => "days",
             OverviewTable::Pages => "pages",
             OverviewTable::Channels => "channels",
+            OverviewTable::Audience(by) => by.key(),
         }
     }
 
@@ -175,6 +181,7 @@ impl OverviewTable {
         [OverviewTable::Days, OverviewTable::Pages, OverviewTable::Channels]
             .into_iter()
             .find(|table| table.key() == key)
+            .or_else(|| Breakdown::from_key(key).map(OverviewTable::Audience))
     }
 }
 
@@ -185,6 +192,10 @@ impl Overview {
             OverviewTable::Days => self.days_csv(),
             OverviewTable::Pages => self.pages_csv(),
             OverviewTable::Channels => self.channels_csv(),
+            OverviewTable::Audience(by) => {
+                let table = self.audience.iter().find(|table| table.by == by);
+                table.map_or_else(|| AudienceTable { by, rows: Vec::new() }.csv(), AudienceTable::csv)
+            }
         }
     }
 

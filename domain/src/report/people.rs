@@ -4,6 +4,7 @@ use super::csv::Table;
 use super::{MoveOfSegment, Period, Scored, Site};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
+use crate::surroundings::{EmailClass, Surroundings};
 use jiff::Timestamp;
 
 /// Who somebody is, as far as a page has to say it.
@@ -440,6 +441,12 @@ pub struct Profile {
     pub first_channel: Option<String>,
     /// Name of the channel of the latest visit.
     pub last_channel: Option<String>,
+    /// Where and with what the person was last.
+    pub surroundings: Surroundings,
+    /// The kind of the person's mail address.
+    pub email_class: Option<EmailClass>,
+    /// The currency of the latest order.
+    pub currency: Option<String>,
     /// Traits as text.
     pub traits: Vec<(String, String)>,
     /// Identifiers, oldest first.

@@ -54,6 +54,34 @@ impl BrowserOrders {
     }
 }
 
+/// Whether events of bots are in profiles, segments and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bots {
+    /// They are stored and left out.
+    Exclude,
+    /// They are as anybody's.
+    Include,
+}
+
+impl Bots {
+    /// The word in forms and in the store.
+    pub fn key(self) -> &'static str {
+        match self {
+            Bots::Exclude => "exclude",
+            Bots::Include => "include",
+        }
+    }
+
+    /// Reads [`Bots::key`] back.
+    pub fn from_key(key: &str) -> Option<Bots> {
+        [Bots::Exclude, Bots::Include].into_iter().find(|bots| bots.key() == key)
+    }
+}
+
+/// The score from which on a new site takes an event for a bot's: known crawlers and browsers that programs drive are
+/// beyond it, libraries that speak HTTP and senders without a user agent are not.
+pub const BOT_LIMIT: u8 = 50;
+
 /// The set-up of one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
@@ -71,6 +99,10 @@ pub struct Setup {
     pub browser_orders: BrowserOrders,
     /// A trusted source has reported an order.
     pub trusted_orders_seen: bool,
+    /// Whether bots count.
+    pub bots: Bots,
+    /// The score from which on an event is a bot's, 1 to 100.
+    pub bot_limit: u8,
     /// What the site's server signs user ids with; `None` until the owner asks for it.
     pub identity_secret: Option<String>,
     /// Whether a browser's identify has to be signed.

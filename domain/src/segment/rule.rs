@@ -6,8 +6,8 @@
 //! backtests, explanations and decisions in the page all call it.
 //!
 //! **Time** is cut to whole seconds. A rule asked `as_of` a moment sees what had happened by then and nothing later, so
-//! that a backtest on a past day cannot know the future; traits, whether somebody signed up, scores and other segments
-//! alone are taken as they are known now, and orders as they were corrected since.
+//! that a backtest on a past day cannot know the future; traits, facts that are texts, whether somebody signed up, scores
+//! and other segments alone are taken as they are known now, and orders as they were corrected since.
 //! A window `within 14 days` holds what is younger than 14 × 24 hours. Ages in days are whole days that have passed.
 //!
 //! **Nothing known is no.** A test on a value that is not there (the last order of somebody who never ordered) does not
@@ -549,11 +549,30 @@ pub enum Fact {
     ProbabilityOfSignUp,
     /// The number of the cluster.
     Cluster,
+    /// Where the person was last: the country's code of ISO 3166-1, `AT`.
+    Country,
+    /// The browser's first language, `de`.
+    Language,
+    /// The device's time zone, `Europe/Vienna`.
+    TimeZone,
+    /// The currency of the latest order, `EUR`.
+    Currency,
+    /// The latest device: `desktop`, `mobile`, `tablet`, `tv`, or `bot`.
+    Device,
+    /// The latest browser, `Firefox`.
+    Browser,
+    /// The latest device's system, `Windows`.
+    System,
+    /// The kind of mail address: `company`, `free`, `disposable`.
+    EmailClass,
 }
 
 impl Fact {
+    /// What every [`Fact::trait_name`] begins with.
+    pub const TRAIT_PREFIX: &str = "fact:";
+
     /// All of them.
-    pub const ALL: [Fact; 28] = [
+    pub const ALL: [Fact; 36] = [
         Fact::Orders,
         Fact::Revenue,
         Fact::AverageOrderValue,
@@ -582,6 +601,14 @@ impl Fact {
         Fact::ProbabilityOfReturn,
         Fact::ProbabilityOfSignUp,
         Fact::Cluster,
+        Fact::Country,
+        Fact::Language,
+        Fact::TimeZone,
+        Fact::Currency,
+        Fact::Device,
+        Fact::Browser,
+        Fact::System,
+        Fact::EmailClass,
     ];
 
     /// The name in JSON.
@@ -615,6 +642,14 @@ impl Fact {
             Fact::ProbabilityOfReturn => "probability_of_return",
             Fact::ProbabilityOfSignUp => "probability_of_sign_up",
             Fact::Cluster => "cluster",
+            Fact::Country => "country",
+            Fact::Language => "language",
+            Fact::TimeZone => "time_zone",
+            Fact::Currency => "currency",
+            Fact::Device => "device",
+            Fact::Browser => "browser",
+            Fact::System => "system",
+            Fact::EmailClass => "email_class",
         }
     }
 
@@ -656,7 +691,69 @@ impl Fact {
             | Fact::ExpectedRevenuePercentile
             | Fact::ProbabilityOfReturn
             | Fact::ProbabilityOfSignUp
+            | Fact::Cluster
+            | Fact::Country
+            | Fact::Language
+            | Fact::TimeZone
+            | Fact::Currency
+            | Fact::Device
+            | Fact::Browser
+            | Fact::System
+            | Fact::EmailClass => None,
+        }
+    }
+
+    /// Under what name a fact that is any text is read beside a person's traits and, as they are, as it is now. `None`
+    /// where it is a number or one of [`Fact::words`]. A trait that somebody gives such a name is not seen.
+    pub fn trait_name(self) -> Option<&'static str> {
+        match self {
+            Fact::Country => Some("fact:country"),
+            Fact::Language => Some("fact:language"),
+            Fact::TimeZone => Some("fact:time_zone"),
+            Fact::Currency => Some("fact:currency"),
+            Fact::Device => Some("fact:device"),
+            Fact::Browser => Some("fact:browser"),
+            Fact::System => Some("fact:system"),
+            Fact::EmailClass => Some("fact:email_class"),
+            Fact::SignedUp
+            | Fact::Lifecycle
+            | Fact::Buyers
+            | Fact::RfmGroup
+            | Fact::FirstChannel
+            | Fact::LastChannel
+            | Fact::Orders
+            | Fact::Revenue
+            | Fact::AverageOrderValue
+            | Fact::Visits
+            | Fact::PageViews
+            | Fact::DaysSinceFirstSeen
+            | Fact::DaysSinceLastSeen
+            | Fact::DaysSinceFirstOrder
+            | Fact::DaysSinceLastOrder
+            | Fact::DaysPastUsualGap
+            | Fact::RecencyScore
+            | Fact::FrequencyScore
+            | Fact::MonetaryScore
+            | Fact::RevenuePercentile
+            | Fact::OrderValuePercentile
+            | Fact::ProbabilityAlive
+            | Fact::ExpectedOrders
+            | Fact::ExpectedRevenue
+            | Fact::ExpectedRevenuePercentile
+            | Fact::ProbabilityOfReturn
+            | Fact::ProbabilityOfSignUp
             | Fact::Cluster => None,
+        }
+    }
+
+    /// Whether a text can be this fact's at all: a country has a code, a device is of a kind.
+    pub(super) fn can_be(self, text: &str) -> bool {
+        use crate::surroundings::{DeviceClass, EmailClass};
+        match self {
+            Fact::Country => text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()),
+            Fact::Device => DeviceClass::from_key(text).is_some(),
+            Fact::EmailClass => EmailClass::from_key(text).is_some(),
+            _ => true,
         }
     }
 }

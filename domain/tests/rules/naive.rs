@@ -254,6 +254,17 @@ impl Asked<'_> {
             Fact::ProbabilityOfSignUp => known(self.someone.scores.probability_of_sign_up),
             Fact::Cluster if self.someone.scores.cluster == Scores::NO_CLUSTER => Value::Null,
             Fact::Cluster => self.someone.scores.cluster.into(),
+            Fact::Country
+            | Fact::Language
+            | Fact::TimeZone
+            | Fact::Currency
+            | Fact::Device
+            | Fact::Browser
+            | Fact::System
+            | Fact::EmailClass => {
+                let name = format!("fact:{}", fact.key());
+                self.someone.traits.get(&name).cloned().unwrap_or(Value::Null)
+            }
         }
     }
 }

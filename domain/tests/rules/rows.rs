@@ -8,6 +8,7 @@ use domain::event::{
 use domain::history::{History, Rules, Session, replay};
 use domain::money::{Currency, Money};
 use domain::segment::rule::{PersonRow, Vocabulary, What, Words, second};
+use domain::surroundings::Found;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -63,7 +64,14 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         let mut occurred_at = "2026-03-01T22:00:00Z".parse::<Timestamp>().unwrap();
         let event = |(number, (gap_ms, (trust, detail)))| {
             occurred_at += SignedDuration::from_millis(gap_ms);
-            Event { identity_id: IdentityId(1), event_id: id(number), occurred_at, trust, detail }
+            Event {
+                identity_id: IdentityId(1),
+                event_id: id(number),
+                occurred_at,
+                trust,
+                detail,
+                found: Found::default(),
+            }
         };
         steps.into_iter().enumerate().map(event).collect()
     })
@@ -158,7 +166,7 @@ proptest! {
         browser_orders_count in any::<bool>(),
         cuts in prop::collection::vec(any::<bool>(), 25),
     ) {
-        let rules = Rules { site_currency: Currency::EUR, browser_orders_count };
+        let rules = Rules { site_currency: Currency::EUR, browser_orders_count, bot_limit: None };
         let mut vocabulary = kept();
         let whole = grown(rules, &events, &[false; 25], &mut vocabulary);
         prop_assert_eq!(columns(&whole), expected(rules, &events, &mut vocabulary));
@@ -175,13 +183,14 @@ fn lands(number: usize, ms: i64, campaign: &str) -> Event {
         occurred_at: "2026-03-01T22:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_millis(ms),
         trust: Trust::Browser,
         detail: Detail::Page(Page { page: TermId(1), title: None, referrer: None, campaign }),
+        found: Found::default(),
     }
 }
 
 #[test]
 fn three_landings_in_one_second_are_three_visits_however_they_come() {
     let events = [lands(0, 0, "google"), lands(1, 100, "newsletter"), lands(2, 200, "google")];
-    let rules = Rules { site_currency: Currency::EUR, browser_orders_count: true };
+    let rules = Rules { site_currency: Currency::EUR, browser_orders_count: true, bot_limit: Some(50) };
     for cuts in [[true, true, true], [false, true, true], [true, false, true], [false, false, false]] {
         let row = grown(rules, &events, &cuts, &mut kept());
         let visits = row.what.iter().filter(|what| **what == What::VISIT).count();

@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 /// The 26th of October 2024; clocks went back in Berlin in the night after it.
 pub(crate) const START: u32 = 20_022 * DAY;
 
+/// What facts that are texts can be: of each kind something.
+const TEXTS: [&str; 5] = ["AT", "DE", "desktop", "free", "tv"];
 const PAGES: [&str; 6] = [
     "shop.example/",
     "shop.example/pricing",
@@ -226,6 +228,12 @@ fn someone() -> impl Strategy<Value = Someone> {
         steps.into_iter().map(done).collect()
     });
     let traits = btree_map(select(vec!["plan", "age"]).prop_map(str::to_owned), plain_value(), 0..3);
+    let texts = btree_map(select(Fact::ALL.to_vec()), select(TEXTS.to_vec()), 0..20);
+    let traits = (traits, texts).prop_map(|(mut traits, texts)| {
+        let known = texts.into_iter().filter_map(|(fact, text)| Some((fact.trait_name()?.to_owned(), text.into())));
+        traits.extend(known);
+        traits
+    });
     let score = || select(vec![f32::NAN, 0.0, 0.25, 0.75, 5.0]);
     let scores = (score(), score(), score(), score(), score(), select(vec![Scores::NO_CLUSTER, 0, 1, 5]));
     let segments = btree_set(select(SEGMENTS.to_vec()).prop_map(str::to_owned), 0..3);
@@ -414,7 +422,13 @@ fn fact() -> impl Strategy<Value = FactClause> {
     (select(Fact::ALL.to_vec()), number(), number(), 0..7, any::<prop::sample::Index>()).prop_map(
         |(name, one, other, kind, word)| {
             let (least, most) = ordered((one, other));
-            let is = match name.words() {
+            let texts = match name {
+                Fact::Country => vec!["AT", "DE"],
+                Fact::Device => vec!["desktop", "tv"],
+                Fact::EmailClass => vec!["free", "company"],
+                _ => TEXTS.to_vec(),
+            };
+            let is = match name.words().or_else(|| name.trait_name().map(|_| texts)) {
                 Some(words) => {
                     let word = |offset: usize| {
                         Scalar::Text(words[(word.index(words.len()) + offset) % words.len()].to_owned())

@@ -3,7 +3,7 @@
 use super::{PageError, Reply, inside};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
-use crate::store::reports::{Settings, SettingsError};
+use crate::store::reports::{Settings, SettingsError, Typed};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::SetupForm;
@@ -41,17 +41,21 @@ async fn save(state: web::Data<State>, request: HttpRequest, site: web::Path<i32
             time_zone: text("time_zone"),
             consent: text("consent"),
             browser_orders: text("browser_orders"),
+            bots: text("bots"),
+            bot_limit: text("bot_limit"),
             problems: Vec::new(),
         };
         let site_id = page.site()?.site_id;
-        let saved = Settings::check(
-            &typed.name,
-            &typed.domains,
-            &typed.currency,
-            &typed.time_zone,
-            &typed.consent,
-            &typed.browser_orders,
-        )
+        let saved = Settings::check(&Typed {
+            name: &typed.name,
+            domains: &typed.domains,
+            currency: &typed.currency,
+            time_zone: &typed.time_zone,
+            consent: &typed.consent,
+            browser_orders: &typed.browser_orders,
+            bots: &typed.bots,
+            bot_limit: &typed.bot_limit,
+        })
         .and_then(|settings| page.store.save_settings(site_id, &settings));
         match saved {
             Ok(()) => {

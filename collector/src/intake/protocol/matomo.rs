@@ -5,6 +5,7 @@
 //! an id, one whose browser keeps no cookies (`cookie=0`) or asks for privacy, is measured, as Matomo does itself.
 
 use super::{Key, Parcel, Text, commerce};
+use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -182,6 +183,7 @@ fn with_message(
         view_id: None,
         agent: agent.as_deref(),
         device: message::device(fields.text("lang").as_deref(), None, fields.text("res").as_deref()),
+        address: fields.text("cip").as_deref().and_then(Address::parse),
     };
     then(message, request)
 }

@@ -9,6 +9,7 @@
 //! page view finds it.
 
 use super::{Key, Outcomes, Parcel, Text};
+use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -248,6 +249,7 @@ impl Captured<'_> {
                 own.text("$timezone").as_deref(),
                 size.as_deref(),
             ),
+            address: own.text("$ip").as_deref().and_then(Address::parse),
         })
     }
 

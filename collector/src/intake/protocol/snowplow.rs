@@ -4,6 +4,7 @@
 //! track anonymously.
 
 use super::{Key, Parcel, Text, commerce};
+use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -131,6 +132,7 @@ fn event(fields: &Fields, request: &Request<'_>) -> Result<NewEvent, Fault> {
             fields.text("tz").as_deref(),
             fields.text("res").as_deref(),
         ),
+        address: fields.text("ip").as_deref().and_then(Address::parse),
     };
     match fields.text("e").as_deref() {
         Some("pv") => {

@@ -5,6 +5,7 @@
 //! (`payload.ip`, `payload.userAgent`).
 
 use super::{Key, Parcel, Text};
+use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, properties};
 use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -74,6 +75,7 @@ fn event(raw: &str, kind: &str, request: &Request<'_>) -> Result<NewEvent, Fault
         view_id: None,
         agent: agent.as_deref(),
         device: message::device(fields.text("language").as_deref(), None, fields.text("screen").as_deref()),
+        address: fields.text("ip").as_deref().and_then(Address::parse),
     };
     let data = fields.object("data").map_or(Ok(None), properties)?;
     match (kind, fields.text("name")) {

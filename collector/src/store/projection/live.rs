@@ -1,7 +1,7 @@
 //! What was folded is asked about: the segments follow in the transaction of the projection itself.
 
 use super::{LOCK_BUCKETS, Person, Projection, Projector, history, lock, read_events, read_people};
-use crate::store::membership::{Asked, Cause, DRAFT, LiveSite, Version, read_scores};
+use crate::store::membership::{Asked, Cause, DRAFT, Gone, LiveSite, Version, read_scores};
 use crate::store::people::{self, EventRow, Texts};
 use crate::store::segments::{self, Revisions};
 use crate::store::sites::{Site, read_sites};
@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Timestamptz};
 use domain::event::{Detail, Event, ProfileId, TermId};
 use domain::history::{History, Session};
-use domain::segment::rule::{self, PersonRow, Scores, Vocabulary, Word, Words};
+use domain::segment::rule::{self, Fact, PersonRow, Scores, Vocabulary, Word, Words};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,11 +42,17 @@ struct Added<'a> {
 fn add(row: &mut PersonRow, added: &Added<'_>, site: &Site, texts: &Texts, live: &mut LiveSite) {
     let page = |term: TermId| texts.get(site.site_id, term.0).cloned().unwrap_or_else(|| Arc::from(""));
     let facts = added.history.facts();
+    let is_asked = live.vocabulary.traits().iter().any(|name| name.starts_with(Fact::TRAIT_PREFIX));
+    let texts_of = if is_asked { facts.texts(added.history.currency()) } else { Vec::new() };
+    let text = |name: &str| texts_of.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
     row.add(
         added.events,
         added.sessions,
         added.history.orders(),
-        &|name| facts.traits.get(name).map(|said| &said.value),
+        &|name| match name.starts_with(Fact::TRAIT_PREFIX) {
+            true => text(name),
+            false => facts.traits.get(name).map(|said| &said.value),
+        },
         &mut Words { vocabulary: &mut live.vocabulary, page: &page, currency: live.currency },
     );
 }
@@ -65,14 +71,15 @@ fn read_pages(
     texts.read(connection, site.site_id, pages)
 }
 
-/// Reads people from their first event on.
+/// Reads people from their first event on; apart from them those who turn out to be nobody, because all that they did
+/// is left out.
 fn read_rows(
     texts: &mut Texts,
     live: &mut LiveSite,
     connection: &mut PgConnection,
     site: &Site,
     people: &[(i64, &Person)],
-) -> Result<Vec<(Position, PersonRow)>, StoreError> {
+) -> Result<(Vec<(Position, PersonRow)>, Vec<i64>), StoreError> {
     let identity_ids: Vec<i64> = people.iter().flat_map(|(_, person)| person.identity_ids.iter().copied()).collect();
     let mut events: HashMap<i64, Vec<EventRow>> = HashMap::new();
     for row in people::events_of(connection, site.site_id, &identity_ids)? {
@@ -80,19 +87,24 @@ fn read_rows(
     }
     let profile_ids: Vec<i64> = people.iter().map(|(profile_id, _)| *profile_id).collect();
     let scores = read_scores(connection, site.site_id, &profile_ids)?;
-    let mut rows = Vec::with_capacity(people.len());
+    let (mut rows, mut nobody) = (Vec::with_capacity(people.len()), Vec::new());
     for (profile_id, person) in people {
         let own = person.identity_ids.iter().flat_map(|id| events.remove(id).unwrap_or_default()).collect();
-        let own = read_events(texts, connection, site, person, own)?;
+        let mut own = read_events(texts, connection, site, person, own)?;
         let (history, sessions) =
             history::replay(site.rules(), &own).map_err(|error| StoreError::Refused(error.to_string()))?;
+        own.retain(|event| history.rules().counts(event));
+        if own.is_empty() && history.position().is_some() {
+            nobody.push(*profile_id);
+            continue;
+        }
         read_pages(texts, connection, site, &own)?;
         let mut row = PersonRow::new(ProfileId(*profile_id), person.signed_up);
         row.scores = scores.get(profile_id).copied().unwrap_or(Scores::NONE);
         add(&mut row, &Added { events: &own, sessions: &sessions, history: &history }, site, texts, live);
         rows.push((history.position(), row));
     }
-    Ok(rows)
+    Ok((rows, nobody))
 }
 
 #[derive(QueryableByName)]
@@ -202,7 +214,13 @@ impl Projector {
         let mut rows: Vec<(Position, PersonRow)> = Vec::with_capacity(projections.len());
         let mut unknown: Vec<(i64, &Person)> = Vec::new();
         let mut unscored: Vec<usize> = Vec::new();
-        for (profile_id, projection) in projections.iter().filter(|(profile_id, _)| !is_measured(profile_id)) {
+        let is_nobody = |(_, projection): &&(i64, Projection)| projection.is_nobody();
+        let mut nobody: Vec<i64> = projections.iter().filter(is_nobody).map(|(profile_id, _)| *profile_id).collect();
+        for (profile_id, projection) in projections
+            .iter()
+            .filter(|projected| !is_nobody(projected))
+            .filter(|(profile_id, _)| !is_measured(profile_id))
+        {
             let Some(person) = people.get(profile_id) else { continue };
             let kept = live.take(*profile_id, projection.before);
             let row = match (kept, projection.replayed) {
@@ -229,8 +247,11 @@ impl Projector {
         }
         score(connection, site, &mut rows, &unscored)?;
         if !unknown.is_empty() {
-            rows.extend(read_rows(texts, live, connection, site, &unknown)?);
+            let (read, more) = read_rows(texts, live, connection, site, &unknown)?;
+            rows.extend(read);
+            nobody.extend(more);
         }
+        let gone = Gone { merged: gone, nobody: &nobody };
         live.settle(connection, site, rows.iter().map(|(_, row)| row), gone, Asked { now: now(), cause })?;
         let stored = read_stored(connection, site.site_id, rows.iter().map(|(_, row)| row.profile_id.0))?;
         keep(live, rows, &stored);
@@ -266,9 +287,11 @@ impl Projector {
         }
         score(connection, site, &mut rows, &unscored)?;
         let known = rows.len();
-        rows.extend(read_rows(texts, live, connection, site, &unknown)?);
-        let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
-        let changes = live.settle(connection, site, rows.iter().map(|(_, row)| row), &gone, asked)?;
+        let (read, nobody) = read_rows(texts, live, connection, site, &unknown)?;
+        rows.extend(read);
+        let merged: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
+        let gone = Gone { merged: &merged, nobody: &nobody };
+        let changes = live.settle(connection, site, rows.iter().map(|(_, row)| row), gone, asked)?;
         // Everybody is asked when a segment or a model has changed: who has not been here lately makes nobody else leave
         // memory.
         if asked.cause != Cause::Time && !live.has_room() {
@@ -540,7 +563,7 @@ fn read_asked(
     let people = read_people(connection, site.site_id, &profile_ids.iter().copied().collect())?;
     let known: Vec<(i64, &Person)> =
         people.iter().filter(|(_, person)| !person.measured).map(|(id, person)| (*id, person)).collect();
-    Ok(read_rows(texts, live, connection, site, &known)?.into_iter().map(|(_, row)| row).collect())
+    Ok(read_rows(texts, live, connection, site, &known)?.0.into_iter().map(|(_, row)| row).collect())
 }
 
 fn apart(

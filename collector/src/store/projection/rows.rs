@@ -8,6 +8,7 @@ use diesel::RunQueryDsl;
 use diesel::pg::PgConnection;
 use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Timestamptz, Uuid as SqlUuid};
 use domain::history::{History, Order, Session};
+use domain::surroundings::{Country, DeviceClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A session as it is stored; the fields are the columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 struct SessionRow {
     site_id: i32,
     profile_id: i64,
@@ -36,6 +37,11 @@ struct SessionRow {
     referrer: String,
     orders: u32,
     revenue_minor: i64,
+    country: Option<&'static str>,
+    language: Option<String>,
+    device: Option<&'static str>,
+    browser: Option<String>,
+    system: Option<String>,
 }
 
 /// An order as it is stored.
@@ -59,7 +65,7 @@ struct OrderRow {
 }
 
 /// A profile as it is stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 struct ProfileRow {
     site_id: i32,
     profile_id: i64,
@@ -77,6 +83,14 @@ struct ProfileRow {
     last_channel: Option<String>,
     signed_up: bool,
     traits: Value,
+    country: Option<&'static str>,
+    language: Option<String>,
+    time_zone: Option<String>,
+    device: Option<&'static str>,
+    browser: Option<String>,
+    system: Option<String>,
+    email_class: Option<&'static str>,
+    currency: Option<String>,
 }
 
 /// Removes the projections of people who are no more.
@@ -159,13 +173,27 @@ pub(super) fn write(
         "INSERT INTO profiles SELECT * FROM jsonb_populate_recordset(NULL::profiles, $1)
          ON CONFLICT (site_id, profile_id) DO UPDATE SET
             (first_seen, last_seen, sessions, views, events, engaged_ms, orders, revenue_minor, first_order_at,
-             last_order_at, first_channel, last_channel, signed_up, traits) =
+             last_order_at, first_channel, last_channel, signed_up, traits, country, language, time_zone, device,
+             browser, system, email_class, currency) =
             (EXCLUDED.first_seen, EXCLUDED.last_seen, EXCLUDED.sessions, EXCLUDED.views, EXCLUDED.events,
              EXCLUDED.engaged_ms, EXCLUDED.orders, EXCLUDED.revenue_minor, EXCLUDED.first_order_at,
              EXCLUDED.last_order_at, EXCLUDED.first_channel, EXCLUDED.last_channel, EXCLUDED.signed_up,
-             EXCLUDED.traits)",
+             EXCLUDED.traits, EXCLUDED.country, EXCLUDED.language, EXCLUDED.time_zone, EXCLUDED.device,
+             EXCLUDED.browser, EXCLUDED.system, EXCLUDED.email_class, EXCLUDED.currency)",
         &profiles,
     )?;
+    // Who has nothing but what was left out, as a bot, is nobody.
+    let nobody: Vec<i64> = projections
+        .iter()
+        .filter(|(_, _, projection)| projection.replayed && projection.history.facts().first_seen.is_none())
+        .map(|(id, ..)| *id)
+        .collect();
+    if !nobody.is_empty() {
+        sql("DELETE FROM profiles WHERE site_id = $1 AND profile_id = ANY($2)")
+            .bind::<Integer, _>(site.site_id)
+            .bind::<Array<BigInt>, _>(nobody)
+            .execute(connection)?;
+    }
     let histories: Vec<Value> = projections
         .iter()
         .map(|(id, _, projection)| {
@@ -195,7 +223,7 @@ fn insert<T: Serialize>(connection: &mut PgConnection, statement: &'static str, 
 }
 
 fn session_row(site: &Site, profile_id: i64, session: &Session) -> SessionRow {
-    let touch = &session.touch;
+    let (touch, around) = (&session.touch, &session.surroundings);
     SessionRow {
         site_id: site.site_id,
         profile_id,
@@ -216,6 +244,11 @@ fn session_row(site: &Site, profile_id: i64, session: &Session) -> SessionRow {
         referrer: touch.referrer_host.clone().unwrap_or_default(),
         orders: session.orders,
         revenue_minor: session.revenue_minor,
+        country: around.country.map(Country::code),
+        language: around.language.as_deref().map(str::to_owned),
+        device: around.device.map(DeviceClass::key),
+        browser: around.browser.as_deref().map(str::to_owned),
+        system: around.system.as_deref().map(str::to_owned),
     }
 }
 
@@ -241,6 +274,7 @@ fn order_row(site: &Site, profile_id: i64, order: &Order) -> OrderRow {
 
 fn profile_row(site: &Site, profile_id: i64, person: &Person, history: &History) -> Option<ProfileRow> {
     let facts = history.facts();
+    let around = &facts.surroundings;
     let traits: serde_json::Map<String, Value> =
         facts.traits.iter().map(|(name, said)| (name.clone(), said.value.clone())).collect();
     Some(ProfileRow {
@@ -261,5 +295,13 @@ fn profile_row(site: &Site, profile_id: i64, person: &Person, history: &History)
         last_channel: facts.last_touch.as_ref().map(|touched| touched.touch.channel.key().to_owned()),
         signed_up: person.signed_up,
         traits: Value::Object(traits),
+        country: around.country.map(Country::code),
+        language: around.language.as_deref().map(str::to_owned),
+        time_zone: around.time_zone.as_deref().map(str::to_owned),
+        device: around.device.map(DeviceClass::key),
+        browser: around.browser.as_deref().map(str::to_owned),
+        system: around.system.as_deref().map(str::to_owned),
+        email_class: facts.email_class.map(|(class, _)| class.key()),
+        currency: history.currency().map(|currency| currency.code().to_owned()),
     })
 }

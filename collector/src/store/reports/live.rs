@@ -209,7 +209,8 @@ fn latest(connection: &mut PgConnection, site: &Site, limit: i64) -> Result<(Vec
 }
 
 fn tell(connection: &mut PgConnection, site: &Site, keys: &[(i64, Uuid)]) -> Result<Vec<LiveEvent>, StoreError> {
-    let rows = people::events_by_key(connection, site.site_id, keys)?;
+    let mut rows = people::events_by_key(connection, site.site_id, keys)?;
+    rows.retain(|row| row.bot_score.unwrap_or(0) < site.bots_from());
     if rows.is_empty() {
         return Ok(Vec::new());
     }

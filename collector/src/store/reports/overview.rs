@@ -8,7 +8,9 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 use domain::money::Money;
-use domain::report::{ChannelRow, Day, OrdersAside, Overview, PageRow, Period, Totals, Windows};
+use domain::report::{
+    AudienceRow, AudienceTable, Breakdown, ChannelRow, Day, OrdersAside, Overview, PageRow, Period, Totals, Windows,
+};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use std::collections::HashMap;
@@ -55,6 +57,18 @@ struct ChannelsRow {
     revenue_minor: i64,
     #[diesel(sql_type = BigInt)]
     previous_revenue_minor: i64,
+}
+
+#[derive(QueryableByName)]
+struct VisitorsRow {
+    #[diesel(sql_type = Text)]
+    dimension: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    value: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    sessions: i64,
+    #[diesel(sql_type = BigInt)]
+    previous_sessions: i64,
 }
 
 #[derive(QueryableByName)]
@@ -127,6 +141,7 @@ pub(crate) fn overview(
             previous_days: before.days(previous.from, previous.to),
             pages: top_pages(connection, site, windows, pages)?,
             channels: channels(connection, site, windows)?,
+            audience: audience(connection, site, windows)?,
             measured_visitors: measured_visitors(connection, site, windows)?,
             aside: aside(connection, site, windows)?,
         })
@@ -239,6 +254,27 @@ fn channels(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Re
         previous_revenue: money(row.previous_revenue_minor),
     };
     Ok(rows.into_iter().map(channel).collect())
+}
+
+fn audience(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Result<Vec<AudienceTable>, StoreError> {
+    let rows: Vec<VisitorsRow> = sql(include_str!("overview_audience.sql"))
+        .bind::<Timestamptz, _>(moment(windows.current.start))
+        .bind::<Timestamptz, _>(moment(windows.current.end))
+        .bind::<Timestamptz, _>(moment(windows.previous.start))
+        .bind::<Timestamptz, _>(moment(windows.previous.end))
+        .bind::<Integer, _>(site.site_id)
+        .load(connection)?;
+    let mut tables = Breakdown::ALL.map(|by| AudienceTable { by, rows: Vec::new() });
+    for row in rows {
+        if let Some(table) = tables.iter_mut().find(|table| table.by.key() == row.dimension) {
+            table.rows.push(AudienceRow {
+                value: row.value,
+                sessions: count(row.sessions),
+                previous_sessions: count(row.previous_sessions),
+            });
+        }
+    }
+    Ok(tables.into())
 }
 
 fn top_pages(

@@ -14,9 +14,11 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, SmallInt,
 use domain::event::{ProfileId, Trust};
 use domain::identity::Kind as IdentityKind;
 use domain::report::{Belonging, Happened, IdentityRow, Moment, Paging, Profile, TimelineEntry, Visit};
+use domain::surroundings::{Country, DeviceClass, EmailClass, Surroundings};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Events of one person that a timeline goes back; only robots have more.
@@ -80,6 +82,37 @@ struct FactsRow {
     last_channel: Option<String>,
     #[diesel(sql_type = Jsonb)]
     traits: Value,
+    #[diesel(sql_type = Nullable<Text>)]
+    country: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    language: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    time_zone: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    device: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    browser: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    system: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email_class: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    currency: Option<String>,
+}
+
+impl FactsRow {
+    fn surroundings(&self) -> Surroundings {
+        let text = |text: &Option<String>| text.as_deref().map(Arc::from);
+        Surroundings {
+            country: self.country.as_deref().and_then(Country::from_code),
+            language: text(&self.language),
+            time_zone: text(&self.time_zone),
+            device: self.device.as_deref().and_then(DeviceClass::from_key),
+            browser: text(&self.browser),
+            browser_version: None,
+            system: text(&self.system),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -182,6 +215,9 @@ impl Store {
                 last_order_at: facts.last_order_at.map(from_timestamp),
                 first_channel: facts.first_channel.as_deref().map(channel_name),
                 last_channel: facts.last_channel.as_deref().map(channel_name),
+                surroundings: facts.surroundings(),
+                email_class: facts.email_class.as_deref().and_then(EmailClass::from_key),
+                currency: facts.currency,
                 identities: identities.into_iter().map(identity).collect(),
                 segments,
                 moves: super::in_use::moves_of(connection, site, profile_id)?,
@@ -219,7 +255,8 @@ fn moved(connection: &mut PgConnection, site: &Site, profile_id: i64) -> Result<
 
 fn facts(connection: &mut PgConnection, site: &Site, profile_id: i64) -> Result<Option<FactsRow>, StoreError> {
     Ok(sql("SELECT first_seen, last_seen, sessions, views, engaged_ms, orders, revenue_minor, first_order_at,
-                last_order_at, first_channel, last_channel, traits
+                last_order_at, first_channel, last_channel, traits, country, language, time_zone, device, browser,
+                system, email_class, currency
          FROM profiles WHERE site_id = $1 AND profile_id = $2")
     .bind::<Integer, _>(site.site_id)
     .bind::<BigInt, _>(profile_id)
@@ -247,13 +284,14 @@ fn marks(
     let rows: Vec<MarkRow> = sql("SELECT e.identity_id, e.event_id, e.occurred_at, e.flags, o.session_id
          FROM (
             SELECT identity_id, event_id, occurred_at, flags FROM events
-            WHERE site_id = $1 AND identity_id = ANY($2) AND kind <> $3
-            ORDER BY occurred_at DESC, event_id DESC LIMIT $4
+            WHERE site_id = $1 AND identity_id = ANY($2) AND kind <> $3 AND COALESCE(bot_score, 0) < $4
+            ORDER BY occurred_at DESC, event_id DESC LIMIT $5
          ) AS e
-         LEFT JOIN orders o ON o.site_id = $5 AND o.profile_id = $6 AND o.event_id = e.event_id")
+         LEFT JOIN orders o ON o.site_id = $6 AND o.profile_id = $7 AND o.event_id = e.event_id")
     .bind::<Integer, _>(site.site_id)
     .bind::<Array<BigInt>, _>(identity_ids.to_vec())
     .bind::<SmallInt, _>(Kind::Snapshot as i16)
+    .bind::<SmallInt, _>(site.bots_from())
     .bind::<BigInt, _>(EVENTS)
     .bind::<Integer, _>(site.site_id)
     .bind::<BigInt, _>(profile_id)

@@ -2,7 +2,7 @@
 
 use crate::secrets;
 use crate::store::schema::{sites, users};
-use crate::store::sites::{BrowserOrders, Site, SiteError, TagConsent, clean_domains};
+use crate::store::sites::{Bots, BrowserOrders, Site, SiteError, TagConsent, clean_domains};
 use crate::store::sql::sql;
 use crate::store::users::UserError;
 use crate::store::{Store, StoreError, from_timestamp};
@@ -29,6 +29,22 @@ pub(crate) struct Settings {
     time_zone: String,
     tag_consent: TagConsent,
     browser_orders: BrowserOrders,
+    bots: Bots,
+    bot_limit: u8,
+}
+
+/// Settings as they were typed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Typed<'a> {
+    pub(crate) name: &'a str,
+    /// One a line.
+    pub(crate) domains: &'a str,
+    pub(crate) currency: &'a str,
+    pub(crate) time_zone: &'a str,
+    pub(crate) consent: &'a str,
+    pub(crate) browser_orders: &'a str,
+    pub(crate) bots: &'a str,
+    pub(crate) bot_limit: &'a str,
 }
 
 /// Why settings cannot be used.
@@ -47,14 +63,8 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError::Problems`] names everything that is wrong.
-    pub(crate) fn check(
-        name: &str,
-        domains: &str,
-        currency: &str,
-        time_zone: &str,
-        consent: &str,
-        browser_orders: &str,
-    ) -> Result<Settings, SettingsError> {
+    pub(crate) fn check(typed: &Typed<'_>) -> Result<Settings, SettingsError> {
+        let Typed { name, domains, currency, time_zone, consent, browser_orders, bots, bot_limit } = *typed;
         let mut problems = Vec::new();
         let mut problem = |text: String| problems.push(sentence(&text));
         let name = name.trim();
@@ -69,8 +79,13 @@ impl Settings {
         let tag_consent = TagConsent::from_key(consent).ok_or_else(|| problem("consent is measure or full".to_owned()));
         let browser_orders = BrowserOrders::from_key(browser_orders)
             .ok_or_else(|| problem("browsers' orders count auto, always or never".to_owned()));
-        match (domains, currency, zone, tag_consent, browser_orders) {
-            (Ok(domains), Ok(currency), Ok(zone), Ok(tag_consent), Ok(browser_orders)) if problems.is_empty() => {
+        let bots = Bots::from_key(bots).ok_or_else(|| problem("bots are excluded or included".to_owned()));
+        let bot_limit = bot_limit.trim().parse::<u8>().ok().filter(|limit| (1..=100).contains(limit));
+        let bot_limit = bot_limit.ok_or_else(|| problem("the limit of the bot score is 1 to 100".to_owned()));
+        match (domains, currency, zone, tag_consent, browser_orders, bots, bot_limit) {
+            (Ok(domains), Ok(currency), Ok(zone), Ok(tag_consent), Ok(browser_orders), Ok(bots), Ok(bot_limit))
+                if problems.is_empty() =>
+            {
                 Ok(Settings {
                     name: name.to_owned(),
                     domains,
@@ -79,6 +94,8 @@ impl Settings {
                     time_zone: zone.iana_name().unwrap_or(time_zone).to_owned(),
                     tag_consent,
                     browser_orders,
+                    bots,
+                    bot_limit,
                 })
             }
             _ => Err(SettingsError::Problems(problems)),
@@ -138,6 +155,8 @@ impl Store {
             consent: site.tag_consent,
             browser_orders: site.browser_orders,
             trusted_orders_seen: site.trusted_orders_seen,
+            bots: site.bots,
+            bot_limit: site.bot_limit,
             identity_secret: Some(site.identity_secret.clone()).filter(|secret| !secret.is_empty()),
             signed_identify: site.signed_identify,
             last_event_at: row.last_event_at.map(from_timestamp),
@@ -146,12 +165,12 @@ impl Store {
     }
 
     /// Saves the settings of a site. Where other orders count now, or another currency, everybody with an order is
-    /// projected anew.
+    /// projected anew, and where other events are bots', everybody who has such.
     pub(crate) fn save_settings(&self, site_id: i32, new: &Settings) -> Result<(), SettingsError> {
         let saved = self.lend()?.transaction(|connection| {
-            let (currency, browser_orders): (String, String) = sites::table
+            let (currency, browser_orders, bots, bot_limit): (String, String, String, i16) = sites::table
                 .find(site_id)
-                .select((sites::currency, sites::browser_orders))
+                .select((sites::currency, sites::browser_orders, sites::bots, sites::bot_limit))
                 .for_update()
                 .first(connection)?;
             diesel::update(sites::table.find(site_id))
@@ -162,12 +181,25 @@ impl Store {
                     sites::time_zone.eq(&new.time_zone),
                     sites::tag_consent.eq(new.tag_consent.key()),
                     sites::browser_orders.eq(new.browser_orders.key()),
+                    sites::bots.eq(new.bots.key()),
+                    sites::bot_limit.eq(i16::from(new.bot_limit)),
                 ))
                 .execute(connection)?;
             if currency != new.currency.code() || browser_orders != new.browser_orders.key() {
                 sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles)
                      SELECT $1, '{}', '{}', array_agg(DISTINCT profile_id) FROM orders WHERE site_id = $2
                      HAVING count(*) > 0")
+                .bind::<Integer, _>(site_id)
+                .bind::<Integer, _>(site_id)
+                .execute(connection)?;
+            }
+            if bots != new.bots.key() || bot_limit != i16::from(new.bot_limit) {
+                sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles)
+                     SELECT $1, '{}', '{}', array_agg(DISTINCT i.profile_id)
+                     FROM (SELECT DISTINCT identity_id FROM events WHERE site_id = $2 AND bot_score IS NOT NULL) AS b
+                     JOIN identities i ON i.site_id = $3 AND i.identity_id = b.identity_id
+                     HAVING count(*) > 0")
+                .bind::<Integer, _>(site_id)
                 .bind::<Integer, _>(site_id)
                 .bind::<Integer, _>(site_id)
                 .execute(connection)?;
@@ -255,9 +287,19 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_said_at_once() {
-        let error = Settings::check(" ", "", "Euro", "Berlin", "maybe", "often").unwrap_err();
+        let error = Settings::check(&Typed {
+            name: " ",
+            domains: "",
+            currency: "Euro",
+            time_zone: "Berlin",
+            consent: "maybe",
+            browser_orders: "often",
+            bots: "some",
+            bot_limit: "0",
+        })
+        .unwrap_err();
         let SettingsError::Problems(problems) = error else { panic!("{error}") };
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 8, "{problems:?}");
         assert!(problems.iter().all(
             |problem| problem.ends_with('.') && problem.starts_with(char::is_uppercase) || problem.starts_with('"')
         ));
@@ -265,8 +307,16 @@ mod tests {
 
     #[test]
     fn settings_are_cleaned_of_what_owners_paste() {
-        let settings =
-            Settings::check(" Shop ", "https://shop.example/\r\nblog.example", "eur", "Europe/Berlin", "full", "auto");
+        let settings = Settings::check(&Typed {
+            name: " Shop ",
+            domains: "https://shop.example/\r\nblog.example",
+            currency: "eur",
+            time_zone: "Europe/Berlin",
+            consent: "full",
+            browser_orders: "auto",
+            bots: "exclude",
+            bot_limit: " 50 ",
+        });
         let settings = settings.unwrap();
         assert_eq!((settings.name.as_str(), settings.currency.code()), ("Shop", "EUR"));
         assert_eq!(settings.domains, ["shop.example", "blog.example"]);

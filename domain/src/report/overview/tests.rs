@@ -39,6 +39,7 @@ fn orders_by_day(before: &[u64], now: &[u64]) -> Overview {
         previous_days: day(from - length.days(), before),
         pages: Vec::new(),
         channels: Vec::new(),
+        audience: Vec::new(),
         measured_visitors: 0,
         aside: OrdersAside::default(),
     }

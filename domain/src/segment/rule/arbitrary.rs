@@ -160,6 +160,15 @@ fn sequence() -> impl Strategy<Value = SequenceClause> {
 fn fact() -> impl Strategy<Value = FactClause> {
     proptest::sample::select(&Fact::ALL[..]).prop_flat_map(|name| {
         let is = match name.words() {
+            None if name.trait_name().is_some() => {
+                let value = match name {
+                    Fact::Country => proptest::sample::select(vec!["AT", "XK"]).boxed(),
+                    Fact::Device => proptest::sample::select(vec!["desktop", "tv"]).boxed(),
+                    Fact::EmailClass => proptest::sample::select(vec!["company", "disposable"]).boxed(),
+                    _ => proptest::sample::select(vec!["de", "Firefox"]).boxed(),
+                };
+                test_of(value.prop_map(|text| Scalar::Text(text.to_owned())).boxed()).boxed()
+            }
             None => prop_oneof![number_test(), test_of(number().prop_map(Scalar::Number).boxed())].boxed(),
             Some(words) => {
                 let word = proptest::sample::select(words).prop_map(|word| Scalar::Text(word.to_owned())).boxed();

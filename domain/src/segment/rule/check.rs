@@ -419,6 +419,9 @@ impl Checker {
             Test::AtLeast(_) | Test::AtMost(_) | Test::Between(..) | Test::Contains(_) | Test::StartsWith(_) => &[],
             Test::Exists(_) => return Ok(()),
         };
+        if fact.trait_name().is_some() {
+            return self.text_fact(fact, test, values);
+        }
         match fact.words() {
             None if matches!(test, Test::Contains(_) | Test::StartsWith(_)) => {
                 self.wrong(format!("{key} is a number; ask at_least, at_most, between, is, is_not or one_of"))
@@ -440,6 +443,18 @@ impl Checker {
         }
     }
 
+    fn text_fact(&mut self, fact: Fact, test: &Test, values: &[Scalar]) -> Checked {
+        let key = fact.key();
+        if matches!(test, Test::AtLeast(_) | Test::AtMost(_) | Test::Between(..)) {
+            return self.wrong(format!("{key} is a text; ask is, is_not, one_of, contains, starts_with or exists"));
+        }
+        let is_odd = |value: &&Scalar| !matches!(value, Scalar::Text(text) if fact.can_be(text));
+        match values.iter().find(is_odd) {
+            Some(value) => self.wrong(format!("{key} is never \"{value}\"{}", known_texts(fact))),
+            None => Ok(()),
+        }
+    }
+
     fn bucket(&mut self, bucket: &BucketClause) -> Checked {
         self.at("/salt", |checker| checker.text("a salt", &bucket.salt))?;
         if bucket.from >= bucket.to || bucket.to > BucketClause::WHOLE {
@@ -447,6 +462,17 @@ impl Checker {
             return self.wrong(format!("from {from} to {to} is no part of 0 to {whole} ten-thousandths"));
         }
         Ok(())
+    }
+}
+
+/// What a fact of few texts can be, as the end of a message.
+fn known_texts(fact: Fact) -> String {
+    use crate::surroundings::{DeviceClass, EmailClass};
+    match fact {
+        Fact::Country => "; write a code of ISO 3166-1, such as AT".to_owned(),
+        Fact::Device => format!("; it is one of {}", DeviceClass::ALL.map(DeviceClass::key).join(", ")),
+        Fact::EmailClass => format!("; it is one of {}", EmailClass::ALL.map(EmailClass::key).join(", ")),
+        _ => "; it is a text".to_owned(),
     }
 }
 

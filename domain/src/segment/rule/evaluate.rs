@@ -678,9 +678,21 @@ pub(super) fn number(site: &Site, fact: Fact, person: &Person<'_>, as_of: u32) -
         Fact::ProbabilityOfSignUp if person.signed_up => Known::Nothing,
         Fact::ProbabilityOfSignUp => finite(person.scores.probability_of_sign_up),
         Fact::Cluster => known((person.scores.cluster != Scores::NO_CLUSTER).then(|| person.scores.cluster.into())),
-        Fact::SignedUp | Fact::Lifecycle | Fact::Buyers | Fact::RfmGroup | Fact::FirstChannel | Fact::LastChannel => {
-            Known::Nothing
-        }
+        Fact::SignedUp
+        | Fact::Lifecycle
+        | Fact::Buyers
+        | Fact::RfmGroup
+        | Fact::FirstChannel
+        | Fact::LastChannel
+        // These are read beside the traits.
+        | Fact::Country
+        | Fact::Language
+        | Fact::TimeZone
+        | Fact::Currency
+        | Fact::Device
+        | Fact::Browser
+        | Fact::System
+        | Fact::EmailClass => Known::Nothing,
     }
 }
 

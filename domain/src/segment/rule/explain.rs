@@ -370,6 +370,9 @@ impl Explanation {
                 format!("{} is {}", Spaced(fact.name.key()), rounded(*number))
             }
             (Form::Leaf(Clause::Fact(fact)), Evidence::Word(word)) => format!("{} is {word}", Spaced(fact.name.key())),
+            (Form::Leaf(Clause::Fact(fact)), Evidence::Value(value)) => {
+                format!("{} is {value}", Spaced(fact.name.key()))
+            }
             (Form::Leaf(Clause::Fact(fact)), _) => format!("{} is not known", Spaced(fact.name.key())),
             (_, Evidence::Inside(true)) => says.clone(),
             (_, Evidence::Inside(false)) => format!("not {says}"),

@@ -484,7 +484,8 @@ impl Clause {
             }
             Clause::Trait(asked) => needs.traits.push(asked.name.clone()),
             Clause::Segment(key) => needs.segments.push(key.clone()),
-            Clause::Fact(_) | Clause::Bucket(_) => {}
+            Clause::Fact(fact) => needs.traits.extend(fact.name.trait_name().map(str::to_owned)),
+            Clause::Bucket(_) => {}
         }
     }
 }
@@ -607,10 +608,9 @@ impl Compiler<'_> {
                 let sequence = self.below("/sequence", |compiler| compiler.sequence(sequence))?;
                 Node::Sequence { clause: number, sequence: Box::new(sequence) }
             }
-            Clause::Trait(TraitClause { name, is }) => {
-                let slot = self.vocabulary.trait_slot(name);
-                let slot = slot.ok_or_else(|| self.wrong("/trait/name", format!("trait {name:?} is not kept yet")))?;
-                Node::Trait { clause: number, slot, values: Tests { test: is.clone(), passing: Bits::default() } }
+            Clause::Trait(TraitClause { name, is }) => self.value(number, "/trait/name", name, is)?,
+            Clause::Fact(FactClause { name, is }) if let Some(text) = name.trait_name() => {
+                self.value(number, "/fact/name", text, is)?
             }
             Clause::Fact(fact) => Node::Fact { clause: number, fact: self.fact(fact) },
             Clause::Segment(key) => {
@@ -620,6 +620,12 @@ impl Compiler<'_> {
             }
             Clause::Bucket(bucket) => Node::Bucket { clause: number, bucket: bucket.clone() },
         })
+    }
+
+    fn value(&self, clause: u16, below: &str, name: &str, is: &Test) -> Result<Node, RuleError> {
+        let slot = self.vocabulary.trait_slot(name);
+        let slot = slot.ok_or_else(|| self.wrong(below, format!("trait {name:?} is not kept yet")))?;
+        Ok(Node::Trait { clause, slot, values: Tests { test: is.clone(), passing: Bits::default() } })
     }
 
     fn parts(&mut self, step: &str, parts: &[Clause]) -> Result<Box<[Node]>, RuleError> {
