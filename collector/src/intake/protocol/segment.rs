@@ -105,7 +105,7 @@ struct Context<'a> {
     #[serde(borrow)]
     timezone: Loose<'a>,
     #[serde(borrow)]
-    traits: Option<Traits<'a>>,
+    traits: Option<&'a RawValue>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -153,13 +153,13 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
     // A group call's traits are the group's own, not the person's.
     let own_traits = call.traits.filter(|_| kind != "group");
     let traits: Traits<'_> = own_traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let around = context.traits.as_ref();
+    let around: Traits<'_> = context.traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let ids = Ids {
         visitor: call.anonymous_id.text(),
         user_id: call.user_id.text(),
         previous_id: call.previous_id.text(),
-        email: traits.email.text().or(around.and_then(|traits| traits.email.text())),
-        phone: traits.phone.text().or(around.and_then(|traits| traits.phone.text())),
+        email: traits.email.text().or(around.email.text()),
+        phone: traits.phone.text().or(around.phone.text()),
         message_id: call.message_id.text(),
     };
     let message = Message {
@@ -185,7 +185,8 @@ fn says<'a>(
             name: call.event.text().unwrap_or(""),
             properties: raw_object(call.properties, "properties")?,
         },
-        "identify" => Says::Identify { traits: raw_object(call.traits, "traits")? },
+        // RudderStack's browser SDK says who somebody is in the context alone.
+        "identify" => Says::Identify { traits: raw_object(call.traits.or(context.traits), "traits")? },
         "page" => Says::Page(view(call, own, context)?),
         "screen" => Says::Screen(view(call, own, context)?),
         "group" => {
