@@ -185,8 +185,11 @@ fn says<'a>(
             name: call.event.text().unwrap_or(""),
             properties: raw_object(call.properties, "properties")?,
         },
-        // RudderStack's browser SDK says who somebody is in the context alone.
-        "identify" => Says::Identify { traits: raw_object(call.traits.or(context.traits), "traits")? },
+        "identify" => {
+            // RudderStack's browser SDK says who somebody is in the context alone.
+            let around = context.traits.filter(|raw| raw.get().starts_with('{'));
+            Says::Identify { traits: raw_object(call.traits.or(around), "traits")? }
+        }
         "page" => Says::Page(view(call, own, context)?),
         "screen" => Says::Screen(view(call, own, context)?),
         "group" => {
