@@ -109,7 +109,7 @@ struct Context<'a> {
     #[serde(borrow)]
     ip: Loose<'a>,
     #[serde(borrow)]
-    traits: Option<Traits<'a>>,
+    traits: Option<&'a RawValue>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -157,15 +157,15 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
     // A group call's traits are the group's own, not the person's.
     let own_traits = call.traits.filter(|_| kind != "group");
     let traits: Traits<'_> = own_traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let around = context.traits.as_ref();
+    let around: Traits<'_> = context.traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     // What a trusted source says of an order needs no person.
     let order_id = order_id(&call).filter(|_| request.is_trusted());
     let ids = Ids {
         visitor: call.anonymous_id.text(),
         user_id: call.user_id.text(),
         previous_id: call.previous_id.text(),
-        email: traits.email.text().or(around.and_then(|traits| traits.email.text())),
-        phone: traits.phone.text().or(around.and_then(|traits| traits.phone.text())),
+        email: traits.email.text().or(around.email.text()),
+        phone: traits.phone.text().or(around.phone.text()),
         message_id: call.message_id.text(),
         order_id: order_id.as_deref(),
     };
@@ -208,7 +208,11 @@ fn says<'a>(
             name: call.event.text().unwrap_or(""),
             properties: raw_object(call.properties, "properties")?,
         },
-        "identify" => Says::Identify { traits: raw_object(call.traits, "traits")? },
+        "identify" => {
+            // RudderStack's browser SDK says who somebody is in the context alone.
+            let around = context.traits.filter(|raw| raw.get().starts_with('{'));
+            Says::Identify { traits: raw_object(call.traits.or(around), "traits")? }
+        }
         "page" => Says::Page(view(call, own, context)?),
         "screen" => Says::Screen(view(call, own, context)?),
         "group" => {
