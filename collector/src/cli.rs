@@ -1,6 +1,7 @@
 //! The command line.
 
 mod segment;
+mod source;
 
 use crate::analysis;
 use crate::demo::load as demo;
@@ -55,6 +56,8 @@ enum Command {
     Import(ImportCommand),
     /// Segments: who is in them, why, and what keeps them.
     Segment(segment::Segments),
+    /// Sources: the shops and mailers whose webhooks come in.
+    Source(source::Sources),
     /// Computes every projection anew from the events and reports what was different.
     Rebuild(Rebuild),
     /// Predictions from a file of orders, without any database.
@@ -243,6 +246,7 @@ pub fn run() -> anyhow::Result<()> {
             crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
         }
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
+        Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
 }
 

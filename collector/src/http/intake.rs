@@ -79,13 +79,13 @@ fn allow_origin(request: &HeaderMap, response: &mut HeaderMap) {
 }
 
 /// What a sender is told.
-struct Answer {
-    receipt: Receipt,
+pub(super) struct Answer {
+    pub(super) receipt: Receipt,
     /// An event was rejected for its clock: the tracker mints it anew by our time.
-    clock: bool,
+    pub(super) clock: bool,
 }
 
-fn answer(request: &HttpRequest, result: Result<Answer, Refusal>) -> HttpResponse {
+pub(super) fn answer(request: &HttpRequest, result: Result<Answer, Refusal>) -> HttpResponse {
     let mut response = match result {
         Ok(Answer { receipt, clock }) => {
             let mut told = serde_json::json!({
@@ -115,7 +115,7 @@ fn refuse(refusal: &Refusal) -> HttpResponse {
     };
     let mut response = match refusal {
         Refusal::Unreadable(_) => HttpResponse::BadRequest(),
-        Refusal::UnknownKey => HttpResponse::Unauthorized(),
+        Refusal::UnknownKey | Refusal::Unsigned(_) => HttpResponse::Unauthorized(),
         Refusal::TooLarge(_) => HttpResponse::PayloadTooLarge(),
         Refusal::Origin { .. } => HttpResponse::Forbidden(),
         Refusal::Flood { retry_after: after } => {
@@ -129,7 +129,7 @@ fn refuse(refusal: &Refusal) -> HttpResponse {
     response.json(serde_json::json!({ "success": false, "error": refusal.to_string() }))
 }
 
-async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
+pub(super) async fn read_body(payload: web::Payload) -> Result<web::Bytes, Refusal> {
     match payload.to_bytes_limited(BATCH_BYTES).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(Refusal::Unreadable(format!("body broke off: {error}"))),
@@ -137,7 +137,7 @@ async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
     }
 }
 
-fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+pub(super) fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -202,7 +202,7 @@ async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Pay
 }
 
 async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: web::Payload) -> Result<Answer, Refusal> {
-    let raw = read(payload).await?;
+    let raw = read_body(payload).await?;
     let decoded = body::decode(&raw)?;
     let batch = wire::decode(&decoded).map_err(|error| {
         Refusal::Unreadable(format!("body is no batch: expected {} at byte {}", error.expected, error.at))
@@ -231,7 +231,7 @@ async fn post(
     payload: web::Payload,
     kind: Option<&'static str>,
 ) -> Result<Answer, Refusal> {
-    let raw = read(payload).await?;
+    let raw = read_body(payload).await?;
     let decoded = body::decode(&raw)?;
     let (text, repaired) = segment::text(&decoded);
     let post = segment::post(&text, repaired, kind)?;

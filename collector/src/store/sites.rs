@@ -401,6 +401,22 @@ impl SiteDirectory {
         Ok(self.known(key))
     }
 
+    /// The site of this number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not known and the database cannot be asked.
+    pub(crate) fn numbered(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
+        let known = || {
+            let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            directory.by_id.get(&site_id).cloned()
+        };
+        if let Some(site) = known() {
+            return Ok(Some(site));
+        }
+        self.after_miss()?;
+        Ok(known())
+    }
+
     /// The site of this name, if it is in memory.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Site>> {
         let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
