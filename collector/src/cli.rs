@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::store::sites::{NewSite, Site, TagConsent};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use domain::identity::{Kind, normalise};
 use jiff::civil::Date;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,9 @@ enum Command {
     /// Brings data in from files.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// One person: everything that is kept of them, and forgetting them.
+    #[command(subcommand)]
+    Person(PersonCommand),
     /// Segments: who is in them, why, and what keeps them.
     Segment(segment::Segments),
     /// Sources: the shops and mailers whose webhooks come in.
@@ -100,6 +104,39 @@ struct Serve {
     /// Loads the demo on first start and serves its shop at /demo/.
     #[arg(long)]
     demo: bool,
+}
+
+/// Which person of which site.
+#[derive(Args)]
+struct PersonArgs {
+    /// The site's name.
+    #[arg(long)]
+    site: String,
+    #[command(flatten)]
+    by: PersonBy,
+}
+
+/// By what the person is known.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct PersonBy {
+    /// The site's own id of the person.
+    #[arg(long)]
+    user_id: Option<String>,
+    /// An e-mail address.
+    #[arg(long)]
+    email: Option<String>,
+    /// A browser's id.
+    #[arg(long)]
+    visitor_id: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum PersonCommand {
+    /// Prints everything that is kept of a person, as JSON.
+    Export(PersonArgs),
+    /// Forgets a person: deletes every trace and keeps a hash, so that nothing brings them back.
+    Erase(PersonArgs),
 }
 
 #[derive(Subcommand)]
@@ -245,6 +282,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Model(ModelCommand::Evaluate { orders: OrdersFile { path, map, json }, calibration_end }) => {
             crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
         }
+        Command::Person(command) => person(&open()?.store, command),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
         Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
@@ -376,6 +414,32 @@ fn site(store: &Store, command: SiteCommand) -> anyhow::Result<()> {
             for site in sites.iter().filter(|_| !json) {
                 println!("{:>4}  {}  {}  {}", site.site_id, site.write_key, site.name, site.domains.join(" "));
             }
+        }
+    }
+    Ok(())
+}
+
+fn person(store: &Store, command: PersonCommand) -> anyhow::Result<()> {
+    let (PersonCommand::Export(PersonArgs { site, by }) | PersonCommand::Erase(PersonArgs { site, by })) = &command;
+    let site = store.site_named(site)?;
+    let known = [(Kind::UserId, &by.user_id), (Kind::Email, &by.email), (Kind::Visitor, &by.visitor_id)];
+    let (kind, value) = known
+        .into_iter()
+        .find_map(|(kind, value)| Some((kind, value.as_deref()?)))
+        .context("name the person by --user-id, --email or --visitor-id")?;
+    let value = normalise(kind, value)?;
+    let found = store.profile_of(site.site_id, kind, &value)?;
+    let profile_id = found.with_context(|| format!("nobody of {} has this {kind}", site.name))?;
+    match command {
+        PersonCommand::Export(_) => {
+            let told = store.export_person(&site, profile_id)?.context("there is no such person any more")?;
+            println!("{told:#}");
+        }
+        PersonCommand::Erase(_) => {
+            store.erase(&site, profile_id, "the command line")?.context("there is no such person any more")?;
+            crate::projector::drain(store)?;
+            store.finish_erasures(site.site_id)?;
+            println!("profile {profile_id} is forgotten; later events of this person are not stored");
         }
     }
     Ok(())

@@ -57,6 +57,8 @@ pub struct Settings {
 const POOL: u32 = 12;
 /// How often the day's salts and what is past its time are seen to.
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often it is looked whether somebody is to be forgotten; it is promised within a minute.
+const ERASURES: Duration = Duration::from_secs(2);
 /// How often it is looked whether a site's models are to be made anew.
 const MODELS: Duration = Duration::from_secs(5);
 /// How long requests under way may take to end after SIGTERM, in seconds.
@@ -106,6 +108,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     let (writer, writers) = Writer::start(store, stored)?;
     let upkeep = upkeep(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
     let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
+    let erasures = runs(Role::Worker).then(|| erasures(store.clone())).transpose()?;
     let columns =
         runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
     let state = web::Data::new(State {
@@ -136,6 +139,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     tracing::info!("draining");
     drop(upkeep);
     drop(models);
+    drop(erasures);
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -177,6 +181,20 @@ fn models(store: Store) -> std::io::Result<Periodic> {
                 }
             }
             Err(error) => tracing::warn!(%error, "models are made later"),
+        }
+    })
+}
+
+/// Deletes what is left of people who were forgotten.
+fn erasures(store: Store) -> std::io::Result<Periodic> {
+    Periodic::start("erasures", ERASURES, move || {
+        let done = store
+            .sites()
+            .and_then(|sites| sites.iter().try_fold(0, |done, site| Ok(done + store.finish_erasures(site.site_id)?)));
+        match done {
+            Ok(0) => {}
+            Ok(done) => tracing::info!(people = done, "people are forgotten"),
+            Err(error) => tracing::warn!(%error, "people are forgotten later"),
         }
     })
 }

@@ -36,6 +36,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/backtest", web::post().to(analysis::backtest))
         .route("/api/v1/outcomes", web::get().to(outcomes))
         .route("/api/v1/profiles", web::get().to(profile))
+        .route("/api/v1/profiles", web::delete().to(erase))
+        .route("/api/v1/profiles/export", web::get().to(export))
         .configure(joins::routes)
         .configure(segments::routes);
 }
@@ -167,6 +169,37 @@ async fn profile(
         Ok(told)
     });
     Ok(HttpResponse::Ok().json(person.await?))
+}
+
+/// Everything that is kept of a person.
+async fn export(
+    state: web::Data<State>,
+    request: HttpRequest,
+    query: web::Query<ProfileQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query.into_inner();
+    let told = with_site(state, &request, move |state, site| {
+        let profile_id = find_profile(state, site, query)?;
+        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
+        state.store.export_person(site, profile_id)?.ok_or_else(unknown)
+    });
+    Ok(HttpResponse::Ok().json(told.await?))
+}
+
+/// Forgets a person. They are gone from sight at once; what is left of them is deleted within a minute.
+async fn erase(
+    state: web::Data<State>,
+    request: HttpRequest,
+    query: web::Query<ProfileQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query.into_inner();
+    let told = with_site(state, &request, move |state, site| {
+        let profile_id = find_profile(state, site, query)?;
+        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
+        let erasure_id = state.store.erase(site, profile_id, "the API")?.ok_or_else(unknown)?;
+        Ok(json!({ "erasure_id": erasure_id, "profile_id": profile_id }))
+    });
+    Ok(HttpResponse::Accepted().json(told.await?))
 }
 
 #[derive(Deserialize)]

@@ -56,6 +56,8 @@ pub(super) enum Reply {
     Page(StatusCode, String),
     /// A part of one, for a page that asks by script.
     Part(String),
+    /// A JSON document as a file of this name.
+    Json { file: String, text: String },
     /// A table as a file of this name.
     Csv { file: String, text: String },
     /// A long table as a file of this name, read while it is sent.
@@ -231,7 +233,12 @@ pub(super) async fn inside_as(
     work: impl FnOnce(&Inside) -> Result<Reply, PageError> + Send + 'static,
 ) -> HttpResponse {
     let (store, analysis, origin) = (state.store.clone(), state.analysis.clone(), origin(state, request));
-    let flash = query(request).contains_key("saved").then_some("The settings are saved.");
+    let asked = query(request);
+    let flash = match (asked.contains_key("saved"), asked.contains_key("erased")) {
+        (true, _) => Some("The settings are saved."),
+        (_, true) => Some("The person is forgotten. What is left of them is deleted within a minute."),
+        (false, false) => None,
+    };
     let done = web::block(move || {
         let Some(LoggedIn { user, sites }) = auth::who(&store, token.as_deref())? else { return Ok(Came::Stranger) };
         let chosen = site_id.and_then(|id| sites.iter().position(|site| site.site_id == id));
@@ -286,8 +293,9 @@ fn answer(reply: Reply) -> HttpResponse {
     match reply {
         Reply::Page(status, html) => page(status, html),
         Reply::Part(html) => page(StatusCode::OK, html),
-        Reply::Csv { file, text } => csv(&file).body(text),
-        Reply::File { file, rows } => csv(&file).streaming(file::stream(rows)),
+        Reply::Csv { file, text } => attachment(&file, "text/csv; charset=utf-8").body(text),
+        Reply::Json { file, text } => attachment(&file, "application/json").body(text),
+        Reply::File { file, rows } => attachment(&file, "text/csv; charset=utf-8").streaming(file::stream(rows)),
         Reply::To(path) => redirect(path),
     }
 }
@@ -319,10 +327,10 @@ pub(super) fn redirect(path: impl AsRef<str>) -> HttpResponse {
     secured(HttpResponse::SeeOther().insert_header((header::LOCATION, path.as_ref())).finish())
 }
 
-fn csv(file: &str) -> actix_web::HttpResponseBuilder {
+fn attachment(file: &str, content_type: &str) -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
-        .content_type("text/csv; charset=utf-8")
+        .content_type(content_type)
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))

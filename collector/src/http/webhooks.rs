@@ -1,6 +1,6 @@
 //! Where vendors' webhooks come in: `/hooks/<address>`, an address that nobody can guess for each source.
 
-use super::intake::{Answer, answer, header_text, read_body};
+use super::intake::{self, Answer, answer, header_text, receipt};
 use super::{State, peer};
 use crate::intake::screen::{Fault, Sender};
 use crate::intake::webhook::{self, Request, Told};
@@ -25,7 +25,7 @@ async fn get(state: web::Data<State>, request: HttpRequest, address: web::Path<S
         Ok(Some((source, _))) if source.vendor.asks_first() => HttpResponse::Ok().finish(),
         Ok(Some(_)) => HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "POST")).finish(),
         Ok(None) => HttpResponse::NotFound().finish(),
-        Err(refusal) => answer(&request, Err(refusal)),
+        Err(refusal) => answer(&request, Err(refusal), receipt),
     }
 }
 
@@ -37,10 +37,10 @@ async fn post(
 ) -> HttpResponse {
     let found = match source(&state, &request, &address).await {
         Ok(found) => found,
-        Err(refusal) => return answer(&request, Err(refusal)),
+        Err(refusal) => return answer(&request, Err(refusal), receipt),
     };
     let Some((source, site)) = found else { return HttpResponse::NotFound().finish() };
-    answer(&request, take(&state, &request, payload, &source, site).await)
+    answer(&request, take(&state, &request, payload, &source, site).await, receipt)
 }
 
 /// The source of an address and its site. Whoever tries addresses is slowed down.
@@ -69,7 +69,7 @@ async fn take(
     source: &Source,
     site: Arc<Site>,
 ) -> Result<Answer, Refusal> {
-    let raw = read_body(payload).await?;
+    let raw = intake::read(payload).await?;
     let bytes = body::decode(&raw)?;
     let agent = header_text(request, header::USER_AGENT);
     let sender = Sender::new(Arc::clone(&site), &source.key, Trust::Trusted, clock::now_us(), None, agent);
@@ -88,7 +88,7 @@ async fn take(
     let events = told.events.len() + told.rejections.len();
     let flood = |retry_after| Refusal::Flood { retry_after };
     state.per_key.take((site.site_id, Trust::Trusted), events, Instant::now()).map_err(flood)?;
-    let receipt = if events == 0 {
+    let stored = if events == 0 {
         Default::default()
     } else {
         let batch = SiteBatch { site, source: sender.source, events: told.events, rejections: told.rejections };
@@ -96,7 +96,7 @@ async fn take(
     };
     match refusal {
         Some(unsigned) => Err(Refusal::Unsigned(unsigned)),
-        None => Ok(Answer { receipt, clock: false }),
+        None => Ok(Answer { receipt: stored, clock: false }),
     }
 }
 

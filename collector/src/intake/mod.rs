@@ -1,15 +1,18 @@
 //! From bytes to events: each request goes through the same short list of steps, and each event of it ends in
 //! exactly one outcome.
 //!
-//! body (gunzip with a cap) → adapter ([`tracker`], [`segment`], [`webhook`]) → [`screen`] → [`writer`] (one commit) → answer.
+//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`], [`webhook`]) → [`message`] → [`screen`] → [`writer`] (one commit) → answer.
 
 pub(crate) mod body;
 pub(crate) mod clock;
+pub(crate) mod fields;
 pub mod limits;
+pub(crate) mod loose;
 pub(crate) mod measure;
+pub(crate) mod message;
 pub(crate) mod proof;
+pub(crate) mod protocol;
 pub(crate) mod screen;
-pub(crate) mod segment;
 pub(crate) mod source;
 pub(crate) mod tracker;
 pub(crate) mod webhook;
@@ -59,6 +62,8 @@ pub enum Reason {
     SourcePaused,
     /// An identify without consent; only counted, nothing of it is kept.
     NoConsent,
+    /// It names a person who has been forgotten; only counted, nothing of it is kept.
+    Erased,
     /// A browser's event of a user id alone, where the site asks for signed identifies.
     UnsignedIdentity,
     /// PostgreSQL refuses it for a reason that the screen does not know.
@@ -85,6 +90,7 @@ impl Reason {
             Reason::BadSignature => "bad_signature",
             Reason::SourcePaused => "source_paused",
             Reason::NoConsent => "no_consent",
+            Reason::Erased => "erased",
             Reason::UnsignedIdentity => "unsigned_identity",
             Reason::StorageRefused => "storage_refused",
         }

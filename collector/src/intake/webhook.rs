@@ -10,8 +10,8 @@ mod shopify;
 mod stripe;
 mod woocommerce;
 
+use super::message::{set_track, tie};
 use super::screen::{self, Fault, Sender};
-use super::tracker::{set_track, tie};
 use super::{EVENT_BYTES, Reason};
 use crate::store::events::{Kind, NewEvent};
 use crate::store::identities::Who;

@@ -6,7 +6,7 @@
 mod link;
 mod undo;
 
-pub(crate) use link::Claims;
+pub(crate) use link::{Claims, lock_site};
 pub(crate) use undo::Undone;
 
 use super::StoreError;
@@ -94,6 +94,16 @@ impl Identities {
         for key in found.decided {
             self.decided.put(key, ());
         }
+    }
+
+    /// Forgets everything: identities that were there may be gone.
+    pub(crate) fn forget(&mut self) {
+        *self = Identities::new();
+    }
+
+    /// Whether the number of an identity is known to this writer.
+    pub(crate) fn is_known(&self, site_id: i32, kind: Kind, value: &str) -> bool {
+        self.numbers.get(self.key(site_id, kind, value)).is_some()
     }
 
     fn key(&self, site_id: i32, kind: Kind, value: &str) -> u128 {
@@ -264,7 +274,7 @@ fn note(keys: &mut BTreeMap<(i32, i16, Arc<str>), (bool, i64)>, key: (i32, i16, 
     entry.1 = entry.1.min(seen_us);
 }
 
-fn kind(code: i16) -> Result<Kind, StoreError> {
+pub(super) fn kind(code: i16) -> Result<Kind, StoreError> {
     Kind::from_code(code).ok_or_else(|| StoreError::Refused(format!("identity kind {code} is unknown")))
 }
 

@@ -1,11 +1,13 @@
 //! The ingest transaction: what a group of requests brings is stored in one commit, or not at all.
 
 use super::StoreError;
+use super::erasure::Forgotten;
 use super::events::{self, EventKey, NewEvent, Row, Term, TextIds};
 use super::identities::{Claims, Identities};
 use super::sites::Site;
 use super::sql::sql;
 use super::terms::{TermKey, Terms};
+use crate::intake::Reason;
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
@@ -45,6 +47,7 @@ pub(crate) struct Receipt {
 pub(crate) struct Ingest {
     terms: Terms,
     identities: Identities,
+    forgotten: Forgotten,
     slot: i16,
     staged: bool,
     buffer: Vec<u8>,
@@ -65,6 +68,7 @@ impl Ingest {
         Ingest {
             terms: Terms::new(),
             identities: Identities::new(),
+            forgotten: Forgotten::default(),
             slot: i16::from(slot % 16),
             staged: false,
             buffer: Vec::new(),
@@ -116,17 +120,27 @@ impl Ingest {
         }
         let receipts = connection.transaction::<_, StoreError, _>(|connection| {
             let today = day_of(now_us);
-            let everything =
-                || group.iter().flat_map(|batch| batch.events.iter().map(|event| (batch.site.site_id, event)));
+            if self.forgotten.read(connection)? {
+                // Identities are gone and texts are others since: nothing that is remembered of them holds.
+                self.terms.forget();
+                self.identities.forget();
+            }
+            let (chosen, erased) = self.choose(group)?;
+            let everything = || chosen.iter().map(|(request, event)| (group[*request].site.site_id, *event));
             self.identities.lock(connection, everything())?;
-            let (known_terms, unknown_terms) = self.look_up_terms(group);
+            let (known_terms, unknown_terms) = self.look_up_terms(group, &chosen);
             learnt_terms = self.terms.resolve(connection, unknown_terms, today)?;
             learnt_identities = self.identities.resolve(connection, everything())?;
             let mut receipts: Vec<Receipt> = group
                 .iter()
-                .map(|batch| Receipt { rejected: batch.rejections.len() as u32, ..Receipt::default() })
+                .zip(&erased)
+                .map(|(batch, erased)| Receipt {
+                    rejected: batch.rejections.len() as u32 + erased,
+                    ..Receipt::default()
+                })
                 .collect();
-            let mut rows = self.rows(group, &known_terms, &learnt_terms, &learnt_identities, &mut receipts)?;
+            let chosen = (&*chosen, &*known_terms);
+            let mut rows = self.rows(group, chosen, &learnt_terms, &learnt_identities, &mut receipts)?;
             claim_messages(connection, &mut rows, &mut receipts, today)?;
             self.write(connection, path, &mut rows, &mut receipts)?;
             let claims: Vec<Claims<'_>> = rows
@@ -137,9 +151,9 @@ impl Ingest {
             let mut relinked = self.identities.link(connection, &claims, &mut learnt_identities)?;
             note_trusted_orders(connection, &rows, now_us, &mut relinked)?;
             write_journal(connection, &rows, &relinked)?;
-            count_outcomes(connection, self.slot, group, &receipts, today)?;
+            count_outcomes(connection, self.slot, group, (&receipts, &erased), today)?;
             count_blocked(connection, self.slot, group, &rows)?;
-            sampled = write_samples(connection, &self.samples, group, now_us)?;
+            sampled = write_samples(connection, (&self.samples, &self.forgotten), group, now_us)?;
             written();
             Ok(receipts)
         })?;
@@ -149,22 +163,40 @@ impl Ingest {
         Ok(receipts)
     }
 
-    /// The numbers of the events' texts as far as they are known, event by event, and the texts that are not.
-    fn look_up_terms(&self, group: &[SiteBatch]) -> (Vec<TextIds>, Vec<TermKey>) {
-        let mut known = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
-        let mut unknown = Vec::new();
-        for batch in group {
+    /// The events that are to be stored, each with its request, and how many of each request name somebody who has been
+    /// forgotten.
+    fn choose<'a>(&self, group: &'a [SiteBatch]) -> Result<(Vec<(usize, &'a NewEvent)>, Vec<u32>), StoreError> {
+        let mut chosen = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let mut erased = vec![0; group.len()];
+        for (request, batch) in group.iter().enumerate() {
+            let site_id = batch.site.site_id;
             for event in &batch.events {
-                let mut numbers = TextIds::default();
-                for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
-                    let Some(text) = text else { continue };
-                    *number = self.terms.cached(batch.site.site_id, kind, text).1;
-                    if number.is_none() {
-                        unknown.push((batch.site.site_id, kind, Arc::clone(text)));
-                    }
+                let is_known = |kind, value: &str| self.identities.is_known(site_id, kind, value);
+                if self.forgotten.names(site_id, event, is_known)? {
+                    erased[request] += 1;
+                } else {
+                    chosen.push((request, event));
                 }
-                known.push(numbers);
             }
+        }
+        Ok((chosen, erased))
+    }
+
+    /// The numbers of the events' texts as far as they are known, event by event, and the texts that are not.
+    fn look_up_terms(&self, group: &[SiteBatch], chosen: &[(usize, &NewEvent)]) -> (Vec<TextIds>, Vec<TermKey>) {
+        let mut known = Vec::with_capacity(chosen.len());
+        let mut unknown = Vec::new();
+        for (request, event) in chosen {
+            let site_id = group[*request].site.site_id;
+            let mut numbers = TextIds::default();
+            for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
+                let Some(text) = text else { continue };
+                *number = self.terms.cached(site_id, kind, text).1;
+                if number.is_none() {
+                    unknown.push((site_id, kind, Arc::clone(text)));
+                }
+            }
+            known.push(numbers);
         }
         (known, unknown)
     }
@@ -173,37 +205,34 @@ impl Ingest {
     fn rows<'a>(
         &self,
         group: &'a [SiteBatch],
-        known_terms: &[TextIds],
+        (chosen, known_terms): (&[(usize, &'a NewEvent)], &[TextIds]),
         terms: &HashMap<u128, i32>,
         identities: &super::identities::Found,
         receipts: &mut [Receipt],
     ) -> Result<Vec<Row<'a>>, StoreError> {
-        let mut rows = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
-        let mut seen = HashSet::with_capacity(rows.capacity());
-        let mut known_terms = known_terms.iter();
-        for (request, batch) in group.iter().enumerate() {
-            let site_id = batch.site.site_id;
-            for event in &batch.events {
-                let mut numbers = known_terms.next().copied().unwrap_or_default();
-                let identity_id = self
-                    .identities
-                    .cached(site_id, &event.who, identities)
-                    .ok_or_else(|| StoreError::Refused("an identity has no number".into()))?;
-                let is_new = match event.key {
-                    EventKey::Foreign { message_hash, .. } => seen.insert((site_id, i64::MIN, message_hash)),
-                    key => seen.insert((site_id, identity_id, key.event_id())),
-                };
-                if !is_new {
-                    receipts[request].duplicate += 1;
-                    continue;
-                }
-                for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
-                    if let (None, Some(text)) = (&number, text) {
-                        *number = terms.get(&self.terms.cached(site_id, kind, text).0).copied();
-                    }
-                }
-                rows.push(Row { site: &batch.site, identity_id, event, terms: numbers, request });
+        let mut rows = Vec::with_capacity(chosen.len());
+        let mut seen = HashSet::with_capacity(chosen.len());
+        for ((request, event), mut numbers) in chosen.iter().copied().zip(known_terms.iter().copied()) {
+            let site = &group[request].site;
+            let site_id = site.site_id;
+            let identity_id = self
+                .identities
+                .cached(site_id, &event.who, identities)
+                .ok_or_else(|| StoreError::Refused("an identity has no number".into()))?;
+            let is_new = match event.key {
+                EventKey::Foreign { message_hash, .. } => seen.insert((site_id, i64::MIN, message_hash)),
+                key => seen.insert((site_id, identity_id, key.event_id())),
+            };
+            if !is_new {
+                receipts[request].duplicate += 1;
+                continue;
             }
+            for ((number, kind), text) in numbers.iter_mut().zip(Term::ALL).zip(&event.terms) {
+                if let (None, Some(text)) = (&number, text) {
+                    *number = terms.get(&self.terms.cached(site_id, kind, text).0).copied();
+                }
+            }
+            rows.push(Row { site, identity_id, event, terms: numbers, request });
         }
         rows.sort_unstable_by_key(|row| (row.site.site_id, row.identity_id, row.event.key.event_id()));
         Ok(rows)
@@ -386,15 +415,16 @@ fn count_outcomes(
     connection: &mut PgConnection,
     slot: i16,
     group: &[SiteBatch],
-    receipts: &[Receipt],
+    (receipts, erased): (&[Receipt], &[u32]),
     today: jiff::civil::Date,
 ) -> Result<(), StoreError> {
     let mut counts: BTreeMap<(i32, &str, &str), i64> = BTreeMap::new();
-    for (batch, receipt) in group.iter().zip(receipts) {
+    for ((batch, receipt), erased) in group.iter().zip(receipts).zip(erased) {
         let mut count =
             |outcome, count| *counts.entry((batch.site.site_id, &batch.source, outcome)).or_default() += count;
         count(STORED, i64::from(receipt.stored));
         count(DUPLICATE, i64::from(receipt.duplicate));
+        count(Reason::Erased.name(), i64::from(*erased));
         for rejection in &batch.rejections {
             count(rejection.reason, 1);
         }
@@ -481,7 +511,7 @@ impl SampleLimit {
 
 fn write_samples(
     connection: &mut PgConnection,
-    limit: &SampleLimit,
+    (limit, forgotten): (&SampleLimit, &Forgotten),
     group: &[SiteBatch],
     now_us: i64,
 ) -> Result<Vec<(i32, &'static str)>, StoreError> {
@@ -496,6 +526,20 @@ fn write_samples(
             *used <= limit.room(key, now_us)
         })
         .collect();
+    // Nothing may be kept of somebody who has been forgotten, not even what is wrong with their event.
+    let told = kept
+        .iter()
+        .map(|(batch, rejection)| {
+            let text = [Some(&rejection.detail), rejection.sample.as_ref()].into_iter().flatten();
+            let is_theirs = text.map(|text| forgotten.are_in(batch.site.site_id, text));
+            let is_theirs = is_theirs.collect::<Result<Vec<bool>, StoreError>>()?.contains(&true);
+            Ok(if is_theirs {
+                ("a forgotten person's", None)
+            } else {
+                (&*rejection.detail, rejection.sample.as_deref())
+            })
+        })
+        .collect::<Result<Vec<(&str, Option<&str>)>, StoreError>>()?;
     if !kept.is_empty() {
         sql(
             "INSERT INTO rejections (site_id, source, reason, detail, sample) SELECT * FROM unnest($1, $2, $3, $4, $5)",
@@ -503,8 +547,8 @@ fn write_samples(
         .bind::<Array<Integer>, _>(kept.iter().map(|(batch, _)| batch.site.site_id).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(kept.iter().map(|(batch, _)| batch.source.to_string()).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(kept.iter().map(|(_, r)| r.detail.clone()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(kept.iter().map(|(_, r)| r.sample.clone()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(told.iter().map(|(detail, _)| (*detail).to_owned()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(told.iter().map(|(_, sample)| sample.map(str::to_owned)).collect::<Vec<_>>())
         .execute(connection)?;
     }
     Ok(kept.into_iter().map(|(batch, rejection)| (batch.site.site_id, rejection.reason)).collect())

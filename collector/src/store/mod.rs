@@ -6,7 +6,9 @@
 pub(crate) mod cache;
 pub(crate) mod columns;
 pub(crate) mod customers;
+pub(crate) mod erasure;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod identities;
 pub(crate) mod ingest;
 pub(crate) mod lists;

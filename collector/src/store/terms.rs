@@ -52,6 +52,11 @@ impl Terms {
         Terms { cache: NumberCache::new(1_000_000), day: None, new_today: HashMap::new() }
     }
 
+    /// Forgets everything: texts may be others.
+    pub(crate) fn forget(&mut self) {
+        *self = Terms::new();
+    }
+
     pub(crate) fn cached(&self, site_id: i32, kind: Term, value: &str) -> (u128, Option<i32>) {
         let key = self.cache.key(&(site_id, kind as i16, value));
         (key, self.cache.get(key))

@@ -2,6 +2,7 @@
 
 use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sensible};
 use crate::http::State;
+use crate::http::auth::{Fields, field};
 use crate::segments;
 use crate::store::reports::{Found, channel_name, sentence};
 use crate::store::sites::Site;
@@ -19,6 +20,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("/s/{site:\\d{1,9}}/people").route(web::get().to(people)));
     config.service(web::resource("/s/{site:\\d{1,9}}/people.csv").route(web::get().to(people_file)));
     config.service(web::resource("/s/{site:\\d{1,9}}/people/{id:\\d{1,18}}").route(web::get().to(profile)));
+    let one = |path: &str| web::resource(format!("/s/{{site:\\d{{1,9}}}}/people/{{id:\\d{{1,18}}}}/{path}"));
+    config.service(one("export.json").route(web::get().to(export)));
+    config.service(one("erase").route(web::post().to(erase)));
     let tables = "/s/{site:\\d{1,9}}/people/{id:\\d{1,18}}/{table}.csv";
     config.service(web::resource(tables).route(web::get().to(profile_file)));
 }
@@ -126,6 +130,37 @@ async fn profile_file(
             }
             // A file has one address.
             Err(_) => Err(PageError::NotFound),
+        }
+    })
+    .await
+}
+
+/// Everything that is kept of a person, as a file.
+async fn export(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, i64)>) -> HttpResponse {
+    let (site_id, profile_id) = path.into_inner();
+    inside(&state, &request, Some(site_id), move |page| {
+        let told = page.store.export_person(page.site()?, profile_id)?.ok_or(PageError::NotFound)?;
+        Ok(Reply::Json { file: format!("person-{profile_id}.json"), text: format!("{told:#}") })
+    })
+    .await
+}
+
+/// Forgets a person, once it was confirmed.
+async fn erase(
+    state: web::Data<State>,
+    request: HttpRequest,
+    path: web::Path<(i32, i64)>,
+    form: Fields,
+) -> HttpResponse {
+    let (site_id, profile_id) = path.into_inner();
+    inside(&state, &request, Some(site_id), move |page| {
+        page.check(&form)?;
+        if field(&form, "confirm") != "erase" {
+            return Err(PageError::BadRequest("Write “erase” to confirm; nothing has been deleted.".to_owned()));
+        }
+        match page.store.erase(page.site()?, profile_id, page.user_email())? {
+            Some(_) => Ok(Reply::To(format!("/s/{site_id}/people?erased"))),
+            None => Err(PageError::NotFound),
         }
     })
     .await

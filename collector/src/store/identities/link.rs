@@ -130,7 +130,7 @@ impl Identities {
 }
 
 /// Locks who is who in a site until the transaction ends.
-pub(super) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+pub(crate) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
     // 1: the class of this lock; 2 is the projector's.
     sql("SELECT pg_advisory_xact_lock(1, $1)").bind::<Integer, _>(site_id).execute(connection)?;
     Ok(())

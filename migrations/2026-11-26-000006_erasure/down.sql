@@ -1,0 +1,3 @@
+DROP TABLE erased_identities;
+DROP TABLE erasures;
+ALTER TABLE sites DROP COLUMN erasure_key;
