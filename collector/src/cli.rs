@@ -1,6 +1,7 @@
 //! The command line.
 
 mod segment;
+mod source;
 
 use crate::analysis;
 use crate::demo::load as demo;
@@ -59,6 +60,8 @@ enum Command {
     Person(PersonCommand),
     /// Segments: who is in them, why, and what keeps them.
     Segment(segment::Segments),
+    /// Sources: the shops and mailers whose webhooks come in.
+    Source(source::Sources),
     /// Computes every projection anew from the events and reports what was different.
     Rebuild(Rebuild),
     /// Predictions from a file of orders, without any database.
@@ -284,6 +287,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Person(command) => person(&open()?.store, command),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
+        Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
 }
 

@@ -110,7 +110,7 @@ fn mail_addresses_are_classed_by_lists_alone() {
     assert_eq!((class("mia"), class("@gmail.com"), class("mia@localhost")), (None, None, None));
 
     let mut tied = event(flags::TRUSTED, None);
-    tied.links.push(NewLink { kind: IdentityKind::Email, value: "mia@gmx.at".into(), call: Call::Together });
+    tied.links.push(NewLink { kind: IdentityKind::Email, value: "mia@gmx.at".into(), call: Call::Together, standing: domain::identity::Standing::Trusted });
     assert_eq!(enriched("1.1.1.1", tied).email_class, Some(EmailClass::Free));
     let mut said = event(0, Some(FIREFOX));
     said.kind = Kind::Identify;
