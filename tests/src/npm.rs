@@ -31,15 +31,30 @@ pub fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// A file of a package that is not installed, because what it depends on is a whole server: only its archive is taken,
+/// with the hash that the registry has for it.
+///
+/// # Panics
+/// When npm cannot have it, or it is another one.
+pub fn file_of_archive(package: &str, integrity: &str, path: &str) -> Vec<u8> {
+    let folder = folder().join("node_modules/.archives");
+    std::fs::create_dir_all(&folder).expect("a folder for archives");
+    let pack = ["pack", "--json", "--silent", package];
+    let output = Command::new("npm").args(pack).current_dir(&folder).output().expect("npm runs");
+    assert!(output.status.success(), "npm pack {package}: {}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("what npm tells of the archive");
+    assert_eq!(told[0]["integrity"], integrity, "{package} is another one");
+    let archive = folder.join(told[0]["filename"].as_str().expect("the archive's name"));
+    let output = Command::new("tar").arg("-xOzf").arg(&archive).arg(path).output().expect("tar runs");
+    assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 /// Runs a program of the folder with these environment variables; what it prints is JSON.
 ///
 /// # Panics
-/// When it fails.
+/// When it fails or takes longer than a minute.
 #[track_caller]
 pub fn run(program: &str, environment: &[(&str, &str)]) -> Value {
-    let output =
-        Command::new("node").arg(folder().join(program)).envs(environment.iter().copied()).output().expect("node runs");
-    let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{program}: {told}{said}");
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{program}: {error}: {told}{said}"))
+    crate::program::run(program, Command::new("node").arg(folder().join(program)).envs(environment.iter().copied()))
 }

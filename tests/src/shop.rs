@@ -171,6 +171,34 @@ impl Shop {
         self.database.number("SELECT count(*) FROM events")
     }
 
+    /// What a source has brought and how often: `page shop.example/`, `screen Home`, `Order Completed`, `identify`, …
+    #[track_caller]
+    pub fn brought(&self, source: &str) -> BTreeMap<String, i64> {
+        self.count_events(&format!("s.value = '{source}'"))
+    }
+
+    /// What is known of somebody, whoever brought it, as [`Shop::brought`] tells it.
+    #[track_caller]
+    pub fn did(&self, who: &str) -> BTreeMap<String, i64> {
+        let profile_id = self.profile_id(who);
+        self.count_events(&format!("i.profile_id = {profile_id}"))
+    }
+
+    fn count_events(&self, condition: &str) -> BTreeMap<String, i64> {
+        let rows = self.database.rows(&format!(
+            "SELECT CASE e.kind WHEN 1 THEN 'page ' || p.value WHEN 2 THEN 'snapshot' WHEN 3 THEN n.value
+                WHEN 4 THEN 'identify' WHEN 5 THEN 'group' WHEN 6 THEN 'alias' ELSE 'screen ' || p.value END AS what,
+                count(*) AS n
+             FROM events e JOIN identities i USING (site_id, identity_id)
+             LEFT JOIN terms n ON (n.site_id, n.term_id) = (e.site_id, e.name_id)
+             LEFT JOIN terms p ON (p.site_id, p.term_id) = (e.site_id, e.page_id)
+             LEFT JOIN terms s ON (s.site_id, s.term_id) = (e.site_id, e.source_id)
+             WHERE {condition} GROUP BY 1"
+        ));
+        let pair = |row: &Value| Some((row["what"].as_str()?.to_owned(), row["n"].as_i64()?));
+        rows.iter().map(|row| pair(row).expect("a name and a number")).collect()
+    }
+
     /// Waits until nothing is left to project.
     #[track_caller]
     pub fn is_projected(&self) {

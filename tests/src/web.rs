@@ -83,8 +83,11 @@ impl Web {
                         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
                     })
                     .collect();
-                match body.read_to_string() {
-                    Ok(body) => Reply { status: parts.status.as_u16(), headers, body },
+                match body.read_to_vec() {
+                    Ok(body) => {
+                        let body = String::from_utf8_lossy(&body).into_owned();
+                        Reply { status: parts.status.as_u16(), headers, body }
+                    }
                     Err(error) => Reply { status: 0, headers, body: error.to_string() },
                 }
             }

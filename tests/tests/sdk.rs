@@ -1,85 +1,33 @@
-//! Real SDKs of others, pointed at the collector by their documented options.
+//! Real SDKs of others, unmodified, pointed at the collector by their documented options: each event is stored once, in
+//! the right profile, also when the first answers are 503 and when the connection ends before an answer is through.
 
-use serde_json::Value;
-use tests::browser::Chromium;
-use tests::pages::{Page, Pages};
-use tests::{SOON, Shop, npm, until};
+#[path = "sdk/browsers.rs"]
+mod browsers;
+#[path = "sdk/servers.rs"]
+mod servers;
 
-#[test]
-fn analytics_node_is_served_and_each_event_is_stored_once() {
-    let shop = Shop::open();
-    let environment = [("SEGMENTS_HOST", shop.web.origin()), ("SEGMENTS_KEY", &shop.keys.secret_key)];
-    let told = npm::run("node.mjs", &environment);
-    assert_eq!(
-        (&told["failed"], &told["errors"]),
-        (&Value::from(Vec::<Value>::new()), &Value::from(Vec::<Value>::new()))
-    );
-    assert_eq!(told["delivered"], told["calls"], "{told}");
-    // 7 calls, 40 numbered ones, and one of the three that are the same.
-    assert_eq!(shop.stored(), 48);
-    let outcomes = shop.outcomes();
-    assert_eq!((outcomes.stored, outcomes.duplicate, outcomes.rejected.len()), (48, 2, 0), "{outcomes:?}");
-    let profile = shop.profile("user_id=node-user");
-    assert_eq!(profile["facts"]["traits"]["plan"], "pro");
-    assert_eq!((&profile["facts"]["orders"], &profile["facts"]["revenue_minor"]), (&1.into(), &4_250.into()));
-    assert_eq!(shop.profile_id("email=node@mail.example"), shop.profile_id("user_id=node-user"));
-    assert_eq!(shop.profile_id("user_id=node-user-before"), shop.profile_id("user_id=node-user"), "alias");
-    // The whole program once more: its ids are new, but the repeated message is still the same.
-    npm::run("node.mjs", &environment);
-    assert_eq!(shop.stored(), 48 + 47);
-    shop.is_the_same_rebuilt();
+use std::collections::BTreeMap;
+use tests::proxy::Trouble;
+use tests::{Shop, is_full};
+
+/// What SDKs that send again go through: both troubles in a row, and in a full run each for itself.
+fn troubles() -> Vec<Vec<Trouble>> {
+    use Trouble::{Cut, Refuse};
+    let mut all = vec![vec![], vec![Refuse, Cut]];
+    if is_full() {
+        all.extend([vec![Refuse], vec![Refuse, Refuse], vec![Cut], vec![Cut, Cut], vec![Cut, Refuse]]);
+    }
+    all
 }
 
-#[test]
-fn analytics_next_runs_in_a_browser_with_the_collector_as_its_cdn() {
-    let shop = Shop::on(tests::Database::fresh(), &[]);
-    shop.database.run("UPDATE sites SET domains = '{127.0.0.1}'");
-    // The SDK as its owner would host it; its settings come from the collector.
-    let umd = npm::folder().join("node_modules/@segment/analytics-next/dist/umd");
-    let mut pages: Vec<Page> = std::fs::read_dir(umd)
-        .expect("the SDK's bundles")
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "js"))
-        .map(|entry| {
-            let path = format!("/umd/{}", entry.file_name().to_string_lossy());
-            Page::file(&path, "text/javascript", std::fs::read(entry.path()).expect("a bundle"))
-        })
-        .collect();
-    pages.push(Page::html("/shop", "<script src=\"/umd/index.js\"></script>", ""));
-    let pages = Pages::serve(pages);
-    let chromium = Chromium::start();
-    let tab = chromium.tab();
-    until("the server to know the new domain", SOON, || {
-        let told = shop.web.send(
-            "POST",
-            "/v1/t",
-            &[("origin", &pages.origin())],
-            format!(r#"{{"writeKey":"{}","event":"Probe","anonymousId":"probe"}}"#, shop.keys.write_key).as_bytes(),
-        );
-        (told.status == 200).then_some(())
-    });
-    let before = shop.stored();
-    tab.goes_to(&pages.url("/shop"));
-    let delivered = tab.value(&format!(
-        r#"(async () => {{
-            const {{ AnalyticsBrowser }} = window.AnalyticsNext;
-            const analytics = AnalyticsBrowser.load(
-                {{ writeKey: {key:?}, cdnURL: {origin:?} }},
-                {{ integrations: {{ 'Segment.io': {{ apiHost: {host:?}, protocol: 'http' }} }} }},
-            );
-            await analytics.page();
-            await analytics.identify('next-user', {{ plan: 'pro' }});
-            const context = await analytics.track('Clicked', {{ n: 1 }});
-            return context.attempts !== undefined && !context.failedDelivery();
-        }})()"#,
-        key = shop.keys.write_key,
-        origin = shop.web.origin(),
-        host = format!("{}/v1", shop.server.address()),
-    ));
-    assert_eq!(delivered, true, "{:?}", tab.console());
-    until("its three calls", SOON, || (shop.stored() == before + 3).then_some(()));
-    let profile = shop.profile("user_id=next-user");
-    assert_eq!(profile["facts"]["views"], 1);
+/// As [`Shop::brought`] tells it, each once.
+fn once(what: &[&str]) -> BTreeMap<String, i64> {
+    what.iter().map(|what| ((*what).to_owned(), 1)).collect()
+}
+
+/// Everything that arrived was stored, or was there already.
+#[track_caller]
+fn nothing_was_rejected(shop: &Shop) {
     let outcomes = shop.outcomes();
-    assert!(outcomes.rejected.keys().all(|reason| reason == "origin_not_allowed"), "{outcomes:?}");
+    assert!(outcomes.rejected.is_empty(), "{outcomes:?}");
 }

@@ -444,3 +444,54 @@ fn the_newest_release_reads_what_was_spoken_before() {
     // Measured: a page, an order, a snapshot and the last page; who somebody is may not be told, telepathy is unknown.
     assert_eq!(reply.receipt(), (4, 0, 4), "{} {:?}", reply.body, shop.outcomes().latest_rejected);
 }
+
+#[test]
+fn a_newsletters_links_lead_only_where_its_sender_said_and_tell_who_opened_it() {
+    let shop = Shop::open();
+    let mailing = json!({ "campaign": "autumn", "urls": ["https://shop.example/new"], "recipients": ["Mia@mail.example", "no address"] });
+    let made = shop.call("POST", "/api/v1/newsletters", &mailing);
+    assert_eq!(made.status, 200, "{}", made.body);
+    let made = made.json();
+    assert_eq!(made["unreadable"][0]["recipient"], "no address");
+    let path = |address: &Value| {
+        let address = address.as_str().expect("an address").to_owned();
+        address.strip_prefix(shop.web.origin()).expect("our own address").to_owned()
+    };
+    let mia = &made["recipients"]["Mia@mail.example"];
+    let (open, click) = (path(&mia["open"]), path(&mia["clicks"]["https://shop.example/new"]));
+    let opened = shop.web.get(&open);
+    assert_eq!((opened.status, opened.header("content-type")), (200, Some("image/gif")));
+    let clicked = shop.web.get(&click);
+    let landing = "https://shop.example/new?utm_source=newsletter&utm_medium=email&utm_campaign=autumn";
+    assert_eq!((clicked.status, clicked.header("location")), (302, Some(landing)));
+    assert_eq!(shop.web.send("HEAD", &click, &[], b"").header("location"), Some(landing), "a scanner looks");
+    let profile = shop.profile("email=mia@mail.example");
+    let names: Vec<&str> = profile["events"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    assert_eq!(names, ["Email Link Clicked", "Email Opened"]);
+    assert_eq!(profile["facts"]["sessions"], 0, "a mail is no visit");
+    // Whoever follows the link is not the recipient because of it: mails are forwarded.
+    shop.visitor("reader").views("/new?utm_source=newsletter&utm_medium=email&utm_campaign=autumn");
+    assert_ne!(shop.profile_id(&shop.visitor("reader").query()), shop.profile_id("email=mia@mail.example"));
+    assert_eq!(shop.profile(&shop.visitor("reader").query())["facts"]["first_channel"], "email");
+    // A changed token, another site's key, an address of one's own: nobody is led anywhere.
+    let mut forged = click.clone().into_bytes();
+    let last = forged.len() - 1;
+    forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
+    for wrong in [
+        String::from_utf8(forged).unwrap(),
+        "/c/https://evil.example".to_owned(),
+        format!("{click}AAAA"),
+        "/c/x".to_owned(),
+    ] {
+        let reply = shop.web.get(&wrong);
+        assert_eq!((reply.status, reply.header("location")), (404, None), "{wrong}");
+    }
+    assert_eq!(shop.web.get("/o/nonsense.gif").status, 200, "a mail shows no broken picture");
+    for urls in [json!(["javascript:alert(1)"]), json!(["//evil.example"]), json!(["https://a.example/\nLocation: x"])]
+    {
+        let refused = shop.call("POST", "/api/v1/newsletters", &json!({ "campaign": "x", "urls": urls }));
+        assert_eq!(refused.status, 400, "{}", refused.body);
+    }
+    assert_eq!(shop.stored(), 3);
+    shop.is_the_same_rebuilt();
+}

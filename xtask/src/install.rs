@@ -53,6 +53,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     missing.extend(libpq());
     missing.extend(postgresql());
     missing.extend(chromium());
+    missing.extend(python());
     system_packages(&missing)?;
     for_assets(workspace)?;
     let sdks = workspace.root.join("tests/sdk");
@@ -141,6 +142,12 @@ fn chromium() -> Option<Missing> {
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
     let found = names.iter().any(|name| find_program(name).is_some());
     (!found).then_some(("chromium", "the end-to-end tests look at the pages with a real browser"))
+}
+
+/// Debian keeps what makes an environment apart from Python itself.
+fn python() -> Option<Missing> {
+    let makes_environments = process::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok();
+    (!makes_environments).then_some(("python3-venv", "the tests drive SDKs for Python, in an environment of their own"))
 }
 
 /// Installs what is missing through apt, as root; otherwise tells what to type.

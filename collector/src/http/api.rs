@@ -3,6 +3,7 @@
 
 mod analysis;
 mod joins;
+mod newsletters;
 mod segments;
 
 use super::State;
@@ -39,6 +40,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/profiles", web::delete().to(erase))
         .route("/api/v1/profiles/export", web::get().to(export))
         .configure(joins::routes)
+        .configure(newsletters::routes)
         .configure(segments::routes);
 }
 

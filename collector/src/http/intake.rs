@@ -1,10 +1,15 @@
-//! The ingest routes: our tracker's, and those that Segment's SDKs post to.
+//! The ingest routes: our tracker's, and what all of them share: who is let in, and what a sender is told.
+
+mod protocols;
 
 use super::{State, peer};
+use crate::intake::enrich::{Address, Origin};
 use crate::intake::limits::Rate;
+use crate::intake::message::Request;
+use crate::intake::protocol::{Key, Parcel};
 use crate::intake::writer::Unavailable;
-use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, proof, screen, segment, source, tracker};
-use crate::store::events::NewEvent;
+use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, proof, screen, source, tracker};
+use crate::store::events::{NewEvent, flags};
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
 use actix_web::http::StatusCode;
@@ -21,35 +26,9 @@ pub const ADDRESS_RATE: Rate = Rate { per_second: 500, burst: 10_000 };
 /// Events per second and burst of one key.
 pub const KEY_RATE: Rate = Rate { per_second: 20_000, burst: 200_000 };
 
-/// Message types by route: Segment's HTTP API, and the short paths that its browser SDK uses.
-const MESSAGES: [(&str, &str); 12] = [
-    ("track", "track"),
-    ("identify", "identify"),
-    ("page", "page"),
-    ("screen", "screen"),
-    ("group", "group"),
-    ("alias", "alias"),
-    ("t", "track"),
-    ("i", "identify"),
-    ("p", "page"),
-    ("s", "screen"),
-    ("g", "group"),
-    ("a", "alias"),
-];
-
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(resource("/v1/events").route(web::post().to(events)));
-    for path in ["/v1/batch", "/v1/b", "/v1/import"] {
-        config.service(resource(path).route(web::post().to(batch)));
-    }
-    for (path, kind) in MESSAGES {
-        let one = move |state: web::Data<State>, request: HttpRequest, payload: web::Payload| async move {
-            answer(&request, post(&state, &request, payload, Some(kind)).await)
-        };
-        config.service(resource(&format!("/v1/{path}")).route(web::post().to(one)));
-    }
-    config.service(resource("/v1/m").route(web::post().to(metrics)));
-    config.service(resource("/v1/projects/{key}/settings").route(web::get().to(settings)));
+    protocols::routes(config);
 }
 
 /// An ingest route answers preflights of any page.
@@ -78,28 +57,38 @@ fn allow_origin(request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
-/// What a sender is told.
+/// What became of a request's events.
+#[derive(Clone, Copy, Default)]
 struct Answer {
     receipt: Receipt,
     /// An event was rejected for its clock: the tracker mints it anew by our time.
     clock: bool,
 }
 
-fn answer(request: &HttpRequest, result: Result<Answer, Refusal>) -> HttpResponse {
+/// What our tracker and the SDKs of Segment are told.
+fn receipt(answer: &Answer) -> HttpResponse {
+    let receipt = answer.receipt;
+    let mut told = serde_json::json!({
+        "success": true,
+        "stored": receipt.stored,
+        "duplicate": receipt.duplicate,
+        "rejected": receipt.rejected,
+        "server_time_ms": clock::now_us() / 1_000,
+    });
+    if answer.clock {
+        told["clock"] = true.into();
+    }
+    HttpResponse::Ok().json(told)
+}
+
+/// The answer of an ingest route; `told` is what its protocol calls success.
+fn answer(
+    request: &HttpRequest,
+    result: Result<Answer, Refusal>,
+    told: impl FnOnce(&Answer) -> HttpResponse,
+) -> HttpResponse {
     let mut response = match result {
-        Ok(Answer { receipt, clock }) => {
-            let mut told = serde_json::json!({
-                "success": true,
-                "stored": receipt.stored,
-                "duplicate": receipt.duplicate,
-                "rejected": receipt.rejected,
-                "server_time_ms": clock::now_us() / 1_000,
-            });
-            if clock {
-                told["clock"] = true.into();
-            }
-            HttpResponse::Ok().json(told)
-        }
+        Ok(answer) => told(&answer),
         Err(refusal) => refuse(&refusal),
     };
     allow_origin(request.headers(), response.headers_mut());
@@ -194,14 +183,49 @@ async fn store(
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
-    state.enricher.enrich(peer(state, request), &mut events);
+    let agent = header_text(request, header::USER_AGENT);
+    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut events);
     let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
 }
 
+/// Whose event comes in by a route of another module.
+pub(super) struct Arrival<'a> {
+    pub(super) site: &'a Arc<Site>,
+    /// The source's key.
+    pub(super) source: &'static str,
+    pub(super) trust: Trust,
+}
+
+/// Takes in one event of another module's route.
+pub(super) async fn take(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    arrival: &Arrival<'_>,
+    read: impl FnOnce(&screen::Sender) -> Result<NewEvent, screen::Fault>,
+) -> Result<(), Refusal> {
+    admit(state, request, arrival.site, arrival.source, arrival.trust, 1).await?;
+    let agent = header_text(request, header::USER_AGENT);
+    let (site, trust) = (Arc::clone(arrival.site), arrival.trust);
+    let sender = screen::Sender::new(site, arrival.source, trust, clock::now_us(), None, agent);
+    let (events, rejections) = match read(&sender) {
+        Ok(event) => (vec![event], Vec::new()),
+        Err(fault) => (Vec::new(), vec![fault.rejection(None)]),
+    };
+    store(state, request, arrival.site, sender.source, events, rejections, 0).await?;
+    Ok(())
+}
+
+/// A picture of one transparent point.
+pub(super) fn picture() -> HttpResponse {
+    let mut response = protocols::gif(&Answer::default());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&request, wire_batch(&state, &request, payload).await)
+    answer(&request, wire_batch(&state, &request, payload).await, receipt)
 }
 
 async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: web::Payload) -> Result<Answer, Refusal> {
@@ -223,30 +247,57 @@ async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: we
     store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 
-async fn batch(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&request, post(&state, &request, payload, None).await)
+/// The site that a request of another protocol is for.
+async fn site_named(state: &web::Data<State>, key: Option<&Key>) -> Result<(Arc<Site>, Trust), Refusal> {
+    match key {
+        Some(Key::Own(key)) => site_of(state, key).await,
+        Some(Key::Domain(domain)) => {
+            if let Some(site) = state.sites.known_by_domain(domain) {
+                return Ok((site, Trust::Browser));
+            }
+            let (sites, domain) = (Arc::clone(&state.sites), domain.clone());
+            match web::block(move || sites.by_domain(&domain)).await {
+                Ok(Ok(Some(site))) => Ok((site, Trust::Browser)),
+                Ok(Ok(None)) => Err(Refusal::UnknownKey),
+                Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable(Unavailable::Away)),
+            }
+        }
+        None => Err(Refusal::UnknownKey),
+    }
 }
 
-/// A batch, or one message of the route's own kind.
-async fn post(
+/// Whose a request of another protocol is, with the trust that its key gives.
+async fn sender_of(
     state: &web::Data<State>,
     request: &HttpRequest,
-    payload: web::Payload,
-    kind: Option<&'static str>,
-) -> Result<Answer, Refusal> {
-    let raw = read(payload).await?;
-    let decoded = body::decode(&raw)?;
-    let (text, repaired) = segment::text(&decoded);
-    let post = segment::post(&text, repaired, kind)?;
-    let key = basic_key(request).or_else(|| post.write_key.clone()).ok_or(Refusal::UnknownKey)?;
-    let (site, trust) = site_of(state, &key).await?;
-    admit(state, request, &site, source::SEGMENT, trust, post.len()).await?;
+    parcel: &Parcel<'_>,
+) -> Result<screen::Sender, Refusal> {
+    let (site, trust) = site_named(state, parcel.key.as_ref()).await?;
     let agent = header_text(request, header::USER_AGENT);
     // A trusted sender's clock is taken at its word: an old timestamp is meant.
-    let sent_at_us = post.sent_at_us().filter(|_| trust == Trust::Browser);
-    let sender = screen::Sender::new(Arc::clone(&site), source::SEGMENT, trust, clock::now_us(), sent_at_us, agent);
-    let (events, rejections) = post.read(&sender);
-    store(state, request, &site, sender.source, events, rejections, decoded.len()).await
+    let sent_at_us = parcel.sent_at_us.filter(|_| trust == Trust::Browser);
+    Ok(screen::Sender::new(site, parcel.source, trust, clock::now_us(), sent_at_us, agent))
+}
+
+/// Lets a request of another protocol in, reads its messages and stores them; `bytes` is its size unpacked.
+async fn deliver(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    parcel: Parcel<'_>,
+    bytes: usize,
+) -> Result<Answer, Refusal> {
+    parcel.check()?;
+    let sender = sender_of(state, request, &parcel).await?;
+    admit(state, request, &sender.site, parcel.source, sender.trust, parcel.messages.len()).await?;
+    let (events, rejections) = parcel.read(&around(state, request, &sender));
+    store(state, request, &sender.site, Arc::clone(&sender.source), events, rejections, bytes).await
+}
+
+fn around<'a>(state: &'a State, request: &HttpRequest, sender: &'a screen::Sender) -> Request<'a> {
+    let is_on = |name: &str| request.headers().get(name).is_some_and(|value| value.as_bytes() == b"1");
+    let bit = |name: &str, bit: i16| if is_on(name) { bit } else { 0 };
+    let signals = bit("sec-gpc", flags::GPC) | bit("dnt", flags::DNT);
+    Request { sender, salts: &state.salts, address: peer(state, request), signals }
 }
 
 /// The user name of Basic auth, where Segment's SDKs put the key.
@@ -256,33 +307,4 @@ fn basic_key(request: &HttpRequest) -> Option<String> {
     let text = String::from_utf8(decoded).ok()?;
     let key = text.split(':').next().unwrap_or("").trim();
     (!key.is_empty()).then(|| key.to_owned())
-}
-
-/// Segment's browser SDK reports on itself here; nothing of it is kept.
-async fn metrics(request: HttpRequest) -> HttpResponse {
-    answer(&request, Ok(Answer { receipt: Receipt::default(), clock: false }))
-}
-
-/// What Segment's browser SDK asks for before it sends anything: its only destination is this collector.
-async fn settings(state: web::Data<State>, request: HttpRequest, key: web::Path<String>) -> HttpResponse {
-    let site = site_of(&state, &key).await;
-    let mut response = match site {
-        Ok(_) => {
-            let origin = super::pages::origin(&state, &request);
-            let (protocol, host) = origin.split_once("://").unwrap_or(("http", &origin));
-            HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({
-                "integrations": {
-                    "Segment.io": {
-                        "apiKey": key.as_str(),
-                        "apiHost": format!("{host}/v1"),
-                        "protocol": protocol,
-                    }
-                },
-                "plan": { "track": { "__default": { "enabled": true, "integrations": {} } } },
-            }))
-        }
-        Err(refusal) => refuse(&refusal),
-    };
-    allow_origin(request.headers(), response.headers_mut());
-    response
 }

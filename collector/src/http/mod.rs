@@ -7,6 +7,7 @@ mod demo;
 pub mod intake;
 mod metrics;
 mod pages;
+mod touch;
 
 use crate::analysis::Analysis;
 use crate::intake::enrich::Enricher;
@@ -48,6 +49,7 @@ pub(crate) struct State {
 pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Collector) {
         intake::routes(config);
+        touch::routes(config);
         assets::tracker_routes(config);
     }
     if matches!(role, Role::All | Role::Dashboard) {

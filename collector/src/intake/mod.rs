@@ -1,18 +1,22 @@
 //! From bytes to events: each request goes through the same short list of steps, and each event of it ends in
 //! exactly one outcome.
 //!
-//! body (gunzip with a cap) → adapter ([`tracker`], [`segment`]) → [`screen`] → [`enrich`] → [`writer`] (one commit) →
-//! answer.
+//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`]) → [`message`] → [`screen`] → [`enrich`] →
+//! [`writer`] (one commit) → answer.
 
 pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod enrich;
+pub(crate) mod fields;
 pub mod limits;
+pub(crate) mod loose;
 pub(crate) mod measure;
+pub(crate) mod message;
 pub(crate) mod proof;
+pub(crate) mod protocol;
 pub(crate) mod screen;
-pub(crate) mod segment;
 pub(crate) mod source;
+pub(crate) mod touch;
 pub(crate) mod tracker;
 pub(crate) mod writer;
 

@@ -2,13 +2,13 @@
 
 use super::Reason;
 use super::measure::Salts;
+use super::message::{group, needs_consent, set_page, set_track, tie};
 use super::screen::{self, Fault, Sender};
 use crate::store::events::{EventKey, Kind, NewEvent, SnapshotValues, Term, flags};
-use crate::store::identities::{NewLink, Who};
+use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
-use domain::attribution::{read_referrer, read_url};
-use domain::event::{OrderReport, Trust, changes_an_order};
-use domain::identity::{Call, Invalid, Kind as IdentityKind, normalise};
+use domain::event::Trust;
+use domain::identity::{Call, Kind as IdentityKind, normalise};
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -146,127 +146,24 @@ impl Reader<'_> {
             }
             wire::Body::Identify { user_id, traits } => {
                 new.kind = Kind::Identify;
-                self.needs_consent(new)?;
+                needs_consent(new)?;
                 new.properties = screen::object(traits, "traits")?;
                 tie(new, IdentityKind::UserId, user_id, Call::Together)?;
             }
             wire::Body::Group { group_id, traits } => {
                 new.kind = Kind::Group;
-                self.needs_consent(new)?;
+                needs_consent(new)?;
                 new.properties = Some(group(group_id, screen::object(traits, "traits")?)?);
             }
             wire::Body::Alias { user_id, previous_id } => {
                 new.kind = Kind::Alias;
-                self.needs_consent(new)?;
+                needs_consent(new)?;
                 tie(new, IdentityKind::UserId, user_id, Call::Alias)?;
                 tie(new, IdentityKind::UserId, previous_id, Call::Alias)?;
             }
         }
         Ok(())
     }
-
-    fn needs_consent(&self, new: &NewEvent) -> Result<(), Fault> {
-        if new.flags & flags::MEASURED != 0 {
-            return Err(Fault::new(Reason::NoConsent, "an identify, group or alias without consent"));
-        }
-        Ok(())
-    }
-}
-
-/// Fills in a page view from the addresses that came with it.
-pub(super) fn set_page(
-    new: &mut NewEvent,
-    site: &crate::store::sites::Site,
-    url: &str,
-    title: &str,
-    referrer: &str,
-) -> Result<(), Fault> {
-    screen::clean(url, "url")?;
-    let landing = read_url(url).ok_or_else(|| Fault::new(Reason::Unreadable, "url is no http address"))?;
-    let page_host = landing.page.split('/').next().unwrap_or("");
-    let referrer = read_referrer(referrer, &site.domains, page_host);
-    new.set(Term::Referrer, referrer.as_deref().and_then(screen::term));
-    new.set(Term::Title, screen::term(title));
-    if let Some(campaign) = &landing.campaign {
-        set_campaign(new, campaign)?;
-    }
-    if let Some((name, value)) = &landing.click_id {
-        let click = serde_json::json!({ name: value }).to_string();
-        new.properties = screen::object(&click, "click id")?;
-    }
-    new.set(Term::Page, screen::term(&landing.page));
-    Ok(())
-}
-
-pub(super) fn set_campaign(new: &mut NewEvent, campaign: &domain::event::Campaign) -> Result<(), Fault> {
-    let text = serde_json::to_string(campaign).map_err(|error| Fault::new(Reason::Unreadable, error.to_string()))?;
-    screen::json(&text)?;
-    // A cut campaign would no longer be JSON; one that is too long says little anyway.
-    if text.len() <= screen::TERM_BYTES {
-        new.set(Term::Campaign, Some(text.into()));
-    }
-    Ok(())
-}
-
-/// Fills in a named event; an order is read, so that one that makes no sense is told to its sender's owner now.
-///
-/// What a trusted source says of an order without naming a person, and all that it says of changes of one, belongs to the
-/// order itself: whoever holds the order is given it, and nobody comes to hold it by that.
-pub(super) fn set_track(
-    new: &mut NewEvent,
-    site: &crate::store::sites::Site,
-    name: &str,
-    properties: Option<Box<str>>,
-) -> Result<(), Fault> {
-    let name = screen::name(name)?;
-    let is_change = changes_an_order(&name);
-    if is_change || &*name == domain::event::ORDER_COMPLETED {
-        let map = match &properties {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| Fault::new(Reason::Unreadable, format!("properties: {error}")))?,
-            None => serde_json::Map::new(),
-        };
-        let report = OrderReport::read(&name, &map, new.key.event_id(), site.currency)
-            .map_err(|error| Fault::new(Reason::BadOrder, error.to_string()))?;
-        // An order without an id of its own is known by its event and needs no claim.
-        let is_named = is_change || ["order_id", "orderId", "id"].iter().any(|key| map.contains_key(*key));
-        if let Some(report) = report.filter(|_| is_named) {
-            let order_id: Arc<str> = normalise(IdentityKind::Order, &report.order_id)
-                .map_err(|invalid| Fault::new(Reason::BadOrder, format!("order_id: {invalid}")))?
-                .into();
-            let names_a_person = !matches!(&new.who, Who::Known { kind: IdentityKind::Message, .. });
-            if new.trust() == Trust::Trusted && (is_change || !names_a_person) {
-                new.who = Who::Known { kind: IdentityKind::Order, value: Arc::clone(&order_id) };
-                new.links.clear();
-            }
-            new.order_id = Some(order_id).filter(|_| !is_change);
-        }
-    }
-    new.set(Term::Name, Some(name));
-    new.properties = properties;
-    Ok(())
-}
-
-/// Ties another identity to the event's own. What names nobody (`null`, `undefined`, …) ties nothing and is counted.
-pub(super) fn tie(new: &mut NewEvent, kind: IdentityKind, value: &str, call: Call) -> Result<(), Fault> {
-    screen::clean(value, kind.name())?;
-    match normalise(kind, value) {
-        Ok(value) => new.links.push(NewLink { kind, value: value.into(), call, standing: new.trust().into() }),
-        Err(Invalid::Blocked { kind }) => new.blocked.push((kind, value.trim().into())),
-        // An address or number of another form is kept among the traits and known by nobody.
-        Err(Invalid::Empty { .. } | Invalid::TooLong { .. } | Invalid::Malformed { .. }) => {}
-    }
-    Ok(())
-}
-
-/// A group call's stored form: `{"group_id": …, "traits": {…}}`.
-pub(super) fn group(group_id: &str, traits: Option<Box<str>>) -> Result<Box<str>, Fault> {
-    let group_id = screen::clean(group_id.trim(), "group id")?;
-    if group_id.is_empty() || group_id.len() > 256 {
-        return Err(Fault::new(Reason::MissingName, "a group's id has 1 to 256 bytes"));
-    }
-    let group_id = serde_json::Value::from(group_id);
-    Ok(format!("{{\"group_id\":{group_id},\"traits\":{}}}", traits.as_deref().unwrap_or("{}")).into())
 }
 
 /// Whether a key may be used from a page of this origin.

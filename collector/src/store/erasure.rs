@@ -171,6 +171,12 @@ struct NumberRow {
     number: i64,
 }
 
+#[derive(QueryableByName)]
+struct ErasedRow {
+    #[diesel(sql_type = SqlUuid)]
+    hash: Uuid,
+}
+
 /// An erasure that is not done yet.
 #[derive(QueryableByName)]
 struct WaitingRow {
@@ -261,6 +267,29 @@ impl Store {
         }
         Ok(done)
     }
+}
+
+/// Those of some values, normalised, by which a forgotten person was known.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn erased_among(
+    connection: &mut PgConnection,
+    site_id: i32,
+    kind: Kind,
+    values: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let row: KeyRow =
+        sql("SELECT erasure_key FROM sites WHERE site_id = $1").bind::<Integer, _>(site_id).get_result(connection)?;
+    let mut by_hash: HashMap<Uuid, &String> = HashMap::new();
+    for value in values {
+        by_hash.insert(hash(&row.erasure_key, kind, value)?, value);
+    }
+    let found: Vec<ErasedRow> = sql("SELECT hash FROM erased_identities WHERE site_id = $1 AND hash = ANY($2)")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<SqlUuid>, _>(by_hash.keys().copied().collect::<Vec<_>>())
+        .load(connection)?;
+    Ok(found.into_iter().filter_map(|row| by_hash.get(&row.hash).map(|value| (*value).clone())).collect())
 }
 
 /// Texts that would tell who the person was.

@@ -27,6 +27,7 @@ pub(crate) mod segments;
 pub mod sites;
 pub(crate) mod sql;
 pub(crate) mod terms;
+pub(crate) mod touch;
 pub(crate) mod upkeep;
 pub mod users;
 

@@ -419,6 +419,32 @@ impl SiteDirectory {
         Ok(self.known(key))
     }
 
+    /// The one site that has this domain, if it is in memory; none where several have it.
+    pub(crate) fn known_by_domain(&self, domain: &str) -> Option<Arc<Site>> {
+        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut having = directory.by_id.values().filter(|site| site.domains.iter().any(|own| own == domain));
+        let site = having.next()?;
+        having.next().is_none().then(|| Arc::clone(site))
+    }
+
+    /// The one site that has this domain.
+    ///
+    /// # Errors
+    /// [`StoreError`] when none is known and the database cannot be asked.
+    pub(crate) fn by_domain(&self, domain: &str) -> Result<Option<Arc<Site>>, StoreError> {
+        if let Some(site) = self.known_by_domain(domain) {
+            return Ok(Some(site));
+        }
+        self.after_miss()?;
+        Ok(self.known_by_domain(domain))
+    }
+
+    /// The site of this number, if it is in memory.
+    pub(crate) fn numbered(&self, site_id: i32) -> Option<Arc<Site>> {
+        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        directory.by_id.get(&site_id).cloned()
+    }
+
     /// The site of this name, if it is in memory.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Site>> {
         let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());

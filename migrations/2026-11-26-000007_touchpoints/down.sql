@@ -1,0 +1,2 @@
+DROP TABLE touch_links;
+ALTER TABLE sites DROP COLUMN touch_key;
