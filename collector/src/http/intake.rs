@@ -3,6 +3,7 @@
 mod protocols;
 
 use super::{State, peer};
+use crate::intake::enrich::{Address, Origin};
 use crate::intake::limits::Rate;
 use crate::intake::message::Request;
 use crate::intake::protocol::{Key, Parcel};
@@ -182,7 +183,8 @@ pub(super) async fn store(
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
-    state.enricher.enrich(peer(state, request), &mut events);
+    let agent = header_text(request, header::USER_AGENT);
+    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut events);
     let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })

@@ -8,6 +8,7 @@ mod bots;
 mod mail;
 mod place;
 
+use super::screen;
 use crate::store::events::{Kind, NewEvent, Term};
 use bots::Crawlers;
 use domain::event::Trust;
@@ -17,7 +18,6 @@ use mail::MailDomains;
 pub(crate) use place::Address;
 use place::Places;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,6 +35,13 @@ pub(crate) struct Enricher {
     mail: MailDomains,
     agents: Memory<Agent>,
     devices: Memory<Option<Arc<str>>>,
+}
+
+/// Where a request came from: a browser's person, but a trusted sender's own server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) address: Address,
+    pub(crate) agent: Option<&'a str>,
 }
 
 /// What an agent came to.
@@ -59,9 +66,9 @@ impl Enricher {
         })
     }
 
-    /// Finds out what there is to find out about a request's events. `sender` is the address that it came from: that of
-    /// a browser's person, but of a trusted sender's own server. Afterwards no event has an address any more.
-    pub(crate) fn enrich(&self, sender: IpAddr, events: &mut [NewEvent]) {
+    /// Finds out what there is to find out about a request's events. Afterwards no event has an address any more.
+    pub(crate) fn enrich(&self, origin: Origin<'_>, events: &mut [NewEvent]) {
+        let own_agent = origin.agent.and_then(screen::term);
         let mut places = Last::default();
         let mut agents = Last::default();
         let mut devices = Last::default();
@@ -70,13 +77,15 @@ impl Enricher {
             let address = match event.trust() {
                 Trust::Trusted => own,
                 // What a browser says of its own address anybody can have made up.
-                Trust::Browser => Some(sender),
+                Trust::Browser => Some(origin.address.0),
             };
             event
                 .set(Term::Place, places.of(address, |address| self.places.country(*address).map(Arc::from)).flatten());
             let device = event.text(Term::Device).cloned();
             event.set(Term::Device, devices.of(device, |device| self.device(device)).flatten());
             let agent = event.text(Term::Agent).cloned();
+            // The program that a server speaks with is not what its people have.
+            let agent = agent.filter(|agent| event.trust() == Trust::Browser || own_agent.as_ref() != Some(agent));
             let agent = agents.of(agent, |agent| self.agent(agent));
             event.bot_score = self.score(event, agent.as_ref());
             event.set(Term::Software, agent.and_then(|agent| agent.software));

@@ -68,7 +68,7 @@ pub(crate) struct Sender {
     pub(crate) now_us: i64,
     /// What to add to the sender's clock.
     pub(crate) clock_us: i64,
-    /// The browser's user agent; `None` for a trusted sender, whose request tells of its own server only.
+    /// The user agent of the request.
     pub(crate) agent: Option<Arc<str>>,
 }
 
@@ -84,8 +84,7 @@ impl Sender {
     ) -> Sender {
         let skew = sent_at_us.map_or(0, |sent| now_us.saturating_sub(sent));
         let clock_us = if skew.saturating_abs() > CLOCK_TOLERANCE_US { skew } else { 0 };
-        let agent = agent.filter(|_| trust == Trust::Browser).and_then(term);
-        Sender { site, source: source.into(), trust, now_us, clock_us, agent }
+        Sender { site, source: source.into(), trust, now_us, clock_us, agent: agent.and_then(term) }
     }
 
     /// When it happened by our clock, and the flags that go with it. `id_us` is the time in the event's own id.

@@ -17,7 +17,8 @@ fn event(bits: i16, agent: Option<&str>) -> NewEvent {
 
 fn enriched(sender: &str, mut event: NewEvent) -> NewEvent {
     let enricher = Enricher::new(None).unwrap();
-    enricher.enrich(sender.parse().unwrap(), std::slice::from_mut(&mut event));
+    let origin = Origin { address: Address(sender.parse().unwrap()), agent: Some("curl/8.7.1") };
+    enricher.enrich(origin, std::slice::from_mut(&mut event));
     event
 }
 
@@ -41,6 +42,8 @@ fn a_browser_is_where_its_request_comes_from() {
 fn a_trusted_senders_person_is_where_the_sender_says_and_never_a_bot() {
     let silent = enriched("1.1.1.1", event(flags::TRUSTED, None));
     assert_eq!((text(&silent, Term::Place), silent.bot_score), (None, 0), "the server's own address is nobody's");
+    let own = enriched("1.1.1.1", event(flags::TRUSTED, Some("curl/8.7.1")));
+    assert_eq!((text(&own, Term::Agent), text(&own, Term::Software)), (Some("curl/8.7.1"), None));
     let mut told = event(flags::TRUSTED, Some(GOOGLEBOT));
     told.address = Address::parse("8.8.8.8");
     let told = enriched("1.1.1.1", told);
@@ -110,7 +113,12 @@ fn mail_addresses_are_classed_by_lists_alone() {
     assert_eq!((class("mia"), class("@gmail.com"), class("mia@localhost")), (None, None, None));
 
     let mut tied = event(flags::TRUSTED, None);
-    tied.links.push(NewLink { kind: IdentityKind::Email, value: "mia@gmx.at".into(), call: Call::Together, standing: domain::identity::Standing::Trusted });
+    tied.links.push(NewLink {
+        kind: IdentityKind::Email,
+        value: "mia@gmx.at".into(),
+        call: Call::Together,
+        standing: Trust::Trusted.into(),
+    });
     assert_eq!(enriched("1.1.1.1", tied).email_class, Some(EmailClass::Free));
     let mut said = event(0, Some(FIREFOX));
     said.kind = Kind::Identify;

@@ -86,6 +86,8 @@ struct Outer<'a> {
     #[serde(borrow, default)]
     user_agent: Loose<'a>,
     #[serde(borrow, default)]
+    ip_override: Loose<'a>,
+    #[serde(borrow, default)]
     events: Option<&'a RawValue>,
 }
 
@@ -95,6 +97,7 @@ struct Whom {
     user_id: Option<String>,
     timestamp_us: Option<String>,
     agent: Option<String>,
+    address: Option<String>,
 }
 
 /// Reads a post. The key is `api_secret` in the address, or, for a public key, `measurement_id`.
@@ -117,6 +120,7 @@ pub(crate) fn open<'a>(text: &'a Text<'_>, query: &str) -> Result<Parcel<'a>, Re
         user_id: owned(&outer.user_id),
         timestamp_us: owned(&outer.timestamp_micros),
         agent: owned(&outer.user_agent),
+        address: owned(&outer.ip_override),
     };
     Ok(Parcel {
         source: source::GA4,
@@ -145,6 +149,7 @@ impl Whom {
             }),
             at_us: own_time.map(|text| micros(&text)).transpose()?,
             agent: self.agent.as_deref(),
+            address: self.address.as_deref(),
             ..Message::of(Ids::default())
         };
         if let Some(traits) = fields.object("user_properties") {

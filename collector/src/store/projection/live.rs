@@ -71,6 +71,12 @@ fn read_pages(
     texts.read(connection, site.site_id, pages)
 }
 
+/// People as they were read.
+struct People {
+    rows: Vec<(Position, PersonRow)>,
+    nobody: Vec<i64>,
+}
+
 /// Reads people from their first event on; apart from them those who turn out to be nobody, because all that they did
 /// is left out.
 fn read_rows(
@@ -79,7 +85,7 @@ fn read_rows(
     connection: &mut PgConnection,
     site: &Site,
     people: &[(i64, &Person)],
-) -> Result<(Vec<(Position, PersonRow)>, Vec<i64>), StoreError> {
+) -> Result<People, StoreError> {
     let identity_ids: Vec<i64> = people.iter().flat_map(|(_, person)| person.identity_ids.iter().copied()).collect();
     let mut events: HashMap<i64, Vec<EventRow>> = HashMap::new();
     for row in people::events_of(connection, site.site_id, &identity_ids)? {
@@ -104,7 +110,7 @@ fn read_rows(
         add(&mut row, &Added { events: &own, sessions: &sessions, history: &history }, site, texts, live);
         rows.push((history.position(), row));
     }
-    Ok((rows, nobody))
+    Ok(People { rows, nobody })
 }
 
 #[derive(QueryableByName)]
@@ -247,9 +253,9 @@ impl Projector {
         }
         score(connection, site, &mut rows, &unscored)?;
         if !unknown.is_empty() {
-            let (read, more) = read_rows(texts, live, connection, site, &unknown)?;
-            rows.extend(read);
-            nobody.extend(more);
+            let read = read_rows(texts, live, connection, site, &unknown)?;
+            rows.extend(read.rows);
+            nobody.extend(read.nobody);
         }
         let gone = Gone { merged: gone, nobody: &nobody };
         live.settle(connection, site, rows.iter().map(|(_, row)| row), gone, Asked { now: now(), cause })?;
@@ -287,7 +293,7 @@ impl Projector {
         }
         score(connection, site, &mut rows, &unscored)?;
         let known = rows.len();
-        let (read, nobody) = read_rows(texts, live, connection, site, &unknown)?;
+        let People { rows: read, nobody } = read_rows(texts, live, connection, site, &unknown)?;
         rows.extend(read);
         let merged: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         let gone = Gone { merged: &merged, nobody: &nobody };
@@ -563,7 +569,7 @@ fn read_asked(
     let people = read_people(connection, site.site_id, &profile_ids.iter().copied().collect())?;
     let known: Vec<(i64, &Person)> =
         people.iter().filter(|(_, person)| !person.measured).map(|(id, person)| (*id, person)).collect();
-    Ok(read_rows(texts, live, connection, site, &known)?.0.into_iter().map(|(_, row)| row).collect())
+    Ok(read_rows(texts, live, connection, site, &known)?.rows.into_iter().map(|(_, row)| row).collect())
 }
 
 fn apart(
