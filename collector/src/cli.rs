@@ -60,6 +60,8 @@ enum Command {
     /// Predictions from a file of orders, without any database.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Finds who is there twice in a file of people, without any database.
+    Match(crate::matching::Options),
 }
 
 #[derive(Args)]
@@ -242,6 +244,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Model(ModelCommand::Evaluate { orders: OrdersFile { path, map, json }, calibration_end }) => {
             crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
         }
+        Command::Match(options) => crate::matching::run(&options),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
     }
 }

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod load;
 pub mod npm;
 pub mod pages;
+pub mod people;
 pub mod server;
 pub mod shop;
 pub mod speech;
