@@ -276,8 +276,10 @@ fn write(path: &Path, file: &People, matching: &Matching) -> anyhow::Result<()> 
 /// What a pair starts from and what each comparison adds.
 fn evidence(pair: &Pair) -> String {
     let start = format!("before comparing ({:+.1} bits)", pair.weighed.start_bits);
+    let home = pair.weighed.household_bits;
+    let home = (home < -0.05).then(|| format!("may be two people of one home ({home:+.1} bits)"));
     let rest = pair.weighed.evidence.iter().map(ToString::to_string);
-    std::iter::once(start).chain(rest).collect::<Vec<_>>().join("; ")
+    std::iter::once(start).chain(rest).chain(home).collect::<Vec<_>>().join("; ")
 }
 
 fn tell(file: &People, matching: &Matching, above: usize, quality: Option<(Quality, Quality)>, threshold: f64) {

@@ -269,3 +269,6 @@ fn observe(sorted: &[&Record], pairs: &[(u32, u32)], patterns: &[Pattern], setti
     };
     blocked.into_iter().map(observed(true, 1.0)).chain(outside.into_iter().map(observed(false, each))).collect()
 }
+
+#[cfg(test)]
+mod tests;

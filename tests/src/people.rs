@@ -21,6 +21,7 @@
 
 use crate::synthetic::Draws;
 use domain::matching::Field;
+use std::collections::HashSet;
 
 /// A record as a file would have it.
 pub type Values = Vec<(Field, String)>;
@@ -199,6 +200,8 @@ pub struct People {
     surnames: Zipf,
     suburbs: Zipf,
     people: u32,
+    /// Inboxes have one owner, or one family.
+    taken: HashSet<String>,
 }
 
 impl People {
@@ -210,6 +213,7 @@ impl People {
             surnames: Zipf::new(ALL_SURNAMES, 0.75),
             suburbs: Zipf::new(SUBURBS, 0.6),
             people: 0,
+            taken: HashSet::new(),
         }
     }
 
@@ -360,7 +364,11 @@ impl People {
             3 => format!("{surname}.{given_name}{number}"),
             _ => format!("{}{}", plain(&built(self.below(40_000), 5, "")), self.below(1_000)),
         };
-        format!("{local}@{}", self.one(PROVIDERS))
+        let mut email = format!("{local}@{}", self.one(PROVIDERS));
+        while !self.taken.insert(email.clone()) {
+            email = format!("{local}{}@{}", self.below(10_000), self.one(PROVIDERS));
+        }
+        email
     }
 
     fn phone(&mut self) -> String {

@@ -100,23 +100,27 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// Splits a record into its values (RFC 4180). The csv crate makes its tables anew for every reader, which takes more
+    /// time than a line.
     fn values(&self, text: &[u8]) -> Result<Vec<String>, String> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .delimiter(self.delimiter)
-            .buffer_capacity(text.len().max(1))
-            .from_reader(text);
-        let mut record = csv::ByteRecord::new();
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Err("has no values".to_owned()),
-            Err(error) => return Err(format!("is no CSV: {error}")),
+        let mut values: Vec<Vec<u8>> = vec![Vec::new()];
+        let mut state = State::Start;
+        for &byte in text {
+            let next = state.after(&[byte], self.delimiter);
+            // The quotes themselves are no part of a value, but the second of two within quotes is.
+            let is_mark = matches!((state, next), (State::Start, State::Quoted) | (State::Quoted, State::Closing));
+            if next == State::Start {
+                values.push(Vec::new());
+            } else if !is_mark {
+                values.last_mut().into_iter().for_each(|value| value.push(byte));
+            }
+            state = next;
         }
-        let value = |(at, value): (usize, &[u8])| {
+        let value = |(at, value): (usize, Vec<u8>)| {
             let name = self.header.get(at).map_or("", |name| name.trim());
-            String::from_utf8(value.to_vec()).map_err(|_| format!("column {name:?} is not valid UTF-8"))
+            String::from_utf8(value).map_err(|_| format!("column {name:?} is not valid UTF-8"))
         };
-        record.iter().enumerate().map(value).collect()
+        values.into_iter().enumerate().map(value).collect()
     }
 
     /// The next line without its end.

@@ -142,7 +142,7 @@ impl fmt::Display for Level {
             Level::Related => "related",
             Level::Near => "a typing error apart",
             Level::Same => "the same",
-            Level::Swapped => "given name and surname swapped",
+            Level::Swapped => "swapped with the surname",
             Level::Region => "the same state or country",
             Level::PartOfPlace => "the same suburb or postcode",
             Level::Place => "the same suburb and postcode",
@@ -168,7 +168,7 @@ impl Pattern {
         let (given_name, surname) = names(a, b);
         pattern.set(Comparison::GivenName, given_name);
         pattern.set(Comparison::Surname, surname);
-        pattern.set(Comparison::Email, both(&a.email, &b.email).map(emails));
+        pattern.set(Comparison::Email, emails_beside_names(a, b));
         pattern.set(Comparison::Phone, both(&a.phone, &b.phone).map(phones));
         pattern.set(Comparison::Address, addresses(a, b));
         pattern.set(Comparison::BirthDate, a.birth_date.zip(b.birth_date).map(birth_dates));
@@ -268,6 +268,22 @@ fn surnames((a, b): (&str, &str)) -> Level {
 
 fn sound_the_same(a: &str, b: &str) -> bool {
     soundex(a).is_some_and(|code| soundex(b) == Some(code))
+}
+
+/// Two addresses that are made of names are alike because the names are: `james.robinson` at another provider, or with
+/// another number, is what any James Robinson has. Unless they are the same they are then no evidence of their own.
+fn emails_beside_names(a: &Record, b: &Record) -> Option<Level> {
+    let level = both(&a.email, &b.email).map(emails)?;
+    match level {
+        Level::Related | Level::Near if is_made_of_names(a) && is_made_of_names(b) => None,
+        level => Some(level),
+    }
+}
+
+fn is_made_of_names(record: &Record) -> bool {
+    let local = record.email.split('@').next().unwrap_or_default();
+    let letters: String = local.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    [&record.given_name, &record.surname].into_iter().any(|name| name.len() >= 3 && letters.contains(&**name))
 }
 
 fn emails((a, b): (&str, &str)) -> Level {

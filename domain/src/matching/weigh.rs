@@ -12,16 +12,14 @@
 //! their probabilities added up (pool adjacent violators: Ayer et al. 1955, "An empirical distribution function for
 //! sampling with incomplete information"). So against a household a shared address usually counts nothing at all.
 //!
-//! # What each comparison contributes
+//! # What a person is shown
 //!
-//! With s and 1 − s the probabilities that a pair which is not one person is of strangers or of one household, the
-//! log-odds are exactly
+//! The log-odds are told as a sum: what a pair starts from, log₂(λ_M / λ_U); each comparison's weight against strangers;
+//! and what the possibility of two people in one home takes away, which is 0 unless they share one:
 //!
 //! ```text
-//! Σ_j ( s · log₂(m_j / u_j) + (1 − s) · log₂(m_j / h_j) )  +  s · log₂(λ_M / λ_U) + (1 − s) · log₂(λ_M / λ_H) − H(s)
+//! log-odds  =  log₂(λ_M / λ_U)  +  Σ_j log₂(m_j / u_j)  −  log₂(1 + P(H | γ) / P(U | γ))
 //! ```
-//!
-//! with the entropy H(s) in bits. The sum's terms are each comparison's contribution, the rest is what a pair starts from.
 
 use super::compare::{Comparison, Level, MAX_LEVELS, Pattern};
 use super::em::{Model, sum_over};
@@ -36,7 +34,7 @@ pub struct Evidence {
     pub comparison: Comparison,
     /// How far the two agree.
     pub level: Level,
-    /// What it adds to the log-odds that they are one person, in bits: 1 doubles the odds, −1 halves them.
+    /// What it adds to the log-odds of one person against strangers, in bits: 1 doubles the odds, −1 halves them.
     pub bits: f64,
     /// How much of that is because the value agreed on is rare (more than 0) or common (less).
     pub rarity_bits: f64,
@@ -57,11 +55,13 @@ impl fmt::Display for Evidence {
 /// A pair's log-odds, in bits, with what makes them up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weighed {
-    /// What a pair starts from before anything is compared. With the evidence's bits it adds up to `bits`.
+    /// What a pair starts from before anything is compared.
     pub start_bits: f64,
     /// One for each comparison that could be made, in their order.
     pub evidence: Vec<Evidence>,
-    /// log₂ of the odds that the two are one person.
+    /// What it takes away that they may be two people of one home, at most 0.
+    pub household_bits: f64,
+    /// log₂ of the odds that the two are one person: the sum of all the above.
     pub bits: f64,
 }
 
@@ -92,36 +92,35 @@ impl Scale {
 
     /// The log-odds of a pair, in bits.
     pub(super) fn bits(&self, pattern: Pattern, a: &Record, b: &Record, frequencies: &Frequencies<'_>) -> f64 {
-        self.odds(pattern, self.rarities(pattern, a, b, frequencies)).2
+        self.odds(pattern, self.rarities(pattern, a, b, frequencies)).1
     }
 
     /// The log-odds of a pair with their reasons.
     pub(super) fn weigh(&self, pattern: Pattern, a: &Record, b: &Record, frequencies: &Frequencies<'_>) -> Weighed {
         let rarities = self.rarities(pattern, a, b, frequencies);
-        let (against_strangers, against_household, bits) = self.odds(pattern, rarities);
-        // Among those who are not one person: how probably strangers.
-        let strangers = 1.0 / (1.0 + (against_strangers - against_household).exp2());
-        let parts = [strangers, 1.0 - strangers];
+        let (against_strangers, bits) = self.odds(pattern, rarities);
         let evidence = |comparison: Comparison| {
             let (place, level) = pattern.place(comparison).zip(pattern.level(comparison))?;
-            let at = comparison as usize;
-            let own = [self.strangers.1[at][place] + rarities[at], self.household.1[at][place]];
-            let bits = own[0] * parts[0] + own[1] * parts[1];
-            Some(Evidence { comparison, level, bits, rarity_bits: rarities[at] * parts[0] })
+            let rarity_bits = rarities[comparison as usize];
+            let bits = self.strangers.1[comparison as usize][place] + rarity_bits;
+            Some(Evidence { comparison, level, bits, rarity_bits })
         };
-        let evidence: Vec<Evidence> = Comparison::ALL.into_iter().filter_map(evidence).collect();
-        let start_bits = bits - evidence.iter().map(|evidence| evidence.bits).sum::<f64>();
-        Weighed { start_bits, evidence, bits }
+        Weighed {
+            start_bits: self.strangers.0,
+            evidence: Comparison::ALL.into_iter().filter_map(evidence).collect(),
+            household_bits: bits - against_strangers,
+            bits,
+        }
     }
 
-    /// Log-odds against strangers alone, against the household alone, and against both.
-    fn odds(&self, pattern: Pattern, rarities: [f64; Comparison::ALL.len()]) -> (f64, f64, f64) {
+    /// Log-odds against strangers alone, and against strangers and household.
+    fn odds(&self, pattern: Pattern, rarities: [f64; Comparison::ALL.len()]) -> (f64, f64) {
         let strangers = self.strangers.0
             + sum_over(pattern, |comparison, place| self.strangers.1[comparison][place] + rarities[comparison]);
         let household = self.household.0 + sum_over(pattern, |comparison, place| self.household.1[comparison][place]);
         // −log₂(2^−strangers + 2^−household), from the smaller one so that nothing overflows.
         let (less, more) = (strangers.min(household), strangers.max(household));
-        (strangers, household, less - (less - more).exp2().ln_1p() / std::f64::consts::LN_2)
+        (strangers, less - (less - more).exp2().ln_1p() / std::f64::consts::LN_2)
     }
 
     /// What the rarity of the values agreed on adds. A common value is still no less than nearly agreeing, a rare one no
