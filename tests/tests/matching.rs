@@ -22,7 +22,7 @@ fn json(arguments: &[&str]) -> Value {
 
 #[test]
 fn febrl_is_matched_with_an_f1_of_99_percent_by_names_addresses_and_birthdays_alone() {
-    let folder = Folder::new("matching");
+    let folder = Folder::make();
     let output = folder.path().join("pairs.csv");
     let told = json(&[&["--input", FEBRL, "--output", output.to_str().unwrap()], &TRUTH[..]].concat());
     let fields = told["fields"].as_object().unwrap();
@@ -43,7 +43,7 @@ fn febrl_is_matched_with_an_f1_of_99_percent_by_names_addresses_and_birthdays_al
 
 #[test]
 fn a_line_that_cannot_be_read_is_told_and_the_others_are_matched() {
-    let folder = Folder::new("matching");
+    let folder = Folder::make();
     let file = folder.path().join("people.csv");
     let text = b"First Name; Last-Name ;E-Mail;born\n\
         Mia;Harrington;mia@shop.example;1990-02-03\n\
@@ -78,7 +78,7 @@ fn a_line_that_cannot_be_read_is_told_and_the_others_are_matched() {
 
 #[test]
 fn what_is_wrong_with_a_call_is_told_with_what_would_be_right() {
-    let folder = Folder::new("matching");
+    let folder = Folder::make();
     let file = folder.path().join("numbers.csv");
     fs::write(&file, "a,b\n1,2\n").unwrap();
     let file = file.to_str().unwrap();

@@ -117,6 +117,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// Whether this is what people of one household have in common.
+    pub(super) const fn is_home(self, comparison: Comparison) -> bool {
+        match comparison {
+            Comparison::Address => matches!(self, Level::StreetInPlace | Level::Door),
+            Comparison::Email | Comparison::Phone => matches!(self, Level::Same),
+            Comparison::GivenName | Comparison::Surname | Comparison::BirthDate | Comparison::OtherId => false,
+        }
+    }
+
     /// The name in JSON.
     pub const fn key(self) -> &'static str {
         match self {
@@ -206,11 +215,7 @@ impl Pattern {
 
     /// Whether the two share what a household shares: a door, a street, an e-mail address or a phone.
     pub(super) fn shares_a_home(self) -> bool {
-        let same = |comparison| self.level(comparison) == Some(Level::Same);
-        let address = self.level(Comparison::Address);
-        matches!(address, Some(Level::Door | Level::StreetInPlace))
-            || same(Comparison::Email)
-            || same(Comparison::Phone)
+        Comparison::ALL.into_iter().any(|comparison| self.level(comparison).is_some_and(|own| own.is_home(comparison)))
     }
 
     /// Whether two exact pieces of evidence say that these are two people: other dates of birth, and with them other

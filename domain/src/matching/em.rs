@@ -21,7 +21,11 @@
 //!   (Horvitz & Thompson 1952). So `u` comes from random pairs, rare agreement that blocking has gathered keeps its true
 //!   rarity, and the shares of the classes are those of all pairs. Sampled pairs outside the blocks are strangers.
 //! - **`H` needs a home.** Only pairs that share a door, a street, a phone or an e-mail address may be of class `H`;
-//!   else it would be drawn to whatever else is dependent in the data.
+//!   else it would be drawn to whatever else is dependent in the data. So what is seen of it is truncated: a household
+//!   whose members share nothing of that is not among the data. Its probability of a pattern is Π h(γ_j) / Z, with Z the
+//!   probability that something is shared among what both have, and the E-step adds the pairs that are not seen, q / Z
+//!   for each that is, q = 1 − Z (Dempster, Laird & Rubin 1977, section 4.2). Without that a family that shares an inbox
+//!   and no phone looks less like a family than like one person.
 //! - **Priors.** Each row of `m`, `h` and `u` has a Dirichlet prior, and the classes' shares one, of a few pairs' weight:
 //!   tiny files are scored by the priors, large ones by themselves, and no probability is 0. What rises in every step is
 //!   therefore the log-posterior, likelihood plus prior.
@@ -103,6 +107,25 @@ impl Model {
         let place = comparison.levels().iter().position(|own| *own == level)?;
         Some([0, 1, 2].map(|class| self.rows[comparison as usize][class][place]))
     }
+}
+
+/// How probably two of one household share a home in that comparison, if both records have it: the sum of h over its
+/// levels that mean so.
+fn home_share(rows: &Rows, comparison: Comparison) -> f64 {
+    let levels = comparison.levels().iter().zip(&rows[HOUSEHOLD]);
+    levels.filter(|(level, _)| level.is_home(comparison)).map(|(_, probability)| probability).sum()
+}
+
+/// The probability that two of one household share nothing of a home among what both have, for each comparison that
+/// could tell; 1 for the others.
+pub(super) fn apart(model: &Model) -> [f64; Comparison::ALL.len()] {
+    Comparison::ALL.map(|comparison| 1.0 - home_share(&model.rows[comparison as usize], comparison))
+}
+
+/// q, the probability of sharing nothing, over the comparisons of a pattern.
+pub(super) fn shares_nothing(apart: &[f64; Comparison::ALL.len()], pattern: Pattern) -> f64 {
+    let compared = Comparison::ALL.into_iter().filter(|comparison| pattern.place(*comparison).is_some());
+    compared.map(|comparison| apart[comparison as usize]).product()
 }
 
 /// How often a pattern occurs.
@@ -236,12 +259,17 @@ impl<'a> Fit<'a> {
         let mut expected = Expected { shares: [0.0; 3], rows: [[[0.0; MAX_LEVELS]; 3]; 7], log_likelihood: 0.0 };
         let logs = self.model.rows.map(|rows| rows.map(|row| row.map(f64::ln)));
         let shares = self.model.shares.map(f64::ln);
+        let apart = apart(&self.model);
         for observed in self.observed {
             let may_be = Fit::may_be(observed);
             let mut joint = [f64::NEG_INFINITY; 3];
             for class in [MATCH, HOUSEHOLD, STRANGERS].into_iter().filter(|class| may_be[*class]) {
                 joint[class] =
                     shares[class] + sum_over(observed.pattern, |comparison, place| logs[comparison][class][place]);
+            }
+            let nothing = shares_nothing(&apart, observed.pattern);
+            if may_be[HOUSEHOLD] {
+                joint[HOUSEHOLD] -= (-nothing).ln_1p();
             }
             let total = log_sum(&joint);
             expected.log_likelihood += observed.weight * total;
@@ -254,8 +282,26 @@ impl<'a> Fit<'a> {
                     }
                 }
             }
+            if may_be[HOUSEHOLD] {
+                let seen = observed.weight * (joint[HOUSEHOLD] - total).exp();
+                self.add_unseen(&mut expected, observed.pattern, seen * nothing / (1.0 - nothing), &apart);
+            }
         }
         expected
+    }
+
+    /// Adds the households that share nothing to what is expected of the comparisons that could have told. What the
+    /// others say of them is what they say of those that are seen.
+    fn add_unseen(&self, expected: &mut Expected, pattern: Pattern, unseen: f64, apart: &[f64; Comparison::ALL.len()]) {
+        for comparison in Comparison::ALL {
+            let at = comparison as usize;
+            if pattern.place(comparison).is_none() || apart[at] >= 1.0 {
+                continue;
+            }
+            for (place, _) in comparison.levels().iter().enumerate().filter(|(_, level)| !level.is_home(comparison)) {
+                expected.rows[at][HOUSEHOLD][place] += unseen * self.model.rows[at][HOUSEHOLD][place] / apart[at];
+            }
+        }
     }
 
     /// Takes the expected numbers for the true ones; gives the largest change of a probability.

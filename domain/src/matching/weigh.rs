@@ -3,10 +3,10 @@
 //! With three classes the odds are not one product of likelihood ratios but
 //!
 //! ```text
-//! P(M | γ) / P(not M | γ) = 1 / ( (λ_U / λ_M) · Π u(γ_j) / m(γ_j)  +  (λ_H / λ_M) · Π h(γ_j) / m(γ_j) )
+//! P(M | γ) / P(not M | γ) = 1 / ( (λ_U / λ_M) · Π u(γ_j) / m(γ_j)  +  (λ_H / λ_M) · Π h(γ_j) / m(γ_j) / Z )
 //! ```
 //!
-//! where each ratio is a weight in bits, log₂(m / u) of Fellegi & Sunter (1969, eq. 17 with base 2) and its like against
+//! (Z as in `em`) where each ratio is a weight in bits, log₂(m / u) of Fellegi & Sunter (1969, eq. 17 with base 2) and its like against
 //! the household. Before they are used the weights are made monotone: within a comparison a level of more agreement
 //! never counts less than one of less, against either class. Levels that the data order the other way are pooled, with
 //! their probabilities added up (pool adjacent violators: Ayer et al. 1955, "An empirical distribution function for
@@ -22,7 +22,7 @@
 //! ```
 
 use super::compare::{Comparison, Level, MAX_LEVELS, Pattern};
-use super::em::{Model, sum_over};
+use super::em::{Model, apart, shares_nothing, sum_over};
 use super::frequency::Frequencies;
 use super::record::Record;
 use std::fmt;
@@ -79,6 +79,8 @@ pub(super) struct Scale {
     strangers: (f64, Weights),
     /// log₂(λ_M / λ_H) and log₂(m / h).
     household: (f64, Weights),
+    /// How probably a household shares nothing of a home, per comparison.
+    apart: [f64; Comparison::ALL.len()],
 }
 
 impl Scale {
@@ -87,6 +89,7 @@ impl Scale {
         Scale {
             strangers: ((matches / strangers).log2(), weights(model, 2)),
             household: ((matches / household).log2(), weights(model, 1)),
+            apart: apart(model),
         }
     }
 
@@ -118,6 +121,9 @@ impl Scale {
         let strangers = self.strangers.0
             + sum_over(pattern, |comparison, place| self.strangers.1[comparison][place] + rarities[comparison]);
         let household = self.household.0 + sum_over(pattern, |comparison, place| self.household.1[comparison][place]);
+        let nothing = shares_nothing(&self.apart, pattern);
+        // Where neither address nor e-mail nor phone is compared there is nothing that the household was chosen by.
+        let household = if nothing < 1.0 { household + (1.0 - nothing).log2() } else { household };
         // −log₂(2^−strangers + 2^−household), from the smaller one so that nothing overflows.
         let (less, more) = (strangers.min(household), strangers.max(household));
         (strangers, less - (less - more).exp2().ln_1p() / std::f64::consts::LN_2)
