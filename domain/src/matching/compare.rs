@@ -20,8 +20,10 @@ pub enum Comparison {
     Email,
     /// Phone numbers.
     Phone,
-    /// House number, address lines in either order, suburb, postcode, state and country.
+    /// House number, address lines in either order, suburb, postcode, state and country, where both have a street.
     Address,
+    /// Suburb, postcode, state and country, where one of the two has no street.
+    Place,
     /// Dates of birth.
     BirthDate,
     /// Numbers given by another system.
@@ -30,12 +32,13 @@ pub enum Comparison {
 
 impl Comparison {
     /// All comparisons, by the place that they have in a [`Pattern`].
-    pub const ALL: [Comparison; 7] = [
+    pub const ALL: [Comparison; 8] = [
         Comparison::GivenName,
         Comparison::Surname,
         Comparison::Email,
         Comparison::Phone,
         Comparison::Address,
+        Comparison::Place,
         Comparison::BirthDate,
         Comparison::OtherId,
     ];
@@ -48,6 +51,7 @@ impl Comparison {
             Comparison::Email => "e-mail",
             Comparison::Phone => "phone",
             Comparison::Address => "address",
+            Comparison::Place => "place",
             Comparison::BirthDate => "date of birth",
             Comparison::OtherId => "other id",
         }
@@ -61,6 +65,7 @@ impl Comparison {
             Comparison::Email => "email",
             Comparison::Phone => "phone",
             Comparison::Address => "address",
+            Comparison::Place => "place",
             Comparison::BirthDate => "date_of_birth",
             Comparison::OtherId => "other_id",
         }
@@ -82,6 +87,7 @@ impl Comparison {
                 Level::StreetInPlace,
                 Level::Door,
             ],
+            Comparison::Place => &[Level::Different, Level::Region, Level::PartOfPlace, Level::Place],
             Comparison::BirthDate => &[Level::Different, Level::Related, Level::Near, Level::Same],
             Comparison::OtherId => &[Level::Different, Level::Near, Level::Same],
         }
@@ -122,7 +128,11 @@ impl Level {
         match comparison {
             Comparison::Address => matches!(self, Level::StreetInPlace | Level::Door),
             Comparison::Email | Comparison::Phone => matches!(self, Level::Same),
-            Comparison::GivenName | Comparison::Surname | Comparison::BirthDate | Comparison::OtherId => false,
+            Comparison::GivenName
+            | Comparison::Surname
+            | Comparison::Place
+            | Comparison::BirthDate
+            | Comparison::OtherId => false,
         }
     }
 
@@ -179,7 +189,10 @@ impl Pattern {
         pattern.set(Comparison::Surname, surname);
         pattern.set(Comparison::Email, emails_beside_names(a, b));
         pattern.set(Comparison::Phone, both(&a.phone, &b.phone).map(phones));
-        pattern.set(Comparison::Address, addresses(a, b));
+        match streets(a, b) {
+            Some(same) => pattern.set(Comparison::Address, addresses(a, b, same)),
+            None => pattern.set(Comparison::Place, places_alone(a, b)),
+        }
         pattern.set(Comparison::BirthDate, a.birth_date.zip(b.birth_date).map(birth_dates));
         pattern.set(Comparison::OtherId, both(&a.other_id, &b.other_id).map(other_ids));
         pattern
@@ -348,23 +361,34 @@ fn other_ids((a, b): (&str, &str)) -> Level {
     }
 }
 
-fn addresses(a: &Record, b: &Record) -> Option<Level> {
-    let street = streets(a, b);
+fn addresses(a: &Record, b: &Record, same_street: bool) -> Option<Level> {
     let place = places(a, b);
     let same_number = both(&a.street_number, &b.street_number).is_some_and(|(a, b)| a == b);
-    let region = both(&a.state, &b.state).or_else(|| both(&a.country, &b.country)).map(|(a, b)| a == b);
-    match (street, place) {
-        (Some(true), Some(Place::Whole | Place::Part)) if same_number => Some(Level::Door),
-        (Some(true), Some(Place::Whole | Place::Part)) => Some(Level::StreetInPlace),
-        (Some(true), None) if same_number => Some(Level::StreetInPlace),
-        (Some(true), Some(Place::Other) | None) => Some(Level::Street),
-        (Some(false) | None, Some(Place::Whole)) => Some(Level::Place),
-        (Some(false) | None, Some(Place::Part)) => Some(Level::PartOfPlace),
-        (None, None) if region.is_none() => None,
-        (Some(false) | None, Some(Place::Other) | None) => {
-            Some(if region == Some(true) { Level::Region } else { Level::Different })
-        }
+    Some(match (same_street, place) {
+        (true, Some(Place::Whole | Place::Part)) if same_number => Level::Door,
+        (true, Some(Place::Whole | Place::Part)) => Level::StreetInPlace,
+        (true, None) if same_number => Level::StreetInPlace,
+        (true, Some(Place::Other) | None) => Level::Street,
+        (false, Some(Place::Whole)) => Level::Place,
+        (false, Some(Place::Part)) => Level::PartOfPlace,
+        (false, Some(Place::Other) | None) if same_region(a, b) == Some(true) => Level::Region,
+        (false, Some(Place::Other) | None) => Level::Different,
+    })
+}
+
+fn places_alone(a: &Record, b: &Record) -> Option<Level> {
+    match (places(a, b), same_region(a, b)) {
+        (Some(Place::Whole), _) => Some(Level::Place),
+        (Some(Place::Part), _) => Some(Level::PartOfPlace),
+        (Some(Place::Other) | None, Some(true)) => Some(Level::Region),
+        (Some(Place::Other), Some(false) | None) | (None, Some(false)) => Some(Level::Different),
+        (None, None) => None,
     }
+}
+
+/// Whether the state is the same, or where one of the two has none the country.
+fn same_region(a: &Record, b: &Record) -> Option<bool> {
+    both(&a.state, &b.state).or_else(|| both(&a.country, &b.country)).map(|(a, b)| a == b)
 }
 
 /// Whether one of the lines is the same, in either order.

@@ -30,7 +30,7 @@
 //!   tiny files are scored by the priors, large ones by themselves, and no probability is 0. What rises in every step is
 //!   therefore the log-posterior, likelihood plus prior.
 //!
-//! Where there is too little to learn from, `m` and the shares stay at their priors ([`Basis`]).
+//! Where there are too few comparisons to learn from, `m` and the shares stay at their priors ([`Basis`]).
 
 use super::compare::{Comparison, Level, MAX_LEVELS, Pattern};
 
@@ -52,8 +52,6 @@ const PRIOR_EACH: f64 = 0.5;
 const PRIOR_PAIRS_PER_RECORD: [f64; 2] = [0.05, 0.05];
 /// More pairs of one person per record than this are no duplicates: the fit has taken something else for them.
 const MOST_MATCHES_PER_RECORD: f64 = 3.0;
-/// Fewer records than this say nothing about how errors are distributed.
-const FEWEST_RECORDS: usize = 30;
 /// With fewer comparisons than this the classes cannot be told apart without knowing them before (Kim 1984: a mixture
 /// of products needs three).
 const FEWEST_COMPARISONS: usize = 3;
@@ -66,8 +64,6 @@ const TOLERANCE: f64 = 1e-6;
 pub enum Basis {
     /// From the records themselves.
     Records,
-    /// Priors: there are fewer than 30 records.
-    FewRecords,
     /// Priors: fewer than three comparisons can be made.
     FewComparisons,
     /// Priors: the fit found more matches than a file of people can have.
@@ -79,7 +75,6 @@ impl Basis {
     pub const fn key(self) -> &'static str {
         match self {
             Basis::Records => "records",
-            Basis::FewRecords => "priors_few_records",
             Basis::FewComparisons => "priors_few_comparisons",
             Basis::Implausible => "priors_implausible_fit",
         }
@@ -170,6 +165,12 @@ const fn prior(comparison: Comparison) -> Rows {
             [0.04, 0.04, 0.02, 0.03, 0.02, 0.12, 0.73],
             [0.798, 0.19, 0.005, 0.005, 0.001, 0.0005, 0.0005],
         ],
+        // As of an address, with the streets left out.
+        Comparison::Place => [
+            [0.13, 0.10, 0.05, 0.72, 0.0, 0.0, 0.0],
+            [0.05, 0.05, 0.02, 0.88, 0.0, 0.0, 0.0],
+            [0.799, 0.19, 0.005, 0.006, 0.0, 0.0, 0.0],
+        ],
         Comparison::BirthDate => [
             [0.04, 0.03, 0.07, 0.86, 0.0, 0.0, 0.0],
             [0.95, 0.03, 0.01, 0.01, 0.0, 0.0, 0.0],
@@ -186,13 +187,11 @@ const fn prior(comparison: Comparison) -> Rows {
 /// Fits the model to how often each pattern occurs among all pairs of so many records.
 pub(super) fn fit(observed: &[Observed], records: usize) -> Model {
     let blocked = || observed.iter().filter(|observed| observed.blocked);
-    let comparable = |comparison: &Comparison| blocked().any(|observed| observed.pattern.place(*comparison).is_some());
-    let comparisons = Comparison::ALL.iter().filter(|comparison| comparable(comparison)).count();
-    let basis = match () {
-        () if records < FEWEST_RECORDS => Basis::FewRecords,
-        () if comparisons < FEWEST_COMPARISONS => Basis::FewComparisons,
-        () => Basis::Records,
-    };
+    let comparable = |comparison| blocked().any(|observed| observed.pattern.place(comparison).is_some());
+    // Address and place are two ways of one comparison.
+    let counted = |comparison: &Comparison| *comparison != Comparison::Place || !comparable(Comparison::Address);
+    let comparisons = Comparison::ALL.into_iter().filter(counted).filter(|comparison| comparable(*comparison)).count();
+    let basis = if comparisons < FEWEST_COMPARISONS { Basis::FewComparisons } else { Basis::Records };
     let model = Fit::new(observed, records, basis).run();
     let all: f64 = observed.iter().map(|observed| observed.weight).sum();
     if basis == Basis::Records && model.shares[MATCH] * all > MOST_MATCHES_PER_RECORD * records as f64 {
@@ -256,7 +255,8 @@ impl<'a> Fit<'a> {
     }
 
     fn expect(&self) -> Expected {
-        let mut expected = Expected { shares: [0.0; 3], rows: [[[0.0; MAX_LEVELS]; 3]; 7], log_likelihood: 0.0 };
+        let mut expected =
+            Expected { shares: [0.0; 3], rows: [[[0.0; MAX_LEVELS]; 3]; Comparison::ALL.len()], log_likelihood: 0.0 };
         let logs = self.model.rows.map(|rows| rows.map(|row| row.map(f64::ln)));
         let shares = self.model.shares.map(f64::ln);
         let apart = apart(&self.model);

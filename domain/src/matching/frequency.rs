@@ -36,7 +36,7 @@ impl<'a> Frequencies<'a> {
     pub(super) fn bits(&self, comparison: Comparison, pattern: Pattern, a: &Record, b: &Record) -> f64 {
         let shared = match pattern.level(comparison) {
             Some(Level::Same) => true,
-            Some(Level::Place) => comparison == Comparison::Address,
+            Some(Level::Place) => true,
             Some(
                 Level::Different
                 | Level::Related
@@ -59,7 +59,11 @@ impl<'a> Frequencies<'a> {
         let count = count(a).max(count(b));
         let repeats_of_one_person = match comparison {
             Comparison::Email | Comparison::Phone | Comparison::OtherId => 2.0,
-            Comparison::GivenName | Comparison::Surname | Comparison::Address | Comparison::BirthDate => 0.0,
+            Comparison::GivenName
+            | Comparison::Surname
+            | Comparison::Address
+            | Comparison::Place
+            | Comparison::BirthDate => 0.0,
         };
         let average = values.agreement;
         let others = (f64::from(count) - 1.0 - repeats_of_one_person).max(0.0);
@@ -96,8 +100,8 @@ fn value(record: &Record, comparison: Comparison) -> &str {
         Comparison::Surname => &record.surname,
         Comparison::Email => &record.email,
         Comparison::Phone => &record.phone,
-        Comparison::Address if record.postcode.is_empty() => &record.suburb,
-        Comparison::Address => &record.postcode,
+        Comparison::Address | Comparison::Place if record.postcode.is_empty() => &record.suburb,
+        Comparison::Address | Comparison::Place => &record.postcode,
         Comparison::BirthDate => record.birth_date.as_ref().map_or("", |date| date.text()),
         Comparison::OtherId => &record.other_id,
     }

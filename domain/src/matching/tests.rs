@@ -75,7 +75,7 @@ proptest! {
         let pattern = Pattern::of(&a, &a);
         for comparison in Comparison::ALL {
             let best = match comparison {
-                Comparison::Address => [Level::Door, Level::StreetInPlace, Level::Street, Level::Place, Level::Region].to_vec(),
+                Comparison::Address | Comparison::Place => [Level::Door, Level::StreetInPlace, Level::Street, Level::Place, Level::Region].to_vec(),
                 _ => vec![Level::Same],
             };
             prop_assert!(pattern.level(comparison).is_none_or(|level| best.contains(&level)), "{pattern:?}");
@@ -308,7 +308,9 @@ fn tiny_and_degenerate_files_are_matched_by_the_priors() {
     assert!(find(&[mia.clone()], &Settings::default(), |_| ()).pairs.is_empty());
     let found = find(&[mia.clone(), robert, mia.clone()], &Settings::default(), |_| ());
     assert_eq!(found.clusters, [vec![0, 2]]);
-    assert_eq!(found.model.basis, Basis::FewRecords);
+    let by_email: Vec<Record> =
+        (0..40).map(|n| record(&[(Field::Email, &format!("box{}@shop.example", n / 2))])).collect();
+    assert_eq!(find(&by_email, &Settings::default(), |_| ()).model.basis, Basis::FewComparisons);
     assert!(find(&vec![Record::default(); 100], &Settings::default(), |_| ()).pairs.is_empty());
     // Everybody is the same: clusters stay within their bound, and nothing is looked at n² times.
     let all_one = find(&vec![mia; 500], &Settings::default(), |_| ());
