@@ -156,14 +156,23 @@ const TELL_EVERY: usize = 250_000;
 /// Takes time and memory in proportion to the number of records: at most [`Settings::most_pairs_per_record`] pairs for
 /// each (and what the last pass adds), 12 bytes a pair.
 pub fn find(records: &[Record], settings: &Settings, progress: impl FnMut(Progress)) -> Matching {
-    find_with(records, settings, (&[], &[]), progress)
+    find_with(records, settings, Known::default(), progress)
 }
 
-/// As [`find`], with pairs that are known to be joined, and to be apart.
+/// What is known of records before they are matched, as pairs of their places.
+#[derive(Clone, Copy, Default)]
+struct Known<'a> {
+    /// One person.
+    joined: &'a [(usize, usize)],
+    /// Two people.
+    apart: &'a [(usize, usize)],
+}
+
+/// As [`find`], with what is known before.
 fn find_with(
     records: &[Record],
     settings: &Settings,
-    (joined, apart): (&[(usize, usize)], &[(usize, usize)]),
+    known: Known<'_>,
     mut progress: impl FnMut(Progress),
 ) -> Matching {
     let mut order: Vec<usize> = (0..records.len()).collect();
@@ -200,7 +209,7 @@ fn find_with(
         let pattern = Pattern::of(sorted[a as usize], sorted[b as usize]);
         Opinion { bits: bits(a, b, pattern), contradicts: pattern.contradicts() }
     };
-    let fixed = Fixed::new(in_order(joined), &in_order(apart));
+    let fixed = Fixed::new(in_order(known.joined), &in_order(known.apart));
     let clusters = cluster::clusters(sorted.len(), links, &fixed, settings, opinion);
 
     let pair = |(link, pattern): (Link, Pattern)| {

@@ -1,6 +1,6 @@
 //! Suggestions for the profiles of a site: who is probably the same person.
 
-use super::{Evidence, Pattern, Progress, Record, Settings, find_with};
+use super::{Evidence, Known, Pattern, Progress, Record, Settings, find_with};
 use crate::event::ProfileId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -85,7 +85,8 @@ pub fn suggest(
         joined.extend(own.windows(2).map(|two| (two[0], two[1])));
     }
     joined.extend(both(judged.joined));
-    let matching = find_with(&records, settings, (&joined, &both(judged.kept_apart)), progress);
+    let known = Known { joined: &joined, apart: &both(judged.kept_apart) };
+    let matching = find_with(&records, settings, known, progress);
 
     let mut cluster_of: HashMap<ProfileId, usize> = HashMap::new();
     for (number, cluster) in matching.clusters.iter().enumerate() {

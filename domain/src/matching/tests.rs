@@ -305,7 +305,7 @@ fn tiny_and_degenerate_files_are_matched_by_the_priors() {
         (Field::BirthDate, "1990-02-03"),
     ]);
     let robert = record(&[(Field::GivenName, "Robert"), (Field::Surname, "Lee"), (Field::BirthDate, "1954-12-30")]);
-    assert!(find(&[mia.clone()], &Settings::default(), |_| ()).pairs.is_empty());
+    assert!(find(std::slice::from_ref(&mia), &Settings::default(), |_| ()).pairs.is_empty());
     let found = find(&[mia.clone(), robert, mia.clone()], &Settings::default(), |_| ());
     assert_eq!(found.clusters, [vec![0, 2]]);
     let by_email: Vec<Record> =
