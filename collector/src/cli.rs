@@ -67,6 +67,8 @@ enum Command {
     /// Predictions from a file of orders, without any database.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Finds who is there twice in a file of people, without any database.
+    Match(crate::matching::Options),
 }
 
 #[derive(Args)]
@@ -286,6 +288,7 @@ pub fn run() -> anyhow::Result<()> {
             crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
         }
         Command::Person(command) => person(&open()?.store, command),
+        Command::Match(options) => crate::matching::run(&options),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
         Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
