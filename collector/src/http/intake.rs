@@ -167,7 +167,8 @@ async fn admit(
     Ok(())
 }
 
-async fn store(
+/// Stores what a request brings for a site.
+pub(super) async fn store(
     state: &web::Data<State>,
     site: &Arc<Site>,
     source: Arc<str>,

@@ -6,7 +6,6 @@ use crate::intake::screen::{Fault, Sender};
 use crate::intake::webhook::{self, Request, Told};
 use crate::intake::writer::Unavailable;
 use crate::intake::{Reason, Refusal, body, clock};
-use crate::store::ingest::SiteBatch;
 use crate::store::sites::Site;
 use crate::store::sources::Source;
 use actix_web::http::header;
@@ -54,7 +53,7 @@ async fn source(
     let (sites, store, address) = (Arc::clone(&state.sites), state.store.clone(), address.to_owned());
     let found = web::block(move || {
         let Some(source) = store.source_at(&address)? else { return Ok(None) };
-        Ok::<_, crate::store::StoreError>(sites.numbered(source.site_id)?.map(|site| (source, site)))
+        Ok::<_, crate::store::StoreError>(sites.by_number(source.site_id)?.map(|site| (source, site)))
     });
     match found.await {
         Ok(Ok(found)) => Ok(found),
@@ -88,16 +87,9 @@ async fn take(
     let events = told.events.len() + told.rejections.len();
     let flood = |retry_after| Refusal::Flood { retry_after };
     state.per_key.take((site.site_id, Trust::Trusted), events, Instant::now()).map_err(flood)?;
-    let stored = if events == 0 {
-        Default::default()
-    } else {
-        let batch = SiteBatch { site, source: sender.source, events: told.events, rejections: told.rejections };
-        state.writer.store(batch, bytes.len()).await?
-    };
-    match refusal {
-        Some(unsigned) => Err(Refusal::Unsigned(unsigned)),
-        None => Ok(Answer { receipt: stored, clock: false }),
-    }
+    let answer =
+        intake::store(state, &site, Arc::clone(&sender.source), told.events, told.rejections, bytes.len()).await?;
+    refusal.map_or(Ok(answer), |unsigned| Err(Refusal::Unsigned(unsigned)))
 }
 
 fn refused(reason: Reason, detail: String) -> Told {
