@@ -2,7 +2,7 @@
 //!
 //! A profile is a set of identities. A message names one or more of them; the first is the one that its events belong
 //! to, and each further one is a [`Link`] between the two. An identity that was never seen before founds a profile of its
-//! own; [`decide`] answers what a link does to the two profiles.
+//! own; [`decide()`] answers what a link does to the two profiles.
 //!
 //! | link between | vouched for by | the first's profile | the second's profile | decision |
 //! |---|---|---|---|---|

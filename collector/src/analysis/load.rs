@@ -115,6 +115,8 @@ struct Loader<'a> {
     /// Shard and place of each profile, and of each identity's profile.
     profiles: Numbers<i64, (u32, u32)>,
     identities: Numbers<i64, (u32, u32)>,
+    /// Identities and profiles of which no person has come yet.
+    orphans: Vec<(i64, i64)>,
     gauge: &'a Gauge,
     stop: &'a AtomicBool,
     rows: u64,
@@ -228,14 +230,22 @@ impl Sink for Loader<'_> {
             self.add(nobody, true);
             self.rows += 1;
         }
-        // An identity whose person could not be projected is nobody's.
-        if let Some(place) = self.profiles.get(&profile_id) {
-            self.identities.insert(identity_id, *place);
+        match self.profiles.get(&profile_id) {
+            Some(place) => {
+                self.identities.insert(identity_id, *place);
+            }
+            None => self.orphans.push((identity_id, profile_id)),
         }
     }
 
     fn event(&mut self, event: EventRead) {
         self.rows += 1;
+        // A measured visitor's order may come before the visitor. One whose person could not be projected is nobody's.
+        for (identity_id, profile_id) in std::mem::take(&mut self.orphans) {
+            if let Some(place) = self.profiles.get(&profile_id) {
+                self.identities.insert(identity_id, *place);
+            }
+        }
         let Some((shard, person)) = self.identities.get(&event.who).copied() else { return };
         let what = self.words.what(event.did);
         let record = self.words.record(event.properties.as_ref());
@@ -327,6 +337,7 @@ pub(super) fn load(
             stages: (0..shards).map(|_| stage()).collect(),
             profiles: Numbers::default(),
             identities: Numbers::default(),
+            orphans: Vec::new(),
             gauge,
             stop,
             rows: 0,

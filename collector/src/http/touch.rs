@@ -35,7 +35,7 @@ fn find(store: &Store, text: &str, sites: &SiteDirectory) -> Result<Option<Touch
     let Some(token) = Token::read(text) else { return Ok(None) };
     let Some(key) = store.touch_key(token.site_id)?.filter(|key| token.is_signed(text, key)) else { return Ok(None) };
     drop(key);
-    let (Some(site), Some(link)) = (sites.numbered(token.site_id)?, store.touch_link(token.site_id, token.link_id)?)
+    let (Some(site), Some(link)) = (sites.by_number(token.site_id)?, store.touch_link(token.site_id, token.link_id)?)
     else {
         return Ok(None);
     };

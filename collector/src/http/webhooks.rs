@@ -53,7 +53,7 @@ async fn source(
     let (sites, store, address) = (Arc::clone(&state.sites), state.store.clone(), address.to_owned());
     let found = web::block(move || {
         let Some(source) = store.source_at(&address)? else { return Ok(None) };
-        Ok::<_, crate::store::StoreError>(sites.numbered(source.site_id)?.map(|site| (source, site)))
+        Ok::<_, crate::store::StoreError>(sites.by_number(source.site_id)?.map(|site| (source, site)))
     });
     match found.await {
         Ok(Ok(found)) => Ok(found),

@@ -54,6 +54,9 @@ pub(crate) struct Ingest {
     samples: SampleLimit,
 }
 
+/// Events that are to be stored, each with the index of its request.
+type Chosen<'a> = Vec<(usize, &'a NewEvent)>;
+
 /// How an attempt writes events: straight into the table, or past those that are there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Path {
@@ -165,7 +168,7 @@ impl Ingest {
 
     /// The events that are to be stored, each with its request, and how many of each request name somebody who has been
     /// forgotten.
-    fn choose<'a>(&self, group: &'a [SiteBatch]) -> Result<(Vec<(usize, &'a NewEvent)>, Vec<u32>), StoreError> {
+    fn choose<'a>(&self, group: &'a [SiteBatch]) -> Result<(Chosen<'a>, Vec<u32>), StoreError> {
         let mut chosen = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
         let mut erased = vec![0; group.len()];
         for (request, batch) in group.iter().enumerate() {

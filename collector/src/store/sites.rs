@@ -423,7 +423,7 @@ impl SiteDirectory {
     ///
     /// # Errors
     /// [`StoreError`] when it is not known and the database cannot be asked.
-    pub(crate) fn numbered(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
+    pub(crate) fn by_number(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
         let known = || {
             let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             directory.by_id.get(&site_id).cloned()
