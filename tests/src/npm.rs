@@ -39,12 +39,17 @@ pub fn file(path: &str) -> String {
 pub fn file_of_archive(package: &str, integrity: &str, path: &str) -> Vec<u8> {
     let folder = folder().join("node_modules/.archives");
     std::fs::create_dir_all(&folder).expect("a folder for archives");
-    let pack = ["pack", "--json", "--silent", package];
-    let output = Command::new("npm").args(pack).current_dir(&folder).output().expect("npm runs");
-    assert!(output.status.success(), "npm pack {package}: {}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("what npm tells of the archive");
-    assert_eq!(told[0]["integrity"], integrity, "{package} is another one");
-    let archive = folder.join(told[0]["filename"].as_str().expect("the archive's name"));
+    // Once it has been found to be the right one, it is kept under a name of ours.
+    let archive = folder.join(format!("{package}.tgz"));
+    if !archive.is_file() {
+        let pack = ["pack", "--json", "--silent", package];
+        let output = Command::new("npm").args(pack).current_dir(&folder).output().expect("npm runs");
+        assert!(output.status.success(), "npm pack {package}: {}", String::from_utf8_lossy(&output.stderr));
+        let told: Value = serde_json::from_slice(&output.stdout).expect("what npm tells of the archive");
+        assert_eq!(told[0]["integrity"], integrity, "{package} is another one");
+        let made = folder.join(told[0]["filename"].as_str().expect("the archive's name"));
+        std::fs::rename(made, &archive).expect("the archive is kept");
+    }
     let output = Command::new("tar").arg("-xOzf").arg(&archive).arg(path).output().expect("tar runs");
     assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout

@@ -24,6 +24,7 @@ fn filled(text: &str, keys: &Keys, at_ms: i64, ids: &[String]) -> String {
     let mut text = text
         .replace("{write_key}", &keys.write_key)
         .replace("{secret_key}", &keys.secret_key)
+        .replace("{basic}", &basic(&keys.write_key))
         .replace("{now_ms}", &at_ms.to_string())
         .replace("{now}", &now);
     for (n, id) in ids.iter().enumerate() {
@@ -37,8 +38,9 @@ fn filled(text: &str, keys: &Keys, at_ms: i64, ids: &[String]) -> String {
 fn send(shop: &Shop, request: &Value, fill: &dyn Fn(&str) -> String) -> Reply {
     let path = fill(request["path"].as_str().expect("a path"));
     let headers = request["headers"].as_object().expect("headers");
-    let headers: Vec<(&str, &str)> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_str().expect("a header"))).collect();
+    let headers: Vec<(&str, String)> =
+        headers.iter().map(|(name, value)| (name.as_str(), fill(value.as_str().expect("a header")))).collect();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let body = match (&request["form_base64"], &request["body"]) {
         (Value::Null, Value::Null) => String::new(),
         (Value::Null, Value::String(form)) => fill(form),

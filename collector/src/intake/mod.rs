@@ -1,8 +1,8 @@
 //! From bytes to events: each request goes through the same short list of steps, and each event of it ends in
 //! exactly one outcome.
 //!
-//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`]) → [`message`] → [`screen`] → [`enrich`] →
-//! [`writer`] (one commit) → answer.
+//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`]) → [`message`] → [`screen`] → [`proof`] →
+//! [`enrich`] → [`writer`] (one commit) → answer.
 
 pub(crate) mod body;
 pub(crate) mod clock;

@@ -4,6 +4,7 @@
 //! read leniently; only what cannot be stored or means nothing is rejected, and that message alone.
 
 use super::{Key, Parcel, Text};
+use crate::intake::enrich::Address;
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
 use crate::intake::screen::{self, Fault};
@@ -108,7 +109,7 @@ struct Context<'a> {
     #[serde(borrow)]
     ip: Loose<'a>,
     #[serde(borrow)]
-    traits: Option<Traits<'a>>,
+    traits: Option<&'a RawValue>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -156,15 +157,15 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
     // A group call's traits are the group's own, not the person's.
     let own_traits = call.traits.filter(|_| kind != "group");
     let traits: Traits<'_> = own_traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let around = context.traits.as_ref();
+    let around: Traits<'_> = context.traits.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     // What a trusted source says of an order needs no person.
     let order_id = order_id(&call).filter(|_| request.is_trusted());
     let ids = Ids {
         visitor: call.anonymous_id.text(),
         user_id: call.user_id.text(),
         previous_id: call.previous_id.text(),
-        email: traits.email.text().or(around.and_then(|traits| traits.email.text())),
-        phone: traits.phone.text().or(around.and_then(|traits| traits.phone.text())),
+        email: traits.email.text().or(around.email.text()),
+        phone: traits.phone.text().or(around.phone.text()),
         message_id: call.message_id.text(),
         order_id: order_id.as_deref(),
     };
@@ -174,8 +175,8 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
         owns_its_id: false,
         view_id: None,
         agent: context.user_agent.text(),
-        address: context.ip.text(),
         device: message::device(context.locale.text(), context.timezone.text(), None),
+        address: context.ip.text().and_then(Address::parse),
     };
     let own: PageContext<'_> = call.properties.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     message.event(request, says(kind, &call, &own, &context)?)
@@ -207,7 +208,11 @@ fn says<'a>(
             name: call.event.text().unwrap_or(""),
             properties: raw_object(call.properties, "properties")?,
         },
-        "identify" => Says::Identify { traits: raw_object(call.traits, "traits")? },
+        "identify" => {
+            // RudderStack's browser SDK says who somebody is in the context alone.
+            let around = context.traits.filter(|raw| raw.get().starts_with('{'));
+            Says::Identify { traits: raw_object(call.traits.or(around), "traits")? }
+        }
         "page" => Says::Page(view(call, own, context)?),
         "screen" => Says::Screen(view(call, own, context)?),
         "group" => {
