@@ -1,6 +1,7 @@
 //! The command line.
 
 mod segment;
+mod source;
 
 use crate::analysis;
 use crate::demo::load as demo;
@@ -59,11 +60,15 @@ enum Command {
     Person(PersonCommand),
     /// Segments: who is in them, why, and what keeps them.
     Segment(segment::Segments),
+    /// Sources: the shops and mailers whose webhooks come in.
+    Source(source::Sources),
     /// Computes every projection anew from the events and reports what was different.
     Rebuild(Rebuild),
     /// Predictions from a file of orders, without any database.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Finds who is there twice in a file of people, without any database.
+    Match(crate::matching::Options),
 }
 
 #[derive(Args)]
@@ -283,7 +288,9 @@ pub fn run() -> anyhow::Result<()> {
             crate::model::evaluate(&path, map.as_deref(), calibration_end, json)
         }
         Command::Person(command) => person(&open()?.store, command),
+        Command::Match(options) => crate::matching::run(&options),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
+        Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
 }
 

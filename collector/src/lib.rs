@@ -7,6 +7,7 @@ pub mod http;
 pub mod import;
 mod insight;
 pub mod intake;
+mod matching;
 mod model;
 pub mod postgres;
 mod projector;

@@ -2,9 +2,11 @@
 //! time and randomness are arguments.
 
 pub mod attribution;
+mod chance;
 pub mod event;
 pub mod history;
 pub mod identity;
+pub mod matching;
 pub mod money;
 pub mod report;
 pub mod segment;

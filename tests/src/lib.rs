@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod load;
 pub mod npm;
 pub mod pages;
+pub mod people;
 mod program;
 pub mod proxy;
 pub mod pypi;

@@ -213,7 +213,7 @@ pub(super) fn run(store: &Store, arguments: Segments) -> anyhow::Result<()> {
 }
 
 /// The site of that name; without a name the only one there is.
-fn site(store: &Store, name: &str) -> anyhow::Result<Site> {
+pub(super) fn site(store: &Store, name: &str) -> anyhow::Result<Site> {
     if !name.is_empty() {
         return Ok(store.site_named(name)?);
     }

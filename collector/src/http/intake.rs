@@ -59,14 +59,14 @@ fn allow_origin(request: &HeaderMap, response: &mut HeaderMap) {
 
 /// What became of a request's events.
 #[derive(Clone, Copy, Default)]
-struct Answer {
-    receipt: Receipt,
+pub(super) struct Answer {
+    pub(super) receipt: Receipt,
     /// An event was rejected for its clock: the tracker mints it anew by our time.
-    clock: bool,
+    pub(super) clock: bool,
 }
 
 /// What our tracker and the SDKs of Segment are told.
-fn receipt(answer: &Answer) -> HttpResponse {
+pub(super) fn receipt(answer: &Answer) -> HttpResponse {
     let receipt = answer.receipt;
     let mut told = serde_json::json!({
         "success": true,
@@ -82,7 +82,7 @@ fn receipt(answer: &Answer) -> HttpResponse {
 }
 
 /// The answer of an ingest route; `told` is what its protocol calls success.
-fn answer(
+pub(super) fn answer(
     request: &HttpRequest,
     result: Result<Answer, Refusal>,
     told: impl FnOnce(&Answer) -> HttpResponse,
@@ -104,7 +104,7 @@ fn refuse(refusal: &Refusal) -> HttpResponse {
     };
     let mut response = match refusal {
         Refusal::Unreadable(_) => HttpResponse::BadRequest(),
-        Refusal::UnknownKey => HttpResponse::Unauthorized(),
+        Refusal::UnknownKey | Refusal::Unsigned(_) => HttpResponse::Unauthorized(),
         Refusal::TooLarge(_) => HttpResponse::PayloadTooLarge(),
         Refusal::Origin { .. } => HttpResponse::Forbidden(),
         Refusal::Flood { retry_after: after } => {
@@ -118,7 +118,7 @@ fn refuse(refusal: &Refusal) -> HttpResponse {
     response.json(serde_json::json!({ "success": false, "error": refusal.to_string() }))
 }
 
-async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
+pub(super) async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
     match payload.to_bytes_limited(BATCH_BYTES).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(Refusal::Unreadable(format!("body broke off: {error}"))),
@@ -126,7 +126,7 @@ async fn read(payload: web::Payload) -> Result<web::Bytes, Refusal> {
     }
 }
 
-fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+pub(super) fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -169,7 +169,7 @@ async fn admit(
 }
 
 /// The way of every adapter's events into the store: what is found out about them comes in between.
-async fn store(
+pub(super) async fn store(
     state: &web::Data<State>,
     request: &HttpRequest,
     site: &Arc<Site>,

@@ -8,6 +8,7 @@ pub mod intake;
 mod metrics;
 mod pages;
 mod touch;
+mod webhooks;
 
 use crate::analysis::Analysis;
 use crate::intake::enrich::Enricher;
@@ -50,6 +51,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, role: Role) {
     if matches!(role, Role::All | Role::Collector) {
         intake::routes(config);
         touch::routes(config);
+        webhooks::routes(config);
         assets::tracker_routes(config);
     }
     if matches!(role, Role::All | Role::Dashboard) {

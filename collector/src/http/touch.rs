@@ -7,7 +7,7 @@ use super::State;
 use super::intake::{Arrival, picture, take};
 use crate::intake::touch::{Act, Token, event, landing};
 use crate::intake::{Refusal, source};
-use crate::store::sites::Site;
+use crate::store::sites::{Site, SiteDirectory};
 use crate::store::touch::TouchLink;
 use crate::store::{Store, StoreError};
 use actix_web::http::header;
@@ -31,11 +31,12 @@ struct Touch {
     email: Option<String>,
 }
 
-fn find(store: &Store, text: &str, site: impl Fn(i32) -> Option<Arc<Site>>) -> Result<Option<Touch>, StoreError> {
+fn find(store: &Store, text: &str, sites: &SiteDirectory) -> Result<Option<Touch>, StoreError> {
     let Some(token) = Token::read(text) else { return Ok(None) };
     let Some(key) = store.touch_key(token.site_id)?.filter(|key| token.is_signed(text, key)) else { return Ok(None) };
     drop(key);
-    let (Some(site), Some(link)) = (site(token.site_id), store.touch_link(token.site_id, token.link_id)?) else {
+    let (Some(site), Some(link)) = (sites.numbered(token.site_id)?, store.touch_link(token.site_id, token.link_id)?)
+    else {
         return Ok(None);
     };
     let email = match token.identity_id {
@@ -47,7 +48,7 @@ fn find(store: &Store, text: &str, site: impl Fn(i32) -> Option<Arc<Site>>) -> R
 
 async fn look_up(state: &web::Data<State>, text: String) -> Result<Option<Touch>, ()> {
     let (store, sites) = (state.store.clone(), Arc::clone(&state.sites));
-    let found = web::block(move || find(&store, &text, |site_id| sites.numbered(site_id))).await;
+    let found = web::block(move || find(&store, &text, &sites)).await;
     match found {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {

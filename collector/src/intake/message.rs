@@ -80,8 +80,8 @@ pub(crate) struct Message<'a> {
     pub(crate) agent: Option<&'a str>,
     /// `language|time zone|screen`, as our tracker writes it.
     pub(crate) device: Option<Arc<str>>,
-    /// The person's address, where a server says it.
-    pub(crate) address: Option<Address>,
+    /// The person's address, where the message names it. It is believed of trusted sources alone, and kept of nobody.
+    pub(crate) address: Option<&'a str>,
 }
 
 /// What happened.
@@ -163,7 +163,7 @@ impl<'a> Message<'a> {
         new.view_id = self.view_id;
         new.set(Term::Agent, self.agent.and_then(screen::term).or_else(|| sender.agent.clone()));
         new.set(Term::Device, self.device);
-        new.address = self.address;
+        new.address = self.address.and_then(Address::parse);
         if let Whose::Of(ids) = self.whose {
             ids.link(&mut new, sender.trust)?;
         }

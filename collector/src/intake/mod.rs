@@ -1,8 +1,8 @@
 //! From bytes to events: each request goes through the same short list of steps, and each event of it ends in
 //! exactly one outcome.
 //!
-//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`]) → [`message`] → [`screen`] → [`proof`] →
-//! [`enrich`] → [`writer`] (one commit) → answer.
+//! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`], [`webhook`]) → [`message`] → [`screen`] →
+//! [`proof`] → [`enrich`] → [`writer`] (one commit) → answer.
 
 pub(crate) mod body;
 pub(crate) mod clock;
@@ -18,6 +18,7 @@ pub(crate) mod screen;
 pub(crate) mod source;
 pub(crate) mod touch;
 pub(crate) mod tracker;
+pub(crate) mod webhook;
 pub(crate) mod writer;
 
 /// Decoded bytes of one batch.
@@ -58,6 +59,10 @@ pub enum Reason {
     BadOrder,
     /// A public key used from a page of a domain that is not the site's.
     OriginNotAllowed,
+    /// A webhook whose signature is wrong, missing or too old; only counted, nothing of it is kept.
+    BadSignature,
+    /// A webhook of a source that its owner has paused; only counted, too.
+    SourcePaused,
     /// An identify without consent; only counted, nothing of it is kept.
     NoConsent,
     /// It names a person who has been forgotten; only counted, nothing of it is kept.
@@ -85,6 +90,8 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::BadOrder => "bad_order",
             Reason::OriginNotAllowed => "origin_not_allowed",
+            Reason::BadSignature => "bad_signature",
+            Reason::SourcePaused => "source_paused",
             Reason::NoConsent => "no_consent",
             Reason::Erased => "erased",
             Reason::UnsignedIdentity => "unsigned_identity",
@@ -102,6 +109,9 @@ pub(crate) enum Refusal {
     /// No key, or none that is known.
     #[error("unknown write key; copy it from the set-up page")]
     UnknownKey,
+    /// A webhook that is not believed.
+    #[error("{0}")]
+    Unsigned(#[from] webhook::Unsigned),
     /// Beyond a limit.
     #[error("{0}")]
     TooLarge(String),

@@ -41,7 +41,7 @@ impl Fault {
 
     /// As it is counted and shown; `sample` is what arrived.
     pub(crate) fn rejection(self, sample: Option<&str>) -> Rejection {
-        let keeps_nothing = self.reason == Reason::NoConsent;
+        let keeps_nothing = matches!(self.reason, Reason::NoConsent | Reason::BadSignature | Reason::SourcePaused);
         Rejection {
             reason: self.reason.name(),
             detail: printable(&self.detail, 200),

@@ -25,6 +25,7 @@ pub(crate) mod salts;
 pub(crate) mod schema;
 pub(crate) mod segments;
 pub mod sites;
+pub(crate) mod sources;
 pub(crate) mod sql;
 pub(crate) mod terms;
 pub(crate) mod touch;

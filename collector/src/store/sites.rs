@@ -419,6 +419,22 @@ impl SiteDirectory {
         Ok(self.known(key))
     }
 
+    /// The site of this number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not known and the database cannot be asked.
+    pub(crate) fn numbered(&self, site_id: i32) -> Result<Option<Arc<Site>>, StoreError> {
+        let known = || {
+            let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            directory.by_id.get(&site_id).cloned()
+        };
+        if let Some(site) = known() {
+            return Ok(Some(site));
+        }
+        self.after_miss()?;
+        Ok(known())
+    }
+
     /// The one site that has this domain, if it is in memory; none where several have it.
     pub(crate) fn known_by_domain(&self, domain: &str) -> Option<Arc<Site>> {
         let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -437,12 +453,6 @@ impl SiteDirectory {
         }
         self.after_miss()?;
         Ok(self.known_by_domain(domain))
-    }
-
-    /// The site of this number, if it is in memory.
-    pub(crate) fn numbered(&self, site_id: i32) -> Option<Arc<Site>> {
-        let directory = self.state.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        directory.by_id.get(&site_id).cloned()
     }
 
     /// The site of this name, if it is in memory.

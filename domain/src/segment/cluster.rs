@@ -7,7 +7,6 @@
 //!
 //! A person's cluster is the one whose centre is nearest. It depends on the model and the person's own numbers alone.
 
-mod chance;
 pub mod choose;
 pub mod feature;
 mod kmeans;
@@ -16,7 +15,7 @@ pub mod refresh;
 mod scale;
 pub mod tree;
 
-use chance::Chance;
+use crate::chance::Chance;
 use feature::{Feature, People};
 use kmeans::Points;
 use name::{Profile, capitalised};

@@ -4,7 +4,6 @@
 //! What it calls `user_data` is for advertising and is not read.
 
 use super::{Key, Outcomes, Parcel, Text, commerce};
-use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, properties};
 use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -98,7 +97,7 @@ struct Whom {
     user_id: Option<String>,
     timestamp_us: Option<String>,
     agent: Option<String>,
-    address: Option<Address>,
+    address: Option<String>,
 }
 
 /// Reads a post. The key is `api_secret` in the address, or, for a public key, `measurement_id`.
@@ -121,7 +120,7 @@ pub(crate) fn open<'a>(text: &'a Text<'_>, query: &str) -> Result<Parcel<'a>, Re
         user_id: owned(&outer.user_id),
         timestamp_us: owned(&outer.timestamp_micros),
         agent: owned(&outer.user_agent),
-        address: outer.ip_override.text().and_then(Address::parse),
+        address: owned(&outer.ip_override),
     };
     Ok(Parcel {
         source: source::GA4,
@@ -150,7 +149,7 @@ impl Whom {
             }),
             at_us: own_time.map(|text| micros(&text)).transpose()?,
             agent: self.agent.as_deref(),
-            address: self.address,
+            address: self.address.as_deref(),
             ..Message::of(Ids::default())
         };
         if let Some(traits) = fields.object("user_properties") {

@@ -5,7 +5,6 @@
 //! an id, one whose browser keeps no cookies (`cookie=0`) or asks for privacy, is measured, as Matomo does itself.
 
 use super::{Key, Parcel, Text, commerce};
-use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -173,7 +172,8 @@ fn with_message(
         }
     };
     // Only who has the token may speak for another address.
-    let address = fields.text("cip").filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
+    let named = fields.text("cip");
+    let address = named.as_deref().filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
     let request = &Request { address: address.unwrap_or(request.address), ..*request };
     let (at, agent) = (fields.text("cdt"), fields.text("ua"));
     let message = Message {
@@ -182,8 +182,8 @@ fn with_message(
         owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
+        address: named.as_deref(),
         device: message::device(fields.text("lang").as_deref(), None, fields.text("res").as_deref()),
-        address: fields.text("cip").as_deref().and_then(Address::parse),
     };
     then(message, request)
 }

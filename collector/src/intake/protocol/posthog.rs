@@ -9,7 +9,6 @@
 //! page view finds it.
 
 use super::{Key, Outcomes, Parcel, Text};
-use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -154,7 +153,9 @@ fn read(raw: &str, request: &Request<'_>, outcomes: &mut Outcomes) {
 impl Captured<'_> {
     fn event(&self, request: &Request<'_>) -> Result<NewEvent, Fault> {
         let agent = self.own.first(&["$raw_user_agent", "$useragent"]);
+        let address = self.own.text("$ip");
         let message = self.message(self.message_id.as_deref(), agent.as_deref(), request)?;
+        let message = Message { address: address.as_deref(), ..message };
         let own = &self.own;
         match self.name.as_ref() {
             "" => Err(Fault::new(Reason::MissingName, "an event has no name")),
@@ -244,12 +245,12 @@ impl Captured<'_> {
             owns_its_id: true,
             view_id: None,
             agent,
+            address: None,
             device: message::device(
                 own.text("$browser_language").as_deref(),
                 own.text("$timezone").as_deref(),
                 size.as_deref(),
             ),
-            address: own.text("$ip").as_deref().and_then(Address::parse),
         })
     }
 

@@ -4,7 +4,6 @@
 //! read leniently; only what cannot be stored or means nothing is rejected, and that message alone.
 
 use super::{Key, Parcel, Text};
-use crate::intake::enrich::Address;
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
 use crate::intake::screen::{self, Fault};
@@ -176,7 +175,7 @@ fn event(raw: &str, kind: Option<&'static str>, request: &Request<'_>) -> Result
         view_id: None,
         agent: context.user_agent.text(),
         device: message::device(context.locale.text(), context.timezone.text(), None),
-        address: context.ip.text().and_then(Address::parse),
+        address: context.ip.text(),
     };
     let own: PageContext<'_> = call.properties.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     message.event(request, says(kind, &call, &own, &context)?)

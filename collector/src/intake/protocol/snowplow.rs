@@ -4,7 +4,6 @@
 //! track anonymously.
 
 use super::{Key, Parcel, Text, commerce};
-use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, Properties, properties};
 use crate::intake::loose::{Loose, time_us};
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -105,12 +104,13 @@ pub(crate) fn open_picture(query: &str) -> Parcel<'_> {
 }
 
 fn event(fields: &Fields, request: &Request<'_>) -> Result<NewEvent, Fault> {
-    let [visitor, user_id, message_id, at, agent] = [
+    let [visitor, user_id, message_id, at, agent, address] = [
         fields.first(&["duid", "nuid", "tnuid"]),
         fields.text("uid"),
         fields.text("eid"),
         fields.first(&["ttm", "dtm"]),
         fields.text("ua"),
+        fields.text("ip"),
     ];
     let whose = match (&visitor, &user_id) {
         (None, None) => Whose::Measured(message_id.as_deref()),
@@ -127,12 +127,12 @@ fn event(fields: &Fields, request: &Request<'_>) -> Result<NewEvent, Fault> {
         owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
+        address: address.as_deref(),
         device: message::device(
             fields.text("lang").as_deref(),
             fields.text("tz").as_deref(),
             fields.text("res").as_deref(),
         ),
-        address: fields.text("ip").as_deref().and_then(Address::parse),
     };
     match fields.text("e").as_deref() {
         Some("pv") => {

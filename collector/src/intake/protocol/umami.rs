@@ -5,7 +5,6 @@
 //! (`payload.ip`, `payload.userAgent`).
 
 use super::{Key, Parcel, Text};
-use crate::intake::enrich::Address;
 use crate::intake::fields::{Fields, properties};
 use crate::intake::loose::Loose;
 use crate::intake::message::{self, Ids, Message, Request, Says, View, Whose, stated_us};
@@ -62,7 +61,8 @@ fn event(raw: &str, kind: &str, request: &Request<'_>) -> Result<NewEvent, Fault
     let user_id = fields.text("id").filter(|_| request.is_trusted());
     let agent = fields.text("userAgent").filter(|_| request.is_trusted());
     let at = fields.text("timestamp");
-    let address = fields.text("ip").filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
+    let named = fields.text("ip");
+    let address = named.as_deref().filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
     let request = &Request { address: address.unwrap_or(request.address), ..*request };
     let whose = match &user_id {
         Some(user_id) => Whose::Of(Ids { user_id: Some(user_id), ..Ids::default() }),
@@ -74,8 +74,8 @@ fn event(raw: &str, kind: &str, request: &Request<'_>) -> Result<NewEvent, Fault
         owns_its_id: false,
         view_id: None,
         agent: agent.as_deref(),
+        address: named.as_deref(),
         device: message::device(fields.text("language").as_deref(), None, fields.text("screen").as_deref()),
-        address: fields.text("ip").as_deref().and_then(Address::parse),
     };
     let data = fields.object("data").map_or(Ok(None), properties)?;
     match (kind, fields.text("name")) {

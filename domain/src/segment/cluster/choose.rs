@@ -16,9 +16,9 @@
 //! of to all others (Hruschka, de Castro & Campello 2004): (b − a) / b for the distances a to the own and b to the next
 //! centre. Of about the same silhouette the larger number wins.
 
-use super::chance::Chance;
 use super::kmeans::{self, Fit, Points};
 use super::{Candidate, Settings};
+use crate::chance::Chance;
 
 /// A cluster that comes back less well than this is not counted on: Hennig's limit.
 pub const MIN_JACCARD: f64 = 0.75;

@@ -4,7 +4,7 @@
 //! with the bounds of Hamerly (2010), "Making k-means even faster", which skip the distances that cannot change
 //! anything and leave the result as it is.
 
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// Rounds after which a start is taken as it is; nearly all end much sooner because nobody changes.
 const MAX_ROUNDS: usize = 100;

@@ -1,0 +1,275 @@
+//! Sources that owners connect: where a vendor's webhooks come in.
+
+use super::ingest::{DUPLICATE, STORED};
+use super::sql::sql;
+use super::{Store, StoreError, from_timestamp};
+use crate::intake::webhook::{Settings, Vendor};
+use crate::secrets;
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A connected source.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Source {
+    pub(crate) site_id: i32,
+    /// Under which its events are marked and its outcomes counted, `shopify:main-shop`.
+    pub(crate) key: String,
+    pub(crate) vendor: Vendor,
+    pub(crate) name: String,
+    /// The last part of its path, `/hooks/<address>`.
+    pub(crate) address: String,
+    /// What the vendor signs with; empty until the owner has it.
+    pub(crate) secret: String,
+    pub(crate) settings: Settings,
+    pub(crate) is_active: bool,
+    pub(crate) created_at: Timestamp,
+}
+
+/// A source with what it has brought so far.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SourceReport {
+    pub(crate) source: Source,
+    /// When the last message of any outcome came.
+    pub(crate) last_at: Option<Timestamp>,
+    pub(crate) stored: i64,
+    pub(crate) duplicate: i64,
+    /// By reason.
+    pub(crate) rejected: BTreeMap<String, i64>,
+}
+
+/// What an owner says of a new source.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSource {
+    pub(crate) vendor: Vendor,
+    /// 1 to 60 characters.
+    pub(crate) name: String,
+    /// `None` makes one where the owner tells it to the vendor.
+    pub(crate) secret: Option<String>,
+    pub(crate) settings: Settings,
+}
+
+/// What is changed of a source; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceChange {
+    pub(crate) secret: Option<String>,
+    pub(crate) is_active: Option<bool>,
+}
+
+/// Why a source cannot be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The name is empty, too long, or has no letter or digit.
+    #[error("a source's name has 1 to 60 characters, letters or digits among them")]
+    Name,
+    /// The site has one of that name.
+    #[error("there is a source {0} already; choose another name")]
+    NameTaken(String),
+    /// No such source.
+    #[error("there is no source {0}; `segments source list` shows those there are")]
+    Unknown(String),
+    /// The secret cannot be one of that vendor.
+    #[error("{0}")]
+    Secret(&'static str),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(QueryableByName)]
+struct SourceRow {
+    #[diesel(sql_type = Integer)]
+    site_id: i32,
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Text)]
+    secret: String,
+    #[diesel(sql_type = Jsonb)]
+    settings: Value,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: PgTimestamp,
+}
+
+#[derive(QueryableByName)]
+struct OutcomeRow {
+    #[diesel(sql_type = Text)]
+    source: String,
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_at: Option<PgTimestamp>,
+}
+
+#[derive(QueryableByName)]
+struct Is {
+    #[diesel(sql_type = Bool)]
+    is: bool,
+}
+
+const ACTIVE: &str = "active";
+const PAUSED: &str = "paused";
+
+impl SourceRow {
+    fn source(self) -> Result<Source, StoreError> {
+        let vendor = Vendor::from_key(&self.kind)
+            .ok_or_else(|| StoreError::Refused(format!("source {} is of the unknown kind {}", self.key, self.kind)))?;
+        let settings = serde_json::from_value(self.settings)
+            .map_err(|error| StoreError::Refused(format!("settings of source {}: {error}", self.key)))?;
+        Ok(Source {
+            site_id: self.site_id,
+            key: self.key,
+            vendor,
+            name: self.name,
+            address: self.address,
+            secret: self.secret,
+            settings,
+            is_active: self.state == ACTIVE,
+            created_at: from_timestamp(self.created_at),
+        })
+    }
+}
+
+/// A name as it is written in a key: lower case letters and digits with hyphens between.
+fn slug(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
+}
+
+impl Store {
+    /// Connects a source to a site.
+    pub(crate) fn add_source(&self, site_id: i32, new: NewSource) -> Result<Source, SourceError> {
+        let name = new.name.trim().to_owned();
+        let slug = slug(&name);
+        if slug.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+            return Err(SourceError::Name);
+        }
+        let key = format!("{}:{slug}", new.vendor.key());
+        let secret = match new.secret {
+            Some(secret) => new.vendor.check_secret(&secret).map_err(SourceError::Secret)?,
+            None if new.vendor.owner_chooses_secret() => secrets::token(""),
+            None => String::new(),
+        };
+        let address = format!("{site_id}-{}", secrets::token(""));
+        let settings = serde_json::to_value(&new.settings).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let row: Option<SourceRow> = sql("INSERT INTO sources (site_id, key, kind, name, address, secret, settings)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id, key) DO NOTHING
+             RETURNING site_id, key, kind, name, address, secret, settings, state, created_at")
+        .bind::<Integer, _>(site_id)
+        .bind::<Text, _>(key.clone())
+        .bind::<Text, _>(new.vendor.key())
+        .bind::<Text, _>(name)
+        .bind::<Text, _>(address)
+        .bind::<Text, _>(secret)
+        .bind::<Jsonb, _>(settings)
+        .get_result(&mut *self.lend()?)
+        .optional()
+        .map_err(StoreError::from)?;
+        Ok(row.ok_or(SourceError::NameTaken(key))?.source()?)
+    }
+
+    /// The site's sources with what they have brought, oldest first.
+    pub(crate) fn sources(&self, site_id: i32) -> Result<Vec<SourceReport>, StoreError> {
+        let mut connection = self.lend()?;
+        let rows: Vec<SourceRow> = sql("SELECT site_id, key, kind, name, address, secret, settings, state, created_at
+             FROM sources WHERE site_id = $1 ORDER BY created_at, key")
+        .bind::<Integer, _>(site_id)
+        .load(&mut *connection)?;
+        // One row per source that is there and outcome: how often, and when last.
+        let outcomes: Vec<OutcomeRow> = sql("SELECT o.source, o.outcome, sum(o.count)::bigint AS count,
+                max(o.last_at) AS last_at
+             FROM source_outcomes o JOIN sources s ON s.site_id = o.site_id AND s.key = o.source
+             WHERE o.site_id = $1 GROUP BY o.source, o.outcome")
+        .bind::<Integer, _>(site_id)
+        .load(&mut *connection)?;
+        let report = |row: SourceRow| {
+            let mut report = SourceReport {
+                source: row.source()?,
+                last_at: None,
+                stored: 0,
+                duplicate: 0,
+                rejected: BTreeMap::new(),
+            };
+            for row in outcomes.iter().filter(|row| row.source == report.source.key) {
+                report.last_at = report.last_at.max(row.last_at.map(from_timestamp));
+                match row.outcome.as_str() {
+                    STORED => report.stored = row.count,
+                    DUPLICATE => report.duplicate = row.count,
+                    reason => {
+                        report.rejected.insert(reason.to_owned(), row.count);
+                    }
+                }
+            }
+            Ok(report)
+        };
+        rows.into_iter().map(report).collect()
+    }
+
+    /// The source of an address, whatever site it belongs to.
+    pub(crate) fn source_at(&self, address: &str) -> Result<Option<Source>, StoreError> {
+        let Some(site_id) = address.split_once('-').and_then(|(site_id, _)| site_id.parse::<i32>().ok()) else {
+            return Ok(None);
+        };
+        let row: Option<SourceRow> =
+            sql("SELECT site_id, key, kind, name, address, secret, settings, state, created_at FROM sources
+                 WHERE site_id = $1 AND address = $2")
+            .bind::<Integer, _>(site_id)
+            .bind::<Text, _>(address.to_owned())
+            .get_result(&mut *self.lend()?)
+            .optional()?;
+        row.map(SourceRow::source).transpose()
+    }
+
+    /// Changes a source.
+    pub(crate) fn change_source(&self, site_id: i32, key: &str, change: SourceChange) -> Result<(), SourceError> {
+        let known = self.sources(site_id)?.into_iter().map(|report| report.source).find(|source| source.key == key);
+        let known = known.ok_or_else(|| SourceError::Unknown(key.to_owned()))?;
+        let secret = match change.secret {
+            Some(secret) => known.vendor.check_secret(&secret).map_err(SourceError::Secret)?,
+            None => known.secret,
+        };
+        let state = if change.is_active.unwrap_or(known.is_active) { ACTIVE } else { PAUSED };
+        sql("UPDATE sources SET secret = $1, state = $2 WHERE site_id = $3 AND key = $4")
+            .bind::<Text, _>(secret)
+            .bind::<Text, _>(state)
+            .bind::<Integer, _>(site_id)
+            .bind::<Text, _>(key.to_owned())
+            .execute(&mut *self.lend()?)
+            .map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Takes a source away: its address is gone, its events stay.
+    pub(crate) fn remove_source(&self, site_id: i32, key: &str) -> Result<(), SourceError> {
+        let gone: Option<Is> = sql("DELETE FROM sources WHERE site_id = $1 AND key = $2 RETURNING true AS is")
+            .bind::<Integer, _>(site_id)
+            .bind::<Text, _>(key.to_owned())
+            .get_result(&mut *self.lend()?)
+            .optional()
+            .map_err(StoreError::from)?;
+        if gone.is_some_and(|row| row.is) { Ok(()) } else { Err(SourceError::Unknown(key.to_owned())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_key_is_made_of_a_names_letters_and_digits() {
+        assert_eq!(slug("  Main shop (EU) №2 "), "main-shop-eu-2");
+        assert_eq!(slug("!?"), "");
+    }
+}
