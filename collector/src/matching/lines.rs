@@ -87,9 +87,10 @@ impl<R: BufRead> Lines<R> {
             count if count == self.header.len() => Ok(values),
             count => Err(format!("has {count} values, the header has {}", self.header.len())),
         });
-        if values.is_err() {
+        if values.is_err() && !taken.is_empty() {
             // A stray quote has taken them in.
             self.give_back(taken, None);
+            return Ok(Err("has a quote that is not closed".to_owned()));
         }
         Ok(values)
     }

@@ -252,7 +252,7 @@ impl Person {
             17 => {
                 self.known(70.0);
                 self.buys(1, 60.0, 20.0);
-                self.tracks(1.0 + spread * 5.0, "Order Refunded", json!({ "total": 20 }));
+                self.tracks(1.0 + spread * 5.0, "Return Announced", json!({ "total": 20 }));
             }
             18 => {
                 self.user_id = Some(format!("u-{}", self.name));
