@@ -194,13 +194,16 @@ fn models(store: Store) -> std::io::Result<Periodic> {
 /// Deletes what is left of people who were forgotten.
 fn erasures(store: Store) -> std::io::Result<Periodic> {
     Periodic::start("erasures", ERASURES, move || {
-        let done = store
-            .sites()
-            .and_then(|sites| sites.iter().try_fold(0, |done, site| Ok(done + store.finish_erasures(site.site_id)?)));
-        match done {
-            Ok(0) => {}
-            Ok(done) => tracing::info!(people = done, "people are forgotten"),
-            Err(error) => tracing::warn!(%error, "people are forgotten later"),
+        let sites = match store.sites() {
+            Ok(sites) => sites,
+            Err(error) => return tracing::warn!(%error, "people are forgotten later"),
+        };
+        for site in sites {
+            match store.finish_erasures(site.site_id) {
+                Ok(0) => {}
+                Ok(done) => tracing::info!(site = site.site_id, people = done, "people are forgotten"),
+                Err(error) => tracing::warn!(site = site.site_id, %error, "people are forgotten later"),
+            }
         }
     })
 }

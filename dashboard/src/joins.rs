@@ -10,7 +10,7 @@ use domain::report::{BlockedValue, IdentityBook, JoinLink, JoinNode, Joins, Kept
 /// Identifiers that are drawn; more are in the table below.
 const DRAWN: usize = 24;
 /// Letters of an identifier in the drawing.
-const LETTERS: usize = 26;
+const LETTERS: usize = 22;
 /// A box of the drawing and the room between two, in its own units.
 const BOX: (usize, usize) = (212, 46);
 const GAP: (usize, usize) = (84, 14);

@@ -54,21 +54,35 @@ CREATE TABLE identity_blocked (
     PRIMARY KEY (site_id, kind, value, source, slot)
 );
 
-CREATE INDEX identity_ledger_identity ON identity_ledger (site_id, identity_id);
-
 -- Merges of the version before: the ledger says which identity went to which profile, whose number is that of the
--- identity it was founded on. Call 4 is `carried`, standing 2 `trusted`.
+-- identity it was founded on. Call 4 is `carried`, call 3 `order`, kind 6 an order, standing 2 `trusted`, 1 a browser's.
+-- First who had each order before the first merge took it along,
+INSERT INTO identity_links (site_id, identity_id, other_id, call, standing, outcome, from_profile_id, into_profile_id)
+SELECT i.site_id, COALESCE(f.from_profile_id, i.profile_id), i.identity_id, 3, CASE WHEN i.trusted THEN 2 ELSE 1 END,
+    'ordered', i.identity_id, COALESCE(f.from_profile_id, i.profile_id)
+FROM identities i
+LEFT JOIN (
+    SELECT DISTINCT ON (site_id, identity_id) site_id, identity_id, from_profile_id
+    FROM identity_ledger ORDER BY site_id, identity_id, entry_id
+) AS f USING (site_id, identity_id)
+WHERE i.kind = 6 AND COALESCE(f.from_profile_id, i.profile_id) <> i.identity_id ORDER BY i.identity_id
+ON CONFLICT DO NOTHING;
+-- then merges, and orders that went to another person, as they came.
 INSERT INTO identity_links
     (site_id, identity_id, other_id, call, standing, event_id, at, outcome, from_profile_id, into_profile_id, reason)
-SELECT site_id, identity_id, to_profile_id, 4, 2, event_id, at, 'merged', from_profile_id, to_profile_id, 'carried'
-FROM identity_ledger WHERE reason <> 'order' AND undone_at IS NULL ORDER BY entry_id
-ON CONFLICT DO NOTHING;
--- Orders (kind 6, call 3) and who has them.
-INSERT INTO identity_links (site_id, identity_id, other_id, call, standing, outcome, from_profile_id, into_profile_id)
-SELECT site_id, profile_id, identity_id, 3, CASE WHEN trusted THEN 2 ELSE 1 END, 'ordered', identity_id, profile_id
-FROM identities WHERE kind = 6 AND profile_id <> identity_id ORDER BY identity_id
+SELECT l.site_id,
+    CASE WHEN l.reason = 'order' THEN l.to_profile_id ELSE l.identity_id END,
+    CASE WHEN l.reason = 'order' THEN l.identity_id ELSE l.to_profile_id END,
+    CASE WHEN l.reason = 'order' THEN 3 ELSE 4 END, 2, l.event_id, l.at,
+    CASE WHEN l.reason = 'order' THEN 'ordered' ELSE 'merged' END, l.from_profile_id, l.to_profile_id,
+    CASE WHEN l.reason = 'order' THEN NULL ELSE 'carried' END
+FROM identity_ledger l JOIN identities i ON i.site_id = l.site_id AND i.identity_id = l.identity_id
+WHERE l.undone_at IS NULL AND (l.reason = 'order') = (i.kind = 6) ORDER BY l.entry_id
 ON CONFLICT DO NOTHING;
 
 -- Whether browsers have to prove who somebody is, and the secret that the site's server signs user ids with.
 ALTER TABLE sites ADD COLUMN identity_secret text NOT NULL DEFAULT '';
 ALTER TABLE sites ADD COLUMN signed_identify boolean NOT NULL DEFAULT false;
+
+-- Last, because it holds off whoever writes the ledger.
+CREATE INDEX identity_ledger_identity ON identity_ledger (site_id, identity_id);

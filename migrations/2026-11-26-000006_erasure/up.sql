@@ -4,6 +4,9 @@
 ALTER TABLE sites ADD COLUMN erasure_key bytea NOT NULL
     DEFAULT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
 
+-- Counts whatever makes writers forget what they remember; read and moved under lock 6 alone.
+CREATE SEQUENCE erasure_epoch;
+
 -- One row per person who is or was forgotten. What names them is in it only until everything of theirs is gone.
 CREATE TABLE erasures (
     site_id integer NOT NULL,

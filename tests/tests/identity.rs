@@ -208,6 +208,19 @@ fn a_stranger_who_claims_a_known_person_learns_and_changes_nothing() {
     let traits = shop.profile("user_id=u1")["facts"]["traits"].clone();
     assert_eq!(traits.get("user_hash"), None, "the signature is no trait: {traits}");
     assert_ne!(shop.profile_id(&shop.visitor("stranger").query()), shop.profile_id("user_id=u1"));
+    // A signature says who is signed in; it does not make two accounts one, whatever else the call names.
+    assert_eq!(
+        shop.server_says(&[json!({ "type": "identify", "userId": "victim", "messageId": "k2" })]).receipt(),
+        (1, 0, 0)
+    );
+    let shared = json!([
+        { "type": "identify", "anonymousId": "s3", "userId": "victim", "messageId": "s7",
+          "traits": { "user_hash": signature(secret, "victim") } },
+        { "type": "identify", "anonymousId": "s3", "userId": "u1", "previousId": "x", "messageId": "s8",
+          "traits": { "user_hash": signature(secret, "u1") } },
+    ]);
+    assert_eq!(posts(shared), (2, 0, 0));
+    assert_ne!(shop.profile_id("user_id=victim"), shop.profile_id("user_id=u1"), "two people share a device");
     let joins = owner.reads(&format!("/s/{}/people/{}/joins", shop.keys.site_id, shop.profile_id("user_id=u1")));
     assert!(joins.contains("claimed it without your signature"), "{joins}");
     shop.is_the_same_rebuilt();

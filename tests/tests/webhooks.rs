@@ -373,7 +373,7 @@ fn sendgrids_events_are_named_as_e_mail_events_are() {
     assert_eq!(profile["facts"]["traits"]["email_opt_in"], false);
     let click =
         profile["events"].as_array().unwrap().iter().find(|event| event["name"] == "Email Link Clicked").unwrap();
-    assert_eq!(click["properties"]["link_url"], "https://shop.example/grinders");
+    assert_eq!(click["properties"]["link_url"], "shop.example/grinders");
     assert_eq!(names(&shop, "email=lost@example.com"), ["Email Bounced"]);
     assert_eq!(source.outcomes(), counts([("stored", 7), ("duplicate", 7), ("unknown_kind", 2), ("bad_signature", 2)]));
     shop.is_the_same_rebuilt();
@@ -438,4 +438,74 @@ fn an_address_is_there_for_its_source_alone() {
     assert_eq!(source.send(&source.path, &newer, &order).status, 404);
     assert!(fails(&run(&["remove", &source.key])).contains("there is no source"));
     assert_eq!(bought(&shop, "email=mia@example.com"), (1, 4_990), "its events stay");
+}
+
+#[test]
+fn from_a_newsletters_click_to_the_refund_it_is_one_person_and_a_merge_of_it_can_be_undone() {
+    let shop = Shop::open();
+    let source = Source::add(&shop, "shopify", &[]);
+    let hours_ago = |hours: i64| now_ms() - hours * 60 * MINUTE_S * 1_000;
+    // The click leads to the blog, with the campaign in the address.
+    let mailing =
+        json!({ "campaign": "autumn", "urls": ["https://shop.example/blog"], "recipients": ["mia@example.com"] });
+    let made = shop.call("POST", "/api/v1/newsletters", &mailing).json();
+    let click = made["recipients"]["mia@example.com"]["clicks"]["https://shop.example/blog"].as_str().expect("a link");
+    let led = shop.web.get(click.strip_prefix(shop.web.origin()).expect("our own link"));
+    let landing = led.header("location").expect("an address").strip_prefix("https://shop.example").expect("the shop's");
+    // An anonymous visit, a second device, the sign-up on both.
+    shop.visitor("phone").at(hours_ago(5)).views(landing).views("/blog/beans");
+    shop.visitor("laptop").at(hours_ago(4)).views("/grinders").signs_in("u1");
+    shop.visitor("phone").at(hours_ago(3)).views("/account").signs_in("u1");
+    let at = jiff::Timestamp::from_millisecond(hours_ago(2)).expect("a moment").to_string();
+    let signed_up = json!({ "type": "identify", "userId": "u1", "messageId": "m1", "timestamp": at,
+                            "traits": { "email": "mia@example.com" } });
+    assert_eq!(shop.server_says(&[signed_up]).receipt(), (1, 0, 0));
+    // The shop tells of the order and of the refund.
+    assert_eq!(source.tells("orders/create", &payload("shopify_order.json")), (1, 0, 0));
+    assert_eq!(source.tells("refunds/create", &payload("shopify_refund.json")), (1, 0, 0));
+
+    let profile = shop.profile("user_id=u1");
+    for who in ["email=mia@example.com", &shop.visitor("phone").query(), &shop.visitor("laptop").query()] {
+        assert_eq!(shop.profile_id(who), profile["profile_id"].as_i64().expect("a number"), "{who}");
+    }
+    let facts = &profile["facts"];
+    assert_eq!(
+        (&facts["first_channel"], &facts["orders"], &facts["revenue_minor"]),
+        (&json!("email"), &json!(1), &json!(2_990))
+    );
+    let happened: Vec<&str> = profile["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .rev()
+        .map(|event| event["name"].as_str().or(event["kind"].as_str()).expect("a name"))
+        .collect();
+    let in_order = [
+        "page",
+        "page",
+        "page",
+        "identify",
+        "page",
+        "identify",
+        "identify",
+        "Order Completed",
+        "Order Refunded",
+        "Email Link Clicked",
+    ];
+    assert_eq!(happened, in_order, "the click was made by this test just now");
+    shop.is_the_same_rebuilt();
+
+    // It was not her laptop after all.
+    let laptop = tests::speech::written(shop.visitor("laptop").id);
+    let links = profile["identity"]["links"].as_array().expect("links");
+    let wrong = links.iter().find(|link| !link["merged"].is_null() && link["from"]["value"] == *laptop);
+    let undone =
+        shop.call("POST", &format!("/api/v1/merges/{}/undo", wrong.expect("the merge")["link_id"]), &json!({}));
+    assert_eq!(undone.status, 200, "{}", undone.body);
+    let (mia, other) = (shop.profile("user_id=u1"), shop.profile(&shop.visitor("laptop").query()));
+    assert_ne!(mia["profile_id"], other["profile_id"]);
+    assert_eq!((&mia["facts"]["views"], &mia["facts"]["revenue_minor"]), (&json!(3), &json!(2_990)));
+    assert_eq!((&other["facts"]["views"], &other["facts"]["orders"]), (&json!(1), &json!(0)));
+    assert_eq!(other["identities"].as_array().map(Vec::len), Some(1));
+    shop.is_the_same_rebuilt();
 }

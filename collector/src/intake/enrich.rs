@@ -9,7 +9,7 @@ mod mail;
 mod place;
 
 use super::screen;
-use crate::store::events::{Kind, NewEvent, Term};
+use crate::store::events::{Kind, NewEvent, Term, flags};
 use bots::Crawlers;
 use domain::event::Trust;
 use domain::identity::Kind as IdentityKind;
@@ -95,6 +95,10 @@ impl Enricher {
 
     /// The kind of the mail address that an event names: as its own identity, as one that it ties, or as a trait.
     fn email_class(&self, event: &NewEvent) -> Option<EmailClass> {
+        // What is only claimed tells nothing of the person.
+        if event.flags & flags::CLAIMED != 0 {
+            return None;
+        }
         let own = match &event.who {
             crate::store::identities::Who::Known { kind: IdentityKind::Email, value } => Some(value),
             _ => None,

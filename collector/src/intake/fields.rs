@@ -27,10 +27,11 @@ impl Fields {
         if query.len() > EVENT_BYTES {
             return Err(Fault::new(Reason::TooLarge, format!("event is {} bytes, limit {EVENT_BYTES}", query.len())));
         }
+        // The parser writes U+FFFD for what is no UTF-8; somebody may also have sent that very character.
+        let sends_it = query.to_ascii_lowercase().contains("%ef%bf%bd");
         let mut map = Map::new();
         for (name, value) in form_urlencoded::parse(query.strip_prefix('?').unwrap_or(query).as_bytes()) {
-            // The parser writes U+FFFD for what is no UTF-8.
-            if value.contains('\u{fffd}') && !query.to_ascii_lowercase().contains("%ef%bf%bd") {
+            if value.contains('\u{fffd}') && !sends_it {
                 return Err(Fault::new(Reason::BadText, "text is not valid UTF-8"));
             }
             map.entry(name.into_owned()).or_insert_with(|| Value::String(value.into_owned()));

@@ -63,7 +63,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
 pub(crate) fn time_us(text: &str) -> Result<i64, jiff::Error> {
     if let Ok(number) = text.parse::<i64>() {
         // Below 1e11 it can only be seconds: as milliseconds it would be before 1974.
-        return Ok(number.saturating_mul(if number.abs() < 100_000_000_000 { 1_000_000 } else { 1_000 }));
+        return Ok(number.saturating_mul(if number.unsigned_abs() < 100_000_000_000 { 1_000_000 } else { 1_000 }));
     }
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Ok(moment.as_microsecond()),

@@ -413,8 +413,10 @@ pub(crate) fn set_track(
             let order_id: Arc<str> = normalise(IdentityKind::Order, &report.order_id)
                 .map_err(|invalid| Fault::new(Reason::BadOrder, format!("order_id: {invalid}")))?
                 .into();
-            let names_a_person = !matches!(&new.who, Who::Known { kind: IdentityKind::Message, .. });
+            let names_a_person = matches!(&new.who, Who::Known { kind, .. } if *kind != IdentityKind::Message);
             if new.trust() == Trust::Trusted && (is_change || !names_a_person) {
+                // An order is known from day to day, whoever reports it.
+                new.flags &= !flags::MEASURED;
                 new.who = Who::Known { kind: IdentityKind::Order, value: Arc::clone(&order_id) };
                 new.links.clear();
             }
@@ -431,7 +433,7 @@ pub(crate) fn tie(new: &mut NewEvent, kind: IdentityKind, value: &str, call: Cal
     screen::clean(value, kind.name())?;
     match normalise(kind, value) {
         Ok(value) => new.links.push(NewLink { kind, value: value.into(), call, standing: new.trust().into() }),
-        Err(Invalid::Blocked { kind }) => new.blocked.push((kind, value.trim().into())),
+        Err(Invalid::Blocked { kind }) => new.blocked.push((kind, value.trim().to_lowercase().into())),
         // An address or number of another form is kept among the traits and known by nobody.
         Err(Invalid::Empty { .. } | Invalid::TooLong { .. } | Invalid::Malformed { .. }) => {}
     }

@@ -12,7 +12,7 @@ use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
 use crate::store::sites::Site;
 use domain::event::Trust;
-use domain::identity::{Kind as IdentityKind, Standing};
+use domain::identity::{Call, Kind as IdentityKind, Standing};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::value::RawValue;
 use sha2::Sha256;
@@ -52,7 +52,8 @@ fn settle_one(site: &Site, event: &mut NewEvent) -> Result<(), Fault> {
     let mut proven = false;
     for link in event.links.iter_mut().filter(|link| link.kind == IdentityKind::UserId) {
         if proves(&link.value) {
-            (link.standing, proven) = (Standing::Trusted, true);
+            // The signature proves who is signed in, and not that two accounts are one.
+            (link.standing, link.call, proven) = (Standing::Trusted, Call::Together, true);
         } else if site.signed_identify {
             link.standing = Standing::Claimed;
         }

@@ -5,7 +5,8 @@ use crate::store::events::{EventKey, flags};
 use crate::store::ingest::Rejection;
 use crate::store::sites::Site;
 use domain::event::Trust;
-use std::sync::Arc;
+use regex::Regex;
+use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
 /// Bytes of an event's name.
@@ -52,8 +53,19 @@ impl Fault {
 
 /// The beginning of what arrived, made printable.
 pub(crate) fn sample(text: &str) -> String {
-    printable(text, 1_000)
+    // Network addresses and other systems' credentials are kept of nobody, not even where something is wrong.
+    static HIDDEN: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        let names = r"\$?ip|cip|ip_override|browser_ip|customer_ip_address|token_auth|api_secret";
+        [format!(r#"(?i)("(?:{names})"\s*:\s*)"[^"]*"?"#), format!(r#"(?i)((?:^|[?&"])(?:{names})=)[^&\s"]*"#)]
+            .map(|pattern| Regex::new(&pattern).expect("a pattern of ours"))
+    });
+    let [json, query] = &*HIDDEN;
+    let start: String = text.chars().take(SAMPLE_CHARS).collect();
+    printable(&query.replace_all(&json.replace_all(&start, "${1}\"…\""), "${1}…"), SAMPLE_CHARS)
 }
+
+/// Characters of a sample.
+const SAMPLE_CHARS: usize = 1_000;
 
 fn printable(text: &str, limit: usize) -> String {
     text.chars().take(limit).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -335,6 +347,13 @@ mod tests {
         let id = uuid_v7(1_700_000_000_123_456, [0xff; 16]);
         assert_eq!((id.get_version_num(), id_time_us(id)), (7, Some(1_700_000_000_123_000)));
         assert_eq!(id_time_us(Uuid::from_u128(0)), None);
+    }
+
+    #[test]
+    fn samples_have_no_addresses_and_no_credentials() {
+        let text = r#"{"$ip":"203.0.113.9","context":{"ip" : "2001:db8::1"},"trip":"a","token_auth":"0123"#;
+        assert_eq!(sample(text), r#"{"$ip":"…","context":{"ip" : "…"},"trip":"a","token_auth":"…""#);
+        assert_eq!(sample("?idsite=1&cip=203.0.113.9&token_auth=0123&ship=1"), "?idsite=1&cip=…&token_auth=…&ship=1");
     }
 
     #[test]

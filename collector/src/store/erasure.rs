@@ -16,7 +16,7 @@ use super::sql::sql;
 use super::{Store, StoreError};
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
 use domain::identity::{Kind, normalise};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
@@ -43,19 +43,13 @@ fn hash(key: &[u8], kind: Kind, value: &str) -> Result<Uuid, StoreError> {
 /// The identifiers of forgotten people, as one writer knows them.
 #[derive(Default)]
 pub(crate) struct Forgotten {
-    newest: Option<i64>,
+    epoch: Option<i64>,
     sites: HashMap<i32, ForgottenOfSite>,
 }
 
 struct ForgottenOfSite {
     key: Vec<u8>,
     hashes: HashSet<Uuid>,
-}
-
-#[derive(QueryableByName)]
-struct NewestRow {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    newest: Option<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -75,12 +69,9 @@ impl Forgotten {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn read(&mut self, connection: &mut PgConnection) -> Result<bool, StoreError> {
-        sql("SELECT pg_advisory_xact_lock_shared($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
-        let row: NewestRow = sql("SELECT max(erasure_id) AS newest FROM erasures").get_result(connection)?;
-        // A finished erasure has scrubbed texts, so its end counts as news too.
-        let done: NewestRow = sql("SELECT count(done_at) AS newest FROM erasures").get_result(connection)?;
-        let newest = row.newest.map(|newest| newest.saturating_mul(2).saturating_add(done.newest.unwrap_or(0)));
-        if newest == self.newest {
+        hold_off(connection)?;
+        let row: NumberRow = sql("SELECT last_value AS number FROM erasure_epoch").get_result(connection)?;
+        if self.epoch == Some(row.number) {
             return Ok(false);
         }
         let rows: Vec<HashRow> = sql("SELECT e.site_id, e.hash, s.erasure_key
@@ -94,7 +85,7 @@ impl Forgotten {
                 .or_insert_with(|| ForgottenOfSite { key: row.erasure_key, hashes: HashSet::new() });
             of_site.hashes.insert(row.hash);
         }
-        self.newest = newest;
+        self.epoch = Some(row.number);
         Ok(true)
     }
 
@@ -119,8 +110,27 @@ impl Forgotten {
                 return Ok(true);
             }
         }
+        // A browser's word for an address ties nothing, and would still tell of its owner.
+        for word in event.properties.iter().flat_map(|text| words(text)) {
+            let kind = match word.as_bytes() {
+                [b'+', ..] => Kind::Phone,
+                bytes if bytes.contains(&b'@') => Kind::Email,
+                _ => continue,
+            };
+            if let Ok(value) = normalise(kind, word)
+                && site.hashes.contains(&hash(&site.key, kind, &value)?)
+            {
+                return Ok(true);
+            }
+        }
         Ok(false)
     }
+}
+
+/// What may be an identifier in a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_border = |c: char| c.is_whitespace() || "\"',;<>()[]{}=&?".contains(c);
+    text.split(is_border).filter(|word| !word.is_empty())
 }
 
 impl Forgotten {
@@ -130,8 +140,7 @@ impl Forgotten {
     /// [`StoreError`]
     pub(crate) fn are_in(&self, site_id: i32, text: &str) -> Result<bool, StoreError> {
         let Some(site) = self.sites.get(&site_id) else { return Ok(false) };
-        let is_border = |c: char| c.is_whitespace() || "\"',;<>()[]{}=&?".contains(c);
-        for word in text.split(is_border).filter(|word| !word.is_empty()) {
+        for word in words(text) {
             for kind in Kind::ALL {
                 let Ok(value) = normalise(kind, word) else { continue };
                 if site.hashes.contains(&hash(&site.key, kind, &value)?) {
@@ -177,6 +186,18 @@ struct ErasedRow {
     hash: Uuid,
 }
 
+#[derive(QueryableByName)]
+struct FreeRow {
+    #[diesel(sql_type = Bool)]
+    free: bool,
+}
+
+/// Tells all writers that what they remember may hold no more. Lock 6 is held alone.
+fn next_epoch(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sql("SELECT nextval('erasure_epoch')").execute(connection)?;
+    Ok(())
+}
+
 /// An erasure that is not done yet.
 #[derive(QueryableByName)]
 struct WaitingRow {
@@ -205,7 +226,14 @@ impl Store {
     pub(crate) fn erase(&self, site: &Site, profile_id: i64, asked_by: &str) -> Result<Option<i64>, StoreError> {
         self.lend()?.transaction(|connection| {
             sql("SELECT pg_advisory_xact_lock($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
-            super::identities::lock_site(connection, site.site_id)?;
+            // Everybody's intake waits meanwhile, so this one does not wait for a merge that is being taken back.
+            let free: FreeRow = sql("SELECT pg_try_advisory_xact_lock(1, $1) AS free")
+                .bind::<Integer, _>(site.site_id)
+                .get_result(connection)?;
+            if !free.free {
+                return Err(StoreError::Contended("a merge of this site is being taken back".into()));
+            }
+            next_epoch(connection)?;
             let identities: Vec<IdentityRow> = sql("SELECT identity_id, kind, value FROM identities
                  WHERE site_id = $1 AND profile_id = $2 AND kind <> $3 ORDER BY identity_id")
             .bind::<Integer, _>(site.site_id)
@@ -263,10 +291,23 @@ impl Store {
         .load(&mut connection)?;
         let mut done = 0;
         for erasure in &waiting {
-            done += usize::from(finish(&mut connection, site_id, erasure)?);
+            match finish(&mut connection, site_id, erasure) {
+                Ok(is_done) => done += usize::from(is_done),
+                // One that cannot be finished keeps nobody else's from it.
+                Err(error) => tracing::error!(site = site_id, erasure = erasure.erasure_id, %error, "an erasure waits"),
+            }
         }
         Ok(done)
     }
+}
+
+/// Holds erasures off until the transaction ends.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn hold_off(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sql("SELECT pg_advisory_xact_lock_shared($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
+    Ok(())
 }
 
 /// Those of some values, normalised, by which a forgotten person was known.
@@ -305,7 +346,9 @@ fn traces(
         .get_result(connection)
         .optional()?;
     let traits = row.map(|row| row.traits);
-    let said = traits.iter().filter_map(Value::as_object).flat_map(|map| map.values()).filter_map(Value::as_str);
+    // What tells people apart; a city or a plan is in everybody's samples.
+    let telling = ["name", "first_name", "firstName", "last_name", "lastName", "email", "phone", "address"];
+    let said = traits.iter().flat_map(|traits| telling.iter().filter_map(|name| traits.get(name)?.as_str()));
     let known = identities.iter().map(|row| row.value.as_str());
     let texts: BTreeSet<String> =
         known.chain(said).map(|text| text.trim().to_lowercase()).filter(|text| text.len() >= TRACE_BYTES).collect();
@@ -336,31 +379,21 @@ fn remember(
 
 /// Deletes what is left of one person. Each step finds what a cut-off run before has left.
 fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> Result<bool, StoreError> {
-    let own = own_terms(connection, site_id, &erasure.identity_ids)?;
-    let used = terms_of_others(connection, site_id, &erasure.identity_ids, &own)?;
-    let scrubbed: Vec<i32> = own.into_iter().filter(|term_id| !used.contains(term_id)).collect();
-    connection.transaction::<_, StoreError, _>(|connection| {
-        // The row stays: a writer may be about to use its number for the same text of somebody else.
-        sql("UPDATE terms SET value = '(erased) ' || term_id WHERE site_id = $1 AND term_id = ANY($2)")
+    scrub(connection, site_id, &erasure.identity_ids)?;
+    for statement in [
+        "DELETE FROM events WHERE site_id = $1 AND identity_id = ANY($2)",
+        "DELETE FROM message_ids WHERE site_id = $1 AND identity_id = ANY($2)",
+    ] {
+        sql(statement)
             .bind::<Integer, _>(site_id)
-            .bind::<Array<Integer>, _>(scrubbed)
+            .bind::<Array<BigInt>, _>(erasure.identity_ids.clone())
             .execute(connection)?;
-        for statement in [
-            "DELETE FROM events WHERE site_id = $1 AND identity_id = ANY($2)",
-            "DELETE FROM message_ids WHERE site_id = $1 AND identity_id = ANY($2)",
-        ] {
-            sql(statement)
-                .bind::<Integer, _>(site_id)
-                .bind::<Array<BigInt>, _>(erasure.identity_ids.clone())
-                .execute(connection)?;
-        }
-        sql("DELETE FROM rejections r USING unnest($1) AS trace
-             WHERE r.site_id = $2 AND position(trace IN lower(r.detail || ' ' || COALESCE(r.sample, ''))) > 0")
-        .bind::<Array<Text>, _>(erasure.traces.clone())
-        .bind::<Integer, _>(site_id)
-        .execute(connection)?;
-        Ok(())
-    })?;
+    }
+    sql("DELETE FROM rejections r USING unnest($1) AS trace
+         WHERE r.site_id = $2 AND position(trace IN lower(r.detail || ' ' || COALESCE(r.sample, ''))) > 0")
+    .bind::<Array<Text>, _>(erasure.traces.clone())
+    .bind::<Integer, _>(site_id)
+    .execute(connection)?;
     // Only once the projector has been there is nothing written any more.
     let waits: NumberRow = sql("SELECT
             (SELECT count(*) FROM journal WHERE NOT projected AND site_id = $1 AND relinked_profiles @> ARRAY[$2])
@@ -379,11 +412,51 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     ] {
         sql(statement).bind::<Integer, _>(site_id).bind::<BigInt, _>(erasure.profile_id).execute(connection)?;
     }
-    sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}' WHERE site_id = $1 AND erasure_id = $2")
-        .bind::<Integer, _>(site_id)
-        .bind::<BigInt, _>(erasure.erasure_id)
-        .execute(connection)?;
+    sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}'
+         WHERE site_id = $1 AND erasure_id = $2")
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(erasure.erasure_id)
+    .execute(connection)?;
     Ok(true)
+}
+
+/// Overwrites texts that only this person used. The long look at everybody's events is done beside intake; what has come
+/// in since is looked at with intake held off, and with the same commit every writer learns to ask for its texts anew.
+fn scrub(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) -> Result<(), StoreError> {
+    let own = own_terms(connection, site_id, identity_ids)?;
+    if own.is_empty() {
+        return Ok(());
+    }
+    let since: SinceRow = sql("SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS tx").get_result(connection)?;
+    let used = terms_of_others(connection, site_id, identity_ids, &own)?;
+    let alone: Vec<i32> = own.into_iter().filter(|term_id| !used.contains(term_id)).collect();
+    connection.transaction::<_, StoreError, _>(|connection| {
+        sql("SELECT pg_advisory_xact_lock($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
+        next_epoch(connection)?;
+        // The row stays, under a name that nobody else can have taken.
+        sql("UPDATE terms SET value = '(erased) ' || gen_random_uuid() WHERE site_id = $1 AND term_id = ANY($2)
+                AND term_id NOT IN (
+                    SELECT v.term_id FROM journal j
+                    CROSS JOIN LATERAL unnest(j.identity_ids, j.event_ids) AS k (identity_id, event_id)
+                    JOIN events e ON e.site_id = j.site_id AND e.identity_id = k.identity_id AND e.event_id = k.event_id
+                    CROSS JOIN LATERAL (VALUES (name_id), (page_id), (title_id), (referrer_id), (campaign_id),
+                        (agent_id), (device_id)) AS v (term_id)
+                    WHERE j.site_id = $3 AND j.tx >= $4::text::xid8 AND e.identity_id <> ALL($5)
+                        AND v.term_id IS NOT NULL)")
+        .bind::<Integer, _>(site_id)
+        .bind::<Array<Integer>, _>(alone)
+        .bind::<Integer, _>(site_id)
+        .bind::<Text, _>(since.tx)
+        .bind::<Array<BigInt>, _>(identity_ids.to_vec())
+        .execute(connection)?;
+        Ok(())
+    })
+}
+
+#[derive(QueryableByName)]
+struct SinceRow {
+    #[diesel(sql_type = Text)]
+    tx: String,
 }
 
 /// The texts of a person's events, but for the source's key, the country and the software's name, which tell nothing of

@@ -221,6 +221,8 @@ pub(crate) struct Row<'a> {
     pub(crate) terms: TextIds,
     /// Index of the request it came with.
     pub(crate) request: usize,
+    /// Where it stood among all events of the transaction.
+    pub(crate) place: usize,
 }
 
 const COLUMNS: i16 = 24;

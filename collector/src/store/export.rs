@@ -69,7 +69,8 @@ impl Store {
                 ),
                 (
                     "links",
-                    "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', l.at, 'from', i.value, 'to', o.value,
+                    "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', l.at, 'from', i.value, 'to',
+                        CASE WHEN o.profile_id = i.profile_id THEN o.value END,
                         'outcome', l.outcome, 'reason', l.reason) ORDER BY l.link_id), '[]') AS rows
                      FROM identity_links l
                      JOIN identities i ON i.site_id = l.site_id AND i.identity_id = l.identity_id

@@ -6,7 +6,7 @@
 mod link;
 mod undo;
 
-pub(crate) use link::{Claims, lock_site};
+pub(crate) use link::Claims;
 pub(crate) use undo::Undone;
 
 use super::StoreError;

@@ -146,9 +146,11 @@ impl Ingest {
             let mut rows = self.rows(group, chosen, &learnt_terms, &learnt_identities, &mut receipts)?;
             claim_messages(connection, &mut rows, &mut receipts, today)?;
             self.write(connection, path, &mut rows, &mut receipts)?;
-            let claims: Vec<Claims<'_>> = rows
-                .iter()
-                .filter(|row| row.event.ties().next().is_some())
+            // What is said of who is who counts in the order in which it came, not in that of the table's key.
+            let mut tying: Vec<&Row<'_>> = rows.iter().filter(|row| row.event.ties().next().is_some()).collect();
+            tying.sort_unstable_by_key(|row| row.place);
+            let claims: Vec<Claims<'_>> = tying
+                .into_iter()
                 .map(|row| Claims { site_id: row.site.site_id, identity_id: row.identity_id, event: row.event })
                 .collect();
             let mut relinked = self.identities.link(connection, &claims, &mut learnt_identities)?;
@@ -215,7 +217,9 @@ impl Ingest {
     ) -> Result<Vec<Row<'a>>, StoreError> {
         let mut rows = Vec::with_capacity(chosen.len());
         let mut seen = HashSet::with_capacity(chosen.len());
-        for ((request, event), mut numbers) in chosen.iter().copied().zip(known_terms.iter().copied()) {
+        for (place, ((request, event), mut numbers)) in
+            chosen.iter().copied().zip(known_terms.iter().copied()).enumerate()
+        {
             let site = &group[request].site;
             let site_id = site.site_id;
             let identity_id = self
@@ -235,7 +239,7 @@ impl Ingest {
                     *number = terms.get(&self.terms.cached(site_id, kind, text).0).copied();
                 }
             }
-            rows.push(Row { site, identity_id, event, terms: numbers, request });
+            rows.push(Row { site, identity_id, event, terms: numbers, request, place });
         }
         rows.sort_unstable_by_key(|row| (row.site.site_id, row.identity_id, row.event.key.event_id()));
         Ok(rows)

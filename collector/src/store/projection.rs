@@ -245,13 +245,10 @@ impl Projector {
         }
         step.people += people.len();
         step.replayed += replays.len();
-        // An order that nobody holds and of which nothing was said by itself is nobody.
-        let unheard = |projection: &Projection| projection.history.position().is_none();
-        let is_nobody = |(id, projection): &(i64, Projection)| {
-            unheard(projection) && people.get(id).is_some_and(|person| person.orders.len() == person.identity_ids.len())
-        };
-        let nobody: BTreeSet<i64> =
-            projections.iter().filter(|entry| is_nobody(entry)).map(|(profile_id, _)| *profile_id).collect();
+        // Identities of which nothing was said by themselves are nobody: an order that nobody holds, an id that was only
+        // named beside another one.
+        let unheard = projections.iter().filter(|(_, projection)| projection.history.position().is_none());
+        let nobody: BTreeSet<i64> = unheard.map(|(profile_id, _)| *profile_id).collect();
         projections.retain(|(profile_id, _)| !nobody.contains(profile_id));
         people.retain(|profile_id, person| !person.identity_ids.is_empty() && !nobody.contains(profile_id));
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();

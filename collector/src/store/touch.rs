@@ -2,6 +2,7 @@
 
 use super::sql::sql;
 use super::{Store, StoreError};
+use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, SmallInt, Text};
 use domain::identity::Kind;
@@ -95,25 +96,27 @@ impl Store {
     /// The numbers of recipients by address, normalised; one who is not known yet becomes so, one who is forgotten is left
     /// out.
     pub(crate) fn touch_recipients(&self, site_id: i32, emails: &[String]) -> Result<HashMap<String, i64>, StoreError> {
-        let mut connection = self.lend()?;
-        let erased = super::erasure::erased_among(&mut connection, site_id, Kind::Email, emails)?;
-        let emails: Vec<String> = emails.iter().filter(|email| !erased.contains(*email)).cloned().collect();
-        sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
-             OVERRIDING SYSTEM VALUE
-             SELECT $1, $2, value, true, now(), id, id
-             FROM (SELECT e AS value, nextval('identities_identity_id_seq') AS id FROM unnest($3) AS e
-                   ORDER BY e) AS new
-             ON CONFLICT (site_id, kind, value) DO NOTHING")
-        .bind::<Integer, _>(site_id)
-        .bind::<SmallInt, _>(Kind::Email.code())
-        .bind::<Array<Text>, _>(emails.clone())
-        .execute(&mut *connection)?;
-        let rows: Vec<RecipientRow> =
-            sql("SELECT identity_id, value FROM identities WHERE site_id = $1 AND kind = $2 AND value = ANY($3)")
+        let rows: Vec<RecipientRow> = self.lend()?.transaction::<_, StoreError, _>(|connection| {
+            super::erasure::hold_off(connection)?;
+            let erased = super::erasure::erased_among(connection, site_id, Kind::Email, emails)?;
+            let emails: Vec<String> = emails.iter().filter(|email| !erased.contains(*email)).cloned().collect();
+            // In the order in which intake founds identities, so that neither waits for the other in a circle.
+            sql("INSERT INTO identities (site_id, kind, value, trusted, first_seen, identity_id, profile_id)
+                 OVERRIDING SYSTEM VALUE
+                 SELECT $1, $2, value, true, now(), id, id
+                 FROM (SELECT e AS value, nextval('identities_identity_id_seq') AS id
+                       FROM (SELECT e FROM unnest($3) AS e ORDER BY e COLLATE \"C\") AS sorted) AS new
+                 ON CONFLICT (site_id, kind, value) DO NOTHING")
+            .bind::<Integer, _>(site_id)
+            .bind::<SmallInt, _>(Kind::Email.code())
+            .bind::<Array<Text>, _>(emails.clone())
+            .execute(connection)?;
+            Ok(sql("SELECT identity_id, value FROM identities WHERE site_id = $1 AND kind = $2 AND value = ANY($3)")
                 .bind::<Integer, _>(site_id)
                 .bind::<SmallInt, _>(Kind::Email.code())
                 .bind::<Array<Text>, _>(emails)
-                .load(&mut *connection)?;
+                .load(connection)?)
+        })?;
         Ok(rows.into_iter().map(|row| (row.value, row.identity_id)).collect())
     }
 }

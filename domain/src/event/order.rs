@@ -139,7 +139,7 @@ impl Properties<'_> {
 
     fn refund(&self) -> Result<Refund, OrderError> {
         let currency = self.currency()?;
-        let thousandths = match self.first(&["total", "amount", "value"]) {
+        let thousandths = match self.first(&["total", "amount", "revenue", "value"]) {
             Some((property, value)) => Some(money::scaled(&value, AMOUNT_DIGITS).map_err(at(property))?),
             None => self.lines_cost()?,
         };
@@ -371,6 +371,8 @@ mod tests {
 
     #[test]
     fn a_refund_names_its_amount_or_its_lines_or_is_the_whole_order() {
+        let by = |word: &str| refund(json!({ "order_id": "A1", word: 10 })).amount.map(|amount| amount.thousandths);
+        assert_eq!(["total", "amount", "revenue", "value"].map(by), [Some(10_000); 4], "whatever the word for it");
         let part = refund(json!({"order_id": "A1", "refund_id": 7, "amount": "5.50", "currency": "EUR"}));
         assert_eq!(part.refund_id.as_deref(), Some("7"));
         assert_eq!(part.amount, Some(Amount { thousandths: 5_500, currency: Some(Currency::EUR) }));

@@ -15,6 +15,8 @@ const RECIPIENTS: usize = 1_000;
 const URLS: usize = 100;
 /// Room for both, with addresses of two thousand bytes.
 const BODY: usize = 1 << 20;
+/// Recipients times addresses: each is a link of the answer.
+const LINKS: usize = 20_000;
 const URL_BYTES: usize = 2_000;
 const NAME_BYTES: usize = 100;
 
@@ -50,6 +52,9 @@ fn check(mailing: &Mailing) -> Result<(), ApiError> {
         if text.trim().is_empty() || text.len() > NAME_BYTES || text.contains(char::is_control) {
             return bad(format!("{what} has 1 to {NAME_BYTES} bytes"));
         }
+    }
+    if mailing.urls.len() * mailing.recipients.len() > LINKS {
+        return bad(format!("at most {LINKS} links in one call; ask for fewer recipients at once"));
     }
     if mailing.urls.len() > URLS || mailing.recipients.len() > RECIPIENTS {
         return bad(format!("at most {URLS} urls and {RECIPIENTS} recipients in one call"));

@@ -6,7 +6,9 @@
 use super::moment_at;
 use super::{Maker, Person, Request, Told, Unsigned, at, check_age, check_hmac, hex, list, moment, object, text_at};
 use crate::intake::Reason;
+use crate::intake::message::link;
 use crate::intake::screen::Fault;
+use domain::event::{ORDER_COMPLETED, changes_an_order};
 use domain::identity::Kind as IdentityKind;
 use serde_json::{Map, Value, json};
 
@@ -77,7 +79,9 @@ fn name(topic: &str) -> String {
                 let mut letters = word.chars();
                 letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
             };
-            words.split('_').filter(|word| !word.is_empty()).map(capital).collect::<Vec<String>>().join(" ")
+            let own = words.split('_').filter(|word| !word.is_empty()).map(capital).collect::<Vec<String>>().join(" ");
+            // A mailer's own metric of that name is no shop's word about an order.
+            if own == ORDER_COMPLETED || changes_an_order(&own) { format!("Klaviyo {own}") } else { own }
         }
     }
 }
@@ -89,7 +93,13 @@ fn event(topic: &str, id: &str, item: &Value, maker: &Maker<'_>, told: &mut Told
         .unwrap_or(maker.now_us());
     let own = text_at(item, &["payload", "data", "relationships", "profile", "data", "id"]);
     let included = list(at(item, &["payload"]), "included");
-    let told_of = included.iter().find(|one| at(one, &["type"]) == "profile").unwrap_or(&Value::Null);
+    let told_of = included
+        .iter()
+        .find(|one| {
+            at(one, &["type"]) == "profile"
+                && own.as_ref().is_none_or(|own| text_at(one, &["id"]).as_ref() == Some(own))
+        })
+        .unwrap_or(&Value::Null);
     let person = person(own.or_else(|| text_at(told_of, &["id"])), at(told_of, &["attributes"]), maker);
     if person.is_empty() {
         told.note(Err(Fault::new(Reason::MissingIdentity, "the event names no profile")), item);
@@ -97,11 +107,13 @@ fn event(topic: &str, id: &str, item: &Value, maker: &Maker<'_>, told: &mut Told
     }
     let properties = at(attributes, &["event_properties"]);
     let mut said: Map<String, Value> = properties.as_object().cloned().unwrap_or_default();
+    said.remove("URL");
     said.extend(object([
         ("campaign_name", text_at(properties, &["Campaign Name"]).map(Value::from)),
         ("email_subject", text_at(properties, &["Subject"]).map(Value::from)),
         ("email_id", text_at(properties, &["$message"]).map(Value::from)),
-        ("link_url", text_at(properties, &["URL"]).map(Value::from)),
+        // Links of mails carry tokens of their readers.
+        ("link_url", text_at(properties, &["URL"]).map(|url| link(&url).into())),
     ]));
     let name = name(topic);
     told.note(maker.track(&name, at_us, id, &person, said), item);

@@ -5,6 +5,7 @@
 
 use super::{Maker, Person, Request, Told, Unsigned, at, check_age, object, text_at, unknown};
 use crate::intake::Reason;
+use crate::intake::message::link;
 use crate::intake::screen::Fault;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,7 +92,8 @@ fn happened(event: &Value, maker: &Maker<'_>, told: &mut Told) {
                 .map(Value::from),
         ),
         ("email_id", text_at(event, &["sg_message_id"]).map(Value::from)),
-        ("link_url", text_at(event, &["url"]).map(Value::from)),
+        // Links of mails carry tokens of their readers.
+        ("link_url", text_at(event, &["url"]).map(|url| link(&url).into())),
         ("reason", text_at(event, &["reason"]).map(Value::from)),
         ("bounce_type", text_at(event, &["type"]).map(Value::from)),
         ("category", Some(at(event, &["category"]).clone())),

@@ -87,7 +87,9 @@ impl Identities {
             let changed = self.link_site(connection, site_id, &claims, found)?;
             relinked.insert(site_id, changed);
             for claims in claims {
-                let keys = claims.says().map(|said| self.said_key(site_id, claims.identity_id, said));
+                // A report of an order counts anew after another one has taken it.
+                let lasting = claims.says().filter(|(_, _, call, _)| *call != Call::Order);
+                let keys = lasting.map(|said| self.said_key(site_id, claims.identity_id, said));
                 found.decided.extend(keys);
             }
         }
@@ -130,7 +132,7 @@ impl Identities {
 }
 
 /// Locks who is who in a site until the transaction ends.
-pub(crate) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+pub(super) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
     // 1: the class of this lock; 2 is the projector's.
     sql("SELECT pg_advisory_xact_lock(1, $1)").bind::<Integer, _>(site_id).execute(connection)?;
     Ok(())

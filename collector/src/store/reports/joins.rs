@@ -303,16 +303,20 @@ fn links(connection: &mut PgConnection, site_id: i32, person: Option<i64>) -> Re
 fn refused(connection: &mut PgConnection, site_id: i32, person: Option<i64>) -> Result<Vec<RefusedJoins>, StoreError> {
     // One row per rule and identifier that was named, with the latest that named it.
     let rows: Vec<RefusedRow> = sql("WITH asked AS (SELECT $1 AS site_id, $2 AS profile_id),
-            own AS (SELECT identity_id FROM identities JOIN asked USING (site_id, profile_id))
+            own AS (SELECT site_id, identity_id FROM identities JOIN asked USING (site_id, profile_id)),
+            chosen AS (
+                -- All that name one of the person's, or that one of the person's named; else those of the site.
+                SELECT l.* FROM own JOIN identity_links l USING (site_id, identity_id)
+                UNION SELECT l.* FROM own JOIN identity_links l ON l.site_id = own.site_id AND l.other_id = own.identity_id
+                UNION ALL SELECT l.* FROM asked a JOIN identity_links l USING (site_id) WHERE a.profile_id IS NULL
+            )
          SELECT r.outcome, r.count, r.last_at,
                 i.identity_id AS from_id, i.kind AS from_kind, i.value AS from_value, i.profile_id AS from_profile,
                 o.identity_id AS to_id, o.kind AS to_kind, o.value AS to_value, o.profile_id AS to_profile
          FROM (
             SELECT site_id, outcome, other_id, count(DISTINCT identity_id) AS count, max(at) AS last_at,
                    (array_agg(identity_id ORDER BY link_id DESC))[1] AS identity_id
-            FROM identity_links JOIN asked a USING (site_id)
-            WHERE outcome NOT IN ('same', 'merged', 'ordered') AND call <> $3
-               AND (a.profile_id IS NULL OR other_id IN (TABLE own) OR identity_id IN (TABLE own))
+            FROM chosen WHERE outcome NOT IN ('same', 'merged', 'ordered') AND call <> $3
             GROUP BY site_id, outcome, other_id ORDER BY count DESC, last_at DESC LIMIT $4
          ) AS r
          JOIN identities i ON i.site_id = r.site_id AND i.identity_id = r.identity_id
