@@ -155,20 +155,32 @@ fn find_profile(state: &State, site: &Site, query: ProfileQuery) -> Result<i64, 
     found.ok_or_else(unknown)
 }
 
+/// Runs a store call for the person of one identifier; `None` from it means that there is no such profile any more.
+async fn with_person<T: Send + 'static>(
+    state: web::Data<State>,
+    request: &HttpRequest,
+    query: web::Query<ProfileQuery>,
+    call: impl FnOnce(&State, &Site, i64) -> Result<Option<T>, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let query = query.into_inner();
+    with_site(state, request, move |state, site| {
+        let profile_id = find_profile(state, site, query)?;
+        call(state, site, profile_id)?.ok_or_else(|| ApiError::NotFound("there is no such profile".to_owned()))
+    })
+    .await
+}
+
 async fn profile(
     state: web::Data<State>,
     request: HttpRequest,
     query: web::Query<ProfileQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = query.into_inner();
-    let person = with_site(state, &request, move |state, site| {
-        let profile_id = find_profile(state, site, query)?;
-        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
-        let person = state.store.person(site, profile_id, EVENTS)?.ok_or_else(unknown)?;
+    let person = with_person(state, &request, query, |state, site, profile_id| {
+        let Some(person) = state.store.person(site, profile_id, EVENTS)? else { return Ok(None) };
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
         told["identity"] = joins::of_person(&state.store, site, profile_id)?;
         told["segments"] = segments::of_person(&state.store, site, profile_id)?;
-        Ok(told)
+        Ok(Some(told))
     });
     Ok(HttpResponse::Ok().json(person.await?))
 }
@@ -179,11 +191,8 @@ async fn export(
     request: HttpRequest,
     query: web::Query<ProfileQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = query.into_inner();
-    let told = with_site(state, &request, move |state, site| {
-        let profile_id = find_profile(state, site, query)?;
-        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
-        state.store.export_person(site, profile_id)?.ok_or_else(unknown)
+    let told = with_person(state, &request, query, |state, site, profile_id| {
+        Ok(state.store.export_person(site, profile_id)?)
     });
     Ok(HttpResponse::Ok().json(told.await?))
 }
@@ -194,12 +203,9 @@ async fn erase(
     request: HttpRequest,
     query: web::Query<ProfileQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = query.into_inner();
-    let told = with_site(state, &request, move |state, site| {
-        let profile_id = find_profile(state, site, query)?;
-        let unknown = || ApiError::NotFound("there is no such profile".to_owned());
-        let erasure_id = state.store.erase(site, profile_id, "the API")?.ok_or_else(unknown)?;
-        Ok(json!({ "erasure_id": erasure_id, "profile_id": profile_id }))
+    let told = with_person(state, &request, query, |state, site, profile_id| {
+        let erased = state.store.erase(site, profile_id, "the API")?;
+        Ok(erased.map(|erasure_id| json!({ "erasure_id": erasure_id, "profile_id": profile_id })))
     });
     Ok(HttpResponse::Accepted().json(told.await?))
 }

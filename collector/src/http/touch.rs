@@ -33,8 +33,9 @@ struct Touch {
 
 fn find(store: &Store, text: &str, sites: &SiteDirectory) -> Result<Option<Touch>, StoreError> {
     let Some(token) = Token::read(text) else { return Ok(None) };
-    let Some(key) = store.touch_key(token.site_id)?.filter(|key| token.is_signed(text, key)) else { return Ok(None) };
-    drop(key);
+    if !store.touch_key(token.site_id)?.is_some_and(|key| token.is_signed(text, &key)) {
+        return Ok(None);
+    }
     let (Some(site), Some(link)) = (sites.by_number(token.site_id)?, store.touch_link(token.site_id, token.link_id)?)
     else {
         return Ok(None);

@@ -29,7 +29,13 @@ pub(crate) struct Request<'a> {
     pub(crate) signals: i16,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The request as of the address that its message names: only a trusted sender may speak for another one.
+    pub(crate) fn as_of(&self, named: Option<&str>) -> Request<'a> {
+        let address = named.filter(|_| self.is_trusted()).and_then(|address| address.parse().ok());
+        Request { address: address.unwrap_or(self.address), ..*self }
+    }
+
     pub(crate) fn is_trusted(&self) -> bool {
         self.sender.trust == Trust::Trusted
     }

@@ -171,10 +171,8 @@ fn with_message(
             Whose::Of(Ids { visitor: visitor.as_deref(), user_id: user_id.as_deref(), ..Ids::default() })
         }
     };
-    // Only who has the token may speak for another address.
     let named = fields.text("cip");
-    let address = named.as_deref().filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
-    let request = &Request { address: address.unwrap_or(request.address), ..*request };
+    let request = &request.as_of(named.as_deref());
     let (at, agent) = (fields.text("cdt"), fields.text("ua"));
     let message = Message {
         whose,

@@ -62,8 +62,7 @@ fn event(raw: &str, kind: &str, request: &Request<'_>) -> Result<NewEvent, Fault
     let agent = fields.text("userAgent").filter(|_| request.is_trusted());
     let at = fields.text("timestamp");
     let named = fields.text("ip");
-    let address = named.as_deref().filter(|_| request.is_trusted()).and_then(|ip| ip.parse().ok());
-    let request = &Request { address: address.unwrap_or(request.address), ..*request };
+    let request = &request.as_of(named.as_deref());
     let whose = match &user_id {
         Some(user_id) => Whose::Of(Ids { user_id: Some(user_id), ..Ids::default() }),
         None => Whose::Measured(None),
