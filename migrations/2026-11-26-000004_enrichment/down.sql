@@ -1,4 +1,3 @@
-DROP INDEX events_bots;
 ALTER TABLE profiles
     DROP COLUMN country, DROP COLUMN language, DROP COLUMN time_zone, DROP COLUMN device, DROP COLUMN browser,
     DROP COLUMN system, DROP COLUMN email_class, DROP COLUMN currency;

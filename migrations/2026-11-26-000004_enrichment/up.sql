@@ -35,6 +35,3 @@ ALTER TABLE profiles
     ADD COLUMN email_class text,
     -- That of the latest order.
     ADD COLUMN currency text;
-
--- Whom a change of the site's limit concerns. Only events with a score are in it, so that people's cost nothing.
-CREATE INDEX events_bots ON events (site_id, identity_id) WHERE bot_score IS NOT NULL;

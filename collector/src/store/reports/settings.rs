@@ -194,6 +194,7 @@ impl Store {
                 .execute(connection)?;
             }
             if bots != new.bots.key() || bot_limit != i16::from(new.bot_limit) {
+                // One pass over the site's events: it is asked for rarely, and an index would be paid for by every bot.
                 sql("INSERT INTO journal (site_id, identity_ids, event_ids, relinked_profiles)
                      SELECT $1, '{}', '{}', array_agg(DISTINCT i.profile_id)
                      FROM (SELECT DISTINCT identity_id FROM events WHERE site_id = $2 AND bot_score IS NOT NULL) AS b
