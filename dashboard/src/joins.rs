@@ -30,14 +30,8 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 /// Where a source's word came from, in words.
-pub(crate) fn source_name(key: Option<&str>) -> String {
-    match key {
-        None => "an earlier version".to_owned(),
-        Some("tracker") => "the tag on your pages".to_owned(),
-        Some("segment") => "a Segment library".to_owned(),
-        Some("import") => "an import".to_owned(),
-        Some(key) => key.to_owned(),
-    }
+fn source_name(key: Option<&str>) -> String {
+    key.map_or("an earlier version", crate::sources::source_name).to_owned()
 }
 
 fn reason(reason: Reason) -> &'static str {

@@ -3,10 +3,14 @@
 use crate::Rendered;
 use crate::format::{self, Format};
 use crate::shell::{Nav, Shell};
+use crate::sources::{path_part, source_name};
 use crate::words;
 use askama::Template;
 use domain::event::{ProfileId, Trust};
-use domain::report::{Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, Visit};
+use domain::report::{
+    Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, TimelineFilter, TimelineKind,
+    Visit,
+};
 
 /// What to call somebody: the best name, or the profile's number.
 pub(crate) fn person_label(name: Option<&str>, id: &ProfileId) -> String {
@@ -171,6 +175,10 @@ struct ProfilePage<'a> {
     label: String,
     entries: Vec<EntryView<'a>>,
     pager: Pager,
+    sources: Vec<Choice<'a>>,
+    kinds: Vec<Choice<'a>>,
+    /// The timeline's filter.
+    query: String,
 }
 
 enum EntryView<'a> {
@@ -182,10 +190,36 @@ struct LineView<'a> {
     moment: &'a Moment,
     what: What,
     trusted: bool,
+    /// What brought it; our own tracker goes without saying.
+    source: Option<&'a str>,
 }
 
 fn line(moment: &Moment) -> LineView<'_> {
-    LineView { moment, what: What::of(&moment.what), trusted: moment.trust == Trust::Trusted }
+    let source = moment.source.as_deref().filter(|key| *key != "tracker").map(source_name);
+    LineView { moment, what: What::of(&moment.what), trusted: moment.trust == Trust::Trusted, source }
+}
+
+fn kind_name(kind: TimelineKind) -> &'static str {
+    match kind {
+        TimelineKind::Pages => "Pages",
+        TimelineKind::Orders => "Orders",
+        TimelineKind::Events => "Other events",
+        TimelineKind::Identity => "Who they said they are",
+    }
+}
+
+/// One choice of a filter.
+struct Choice<'a> {
+    key: &'a str,
+    name: &'a str,
+    chosen: bool,
+}
+
+/// A filter's query, without `?`; empty for everything.
+fn timeline_query(filter: &TimelineFilter) -> String {
+    let source = filter.source.as_deref().map(|key| format!("source={}", path_part(key)));
+    let kind = filter.kind.map(|kind| format!("kind={}", kind.key()));
+    source.into_iter().chain(kind).collect::<Vec<_>>().join("&")
 }
 
 fn visit(visit: &Visit) -> EntryView<'_> {
@@ -242,17 +276,25 @@ pub fn profile(shell: &Shell, report: &Profile) -> Rendered {
             TimelineEntry::Event(moment) => EntryView::Event(line(moment)),
         })
         .collect();
+    let query = timeline_query(&report.filter);
+    let separator = if query.is_empty() { "" } else { "&" };
+    let source = |key: &'_ String| report.filter.source.as_ref() == Some(key);
     ProfilePage {
         shell,
         nav: Nav::People,
         r: report,
+        sources: report.sources.iter().map(|key| Choice { key, name: source_name(key), chosen: source(key) }).collect(),
+        kinds: TimelineKind::ALL
+            .map(|kind| Choice { key: kind.key(), name: kind_name(kind), chosen: report.filter.kind == Some(kind) })
+            .into(),
         f: Format::of(&report.site, report.now),
         label: match report.best_name() {
             Some(name) => name.to_owned(),
             None => "Anonymous visitor".to_owned(),
         },
         entries,
-        pager: Pager::of(&report.paging, report.timeline.len(), "?page=".to_owned()),
+        pager: Pager::of(&report.paging, report.timeline.len(), format!("?{query}{separator}page=")),
+        query,
     }
     .render()
 }

@@ -17,6 +17,7 @@ mod period;
 mod predictions;
 mod segments;
 mod setup;
+mod sources;
 
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use csv::csv_line;
@@ -34,7 +35,7 @@ pub use overview::{
 pub use past::{Afterwards, NoPast, PastDay, PastPeople, SegmentPast};
 pub use people::{
     Belonging, Did, Happened, IdentityRow, Moment, OrderChange, OrderStanding, Paging, People, PeopleFilter,
-    PersonName, PersonRow, Profile, ProfileTable, TimelineEntry, Visit,
+    PersonName, PersonRow, Profile, ProfileTable, TimelineEntry, TimelineFilter, TimelineKind, Visit,
 };
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
 pub use predictions::{
@@ -45,6 +46,10 @@ pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
 };
 pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
+pub use sources::{
+    Hook, HookSample, HookSecret, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage, SourceState,
+    SourceTrial, WouldBe,
+};
 
 use crate::money::{Currency, Money};
 use jiff::Timestamp;

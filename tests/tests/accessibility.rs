@@ -37,6 +37,8 @@ fn busy_shop() -> Shop {
     let old = json!({ "key": "old", "name": "Old", "says": "never ordered" });
     assert_eq!(shop.call("POST", "/api/v1/segments", &old).status, 201);
     assert_eq!(shop.call("DELETE", "/api/v1/segments/old", &Value::Null).status, 200);
+    let shopify = ["source", "add", "--site", "shop", "--kind", "shopify", "--name", "Main shop"];
+    succeeds(&segments(&shop.database, &shopify));
     shop.is_projected();
     shop.is_swept();
     shop
@@ -66,6 +68,11 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/people/{profile}"),
         format!("/s/{site}/people/{profile}/joins"),
         format!("/s/{site}/identities"),
+        format!("/s/{site}/sources"),
+        format!("/s/{site}/sources/tracker"),
+        format!("/s/{site}/sources/posthog"),
+        format!("/s/{site}/sources/shopify:main-shop"),
+        format!("/s/{site}/people/{profile}?kind=orders&source=tracker"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

@@ -20,7 +20,7 @@ const MINUTE_S: i64 = 60;
 
 /// A recorded payload with today's moments in it: created an hour ago, updated half an hour ago.
 fn payload(file: &str) -> String {
-    let path = format!("{}/fixtures/webhooks/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../collector/src/intake/webhook/samples/{file}", env!("CARGO_MANIFEST_DIR"));
     let mut text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // The same however long a test takes.
     static NOW_S: LazyLock<i64> = LazyLock::new(|| now_ms() / 1_000);

@@ -2,7 +2,7 @@
 
 use crate::intake::webhook::{OrderIds, Settings, Vendor};
 use crate::store::Store;
-use crate::store::sources::{NewSource, Source, SourceChange, SourceReport};
+use crate::store::sources::{NewSource, Source, SourceChange, SourceError, SourceReport};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -83,13 +83,8 @@ pub(super) fn run(store: &Store, sources: Sources) -> anyhow::Result<()> {
     let origin = public_url.trim_end_matches('/');
     match command {
         Command::Add { kind, name, secret, namespace, order_numbers, json } => {
-            if let Some(namespace) = &namespace
-                && (namespace.is_empty() || !namespace.chars().all(|c| c.is_alphanumeric() || c == '-'))
-            {
-                bail!("a namespace is made of letters, digits and hyphens, for example second");
-            }
             let order_ids = if order_numbers { OrderIds::Number } else { OrderIds::Id };
-            let settings = Settings { namespace, order_ids };
+            let settings = Settings::new(namespace, order_ids).map_err(SourceError::Namespace)?;
             let is_given = secret.is_some();
             let source = store.add_source(site.site_id, NewSource { vendor: kind, name, secret, settings })?;
             if json {
@@ -98,7 +93,7 @@ pub(super) fn run(store: &Store, sources: Sources) -> anyhow::Result<()> {
                 println!("{told}");
                 return Ok(());
             }
-            println!("source   {}\naddress  {}", source.key, address(&source, origin));
+            println!("source   {}\naddress  {}", source.key, source.posted_to(origin));
             match (is_given, source.secret.is_empty()) {
                 (true, _) => {}
                 (false, false) => println!("secret   {}", source.secret),
@@ -144,12 +139,6 @@ pub(super) fn run(store: &Store, sources: Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn address(source: &Source, origin: &str) -> String {
-    let path = format!("{origin}/hooks/{}", source.address);
-    // Its vendor does not sign, so the secret is part of what it is told.
-    if source.vendor == Vendor::Mailchimp { format!("{path}?secret={}", source.secret) } else { path }
-}
-
 fn state(source: &Source) -> &'static str {
     if source.is_active { "active" } else { "paused" }
 }
@@ -159,7 +148,7 @@ fn told(source: &Source, origin: &str) -> Value {
         "key": source.key,
         "kind": source.vendor.key(),
         "name": source.name,
-        "address": address(source, origin),
+        "address": source.posted_to(origin),
         "state": state(source),
         "created_at": source.created_at.to_string(),
     })

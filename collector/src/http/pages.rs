@@ -12,6 +12,7 @@ mod people;
 mod predictions;
 mod segments;
 mod setup;
+mod sources;
 
 use super::auth::{self, LoggedIn};
 use super::{State, assets};
@@ -46,6 +47,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     joins::routes(config);
     people::routes(config);
     setup::routes(config);
+    sources::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
 }
@@ -173,6 +175,11 @@ impl Inside {
     /// Who is logged in.
     pub(super) fn user_email(&self) -> &str {
         &self.user.email
+    }
+
+    /// Where the collector is reached, without a slash at the end.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// The site's set-up.

@@ -5,10 +5,13 @@
 
 mod klaviyo;
 mod mailchimp;
+mod sample;
 mod sendgrid;
 mod shopify;
 mod stripe;
 mod woocommerce;
+
+pub(crate) use sample::{mapping, samples, try_out};
 
 use super::message::{set_track, tie};
 use super::screen::{self, Fault, Sender};
@@ -53,6 +56,18 @@ impl Vendor {
             Vendor::Mailchimp => "mailchimp",
             Vendor::SendGrid => "sendgrid",
             Vendor::Klaviyo => "klaviyo",
+        }
+    }
+
+    /// What it calls itself.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Vendor::Shopify => "Shopify",
+            Vendor::WooCommerce => "WooCommerce",
+            Vendor::Stripe => "Stripe",
+            Vendor::Mailchimp => "Mailchimp",
+            Vendor::SendGrid => "SendGrid",
+            Vendor::Klaviyo => "Klaviyo",
         }
     }
 
@@ -128,6 +143,24 @@ pub(crate) struct Settings {
     /// Which of the shop's ids its pages report orders under.
     #[serde(skip_serializing_if = "OrderIds::is_id")]
     pub(crate) order_ids: OrderIds,
+}
+
+impl Settings {
+    /// Checks what an owner says.
+    ///
+    /// # Errors
+    /// What is wrong with the namespace.
+    pub(crate) fn new(namespace: Option<String>, order_ids: OrderIds) -> Result<Settings, &'static str> {
+        let fits = |text: &String| {
+            (1..=40).contains(&text.chars().count()) && text.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        match &namespace {
+            Some(text) if !fits(text) => {
+                Err("a namespace is made of up to 40 letters, digits and hyphens, for example second")
+            }
+            Some(_) | None => Ok(Settings { namespace, order_ids }),
+        }
+    }
 }
 
 /// Which of a shop's ids of an order is meant.
@@ -219,14 +252,26 @@ pub(crate) fn read(
     if secret.is_empty() {
         return Err(Unsigned::NoSecret);
     }
+    match vendor {
+        Vendor::Shopify => shopify::check(secret, request),
+        Vendor::WooCommerce => woocommerce::check(secret, request),
+        Vendor::Stripe => stripe::check(secret, request, sender.now_us),
+        Vendor::Mailchimp => mailchimp::check(secret, request),
+        Vendor::SendGrid => sendgrid::check(secret, request, sender.now_us),
+        Vendor::Klaviyo => klaviyo::check(secret, request, sender.now_us),
+    }?;
+    Ok(tell(vendor, settings, request, sender))
+}
+
+fn tell(vendor: Vendor, settings: &Settings, request: &Request<'_>, sender: &Sender) -> Told {
     let maker = Maker { vendor, settings, sender };
     match vendor {
-        Vendor::Shopify => shopify::read(secret, request, &maker),
-        Vendor::WooCommerce => woocommerce::read(secret, request, &maker),
-        Vendor::Stripe => stripe::read(secret, request, &maker),
-        Vendor::Mailchimp => mailchimp::read(secret, request, &maker),
-        Vendor::SendGrid => sendgrid::read(secret, request, &maker),
-        Vendor::Klaviyo => klaviyo::read(secret, request, &maker),
+        Vendor::Shopify => shopify::tell(request, &maker),
+        Vendor::WooCommerce => woocommerce::tell(request, &maker),
+        Vendor::Stripe => stripe::tell(request, &maker),
+        Vendor::Mailchimp => mailchimp::tell(request, &maker),
+        Vendor::SendGrid => sendgrid::tell(request, &maker),
+        Vendor::Klaviyo => klaviyo::tell(request, &maker),
     }
 }
 

@@ -48,6 +48,28 @@ struct RejectedRow {
     sample: Option<String>,
 }
 
+/// The latest `limit` rejected messages of a site, or of one of its sources, newest first.
+pub(crate) fn latest_rejected(
+    connection: &mut PgConnection,
+    site_id: i32,
+    source: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Rejected>, StoreError> {
+    let rows: Vec<RejectedRow> = sql("SELECT at, reason, detail, sample FROM rejections
+         WHERE site_id = $1 AND source = COALESCE($2, source) ORDER BY rejection_id DESC LIMIT $3")
+    .bind::<Integer, _>(site_id)
+    .bind::<Nullable<Text>, _>(source.map(str::to_owned))
+    .bind::<BigInt, _>(limit)
+    .load(connection)?;
+    let rejected = |row: RejectedRow| Rejected {
+        at: from_timestamp(row.at),
+        reason: row.reason,
+        detail: row.detail,
+        sample: row.sample,
+    };
+    Ok(rows.into_iter().map(rejected).collect())
+}
+
 impl Store {
     /// The outcomes of a site with its latest `limit` rejected events.
     pub(crate) fn outcomes(&self, site_id: i32, limit: i64) -> Result<Outcomes, StoreError> {
@@ -66,20 +88,7 @@ impl Store {
                 }
             }
         }
-        let rejected: Vec<RejectedRow> = sql("SELECT at, reason, detail, sample FROM rejections
-             WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2")
-        .bind::<Integer, _>(site_id)
-        .bind::<BigInt, _>(limit)
-        .load(&mut *connection)?;
-        outcomes.latest_rejected = rejected
-            .into_iter()
-            .map(|row| Rejected {
-                at: from_timestamp(row.at),
-                reason: row.reason,
-                detail: row.detail,
-                sample: row.sample,
-            })
-            .collect();
+        outcomes.latest_rejected = latest_rejected(&mut connection, site_id, None, limit)?;
         Ok(outcomes)
     }
 }

@@ -13,6 +13,7 @@ mod people;
 mod profile;
 mod segments;
 mod settings;
+mod sources;
 mod timeline;
 
 pub(crate) use in_use::{Whole, kept_by, theme};
@@ -54,6 +55,19 @@ fn moment(at: Timestamp) -> PgTimestamp {
 /// A count is never negative.
 fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The latest rejected messages of a site, or of one of its sources, newest first.
+fn rejected(
+    connection: &mut PgConnection,
+    site_id: i32,
+    source: Option<&str>,
+    limit: i64,
+) -> Result<Vec<domain::report::Rejection>, StoreError> {
+    let rejected = super::outcomes::latest_rejected(connection, site_id, source, limit)?.into_iter();
+    Ok(rejected
+        .map(|row| domain::report::Rejection { at: row.at, reason: row.reason, detail: row.detail, sample: row.sample })
+        .collect())
 }
 
 /// A channel's name for people; what no version knows is shown as it is stored.

@@ -29,6 +29,15 @@ pub(crate) struct Source {
     pub(crate) created_at: Timestamp,
 }
 
+impl Source {
+    /// What the vendor is to post to; `origin` is where the collector is reached.
+    pub(crate) fn posted_to(&self, origin: &str) -> String {
+        let path = format!("{}/hooks/{}", origin.trim_end_matches('/'), self.address);
+        // Its vendor does not sign, so the secret is part of what it is told.
+        if self.vendor == Vendor::Mailchimp { format!("{path}?secret={}", self.secret) } else { path }
+    }
+}
+
 /// A source with what it has brought so far.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SourceReport {
@@ -68,6 +77,9 @@ pub(crate) enum SourceError {
     /// The site has one of that name.
     #[error("there is a source {0} already; choose another name")]
     NameTaken(String),
+    /// What is put before a further shop's ids cannot be.
+    #[error("{0}")]
+    Namespace(&'static str),
     /// No such source.
     #[error("there is no source {0}; `segments source list` shows those there are")]
     Unknown(String),
@@ -182,11 +194,8 @@ impl Store {
 
     /// The site's sources with what they have brought, oldest first.
     pub(crate) fn sources(&self, site_id: i32) -> Result<Vec<SourceReport>, StoreError> {
+        let sources = self.connected(site_id)?;
         let mut connection = self.lend()?;
-        let rows: Vec<SourceRow> = sql("SELECT site_id, key, kind, name, address, secret, settings, state, created_at
-             FROM sources WHERE site_id = $1 ORDER BY created_at, key")
-        .bind::<Integer, _>(site_id)
-        .load(&mut *connection)?;
         // One row per source that is there and outcome: how often, and when last.
         let outcomes: Vec<OutcomeRow> = sql("SELECT o.source, o.outcome, sum(o.count)::bigint AS count,
                 max(o.last_at) AS last_at
@@ -194,14 +203,8 @@ impl Store {
              WHERE o.site_id = $1 GROUP BY o.source, o.outcome")
         .bind::<Integer, _>(site_id)
         .load(&mut *connection)?;
-        let report = |row: SourceRow| {
-            let mut report = SourceReport {
-                source: row.source()?,
-                last_at: None,
-                stored: 0,
-                duplicate: 0,
-                rejected: BTreeMap::new(),
-            };
+        let report = |source: Source| {
+            let mut report = SourceReport { source, last_at: None, stored: 0, duplicate: 0, rejected: BTreeMap::new() };
             for row in outcomes.iter().filter(|row| row.source == report.source.key) {
                 report.last_at = report.last_at.max(row.last_at.map(from_timestamp));
                 match row.outcome.as_str() {
@@ -212,9 +215,18 @@ impl Store {
                     }
                 }
             }
-            Ok(report)
+            report
         };
-        rows.into_iter().map(report).collect()
+        Ok(sources.into_iter().map(report).collect())
+    }
+
+    /// The site's sources, oldest first.
+    pub(crate) fn connected(&self, site_id: i32) -> Result<Vec<Source>, StoreError> {
+        let rows: Vec<SourceRow> = sql("SELECT site_id, key, kind, name, address, secret, settings, state, created_at
+             FROM sources WHERE site_id = $1 ORDER BY created_at, key")
+        .bind::<Integer, _>(site_id)
+        .load(&mut *self.lend()?)?;
+        rows.into_iter().map(SourceRow::source).collect()
     }
 
     /// The source of an address, whatever site it belongs to.
@@ -234,7 +246,7 @@ impl Store {
 
     /// Changes a source.
     pub(crate) fn change_source(&self, site_id: i32, key: &str, change: SourceChange) -> Result<(), SourceError> {
-        let known = self.sources(site_id)?.into_iter().map(|report| report.source).find(|source| source.key == key);
+        let known = self.connected(site_id)?.into_iter().find(|source| source.key == key);
         let known = known.ok_or_else(|| SourceError::Unknown(key.to_owned()))?;
         let secret = match change.secret {
             Some(secret) => known.vendor.check_secret(&secret).map_err(SourceError::Secret)?,

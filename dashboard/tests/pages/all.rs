@@ -3,8 +3,9 @@
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
+use super::sources as told;
 use dashboard::*;
-use domain::report::{Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::report::{HookSecret, Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
 
 /// Two lines of which the second goes wrong.
@@ -13,6 +14,23 @@ const FAULTY: &str = "viewed \"/pricing\" at least 3 times within 14 days\nand n
 fn grids(report: Segments, list: SegmentsInUse, problem: Option<&str>) -> Rendered {
     let cuts = CutsForm { problem: problem.map(str::to_owned), ..CutsForm::of(&report) };
     segments(&given::shell(), &report, &list, &cuts)
+}
+
+/// What webhooks can be connected.
+const VENDORS: &[(&str, &str)] = &[("shopify", "Shopify"), ("stripe", "Stripe")];
+
+fn source_form(text: &str) -> SourceForm {
+    SourceForm {
+        vendor: "stripe".into(),
+        name: text.into(),
+        namespace: text.into(),
+        order_numbers: true,
+        problem: Some(text.into()),
+    }
+}
+
+fn tried(text: &str) -> SourceNotes {
+    SourceNotes { trial: Some(told::trial(text)), problem: Some(text.into()) }
 }
 
 fn form(says: &str) -> SegmentForm {
@@ -193,6 +211,16 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("people", people(&inside, &given::people(), Some("Newsletter"), now)),
         ("people_none", people(&inside, &given::people_none(), None, now)),
         ("people_hostile", people(&hostile, &given::people_hostile(), Some(HOSTILE), now)),
+        ("sources", sources(&inside, &told::book(), VENDORS, &SourceForm::default())),
+        ("sources_empty", sources(&inside, &told::empty(), VENDORS, &SourceForm::default())),
+        ("sources_hostile", sources(&hostile, &told::book_hostile(), VENDORS, &source_form(HOSTILE))),
+        ("source_tracker", source(&inside, &told::tracker(), &SourceNotes::default())),
+        ("source_waiting", source(&inside, &told::waiting(), &SourceNotes::default())),
+        ("source_hook", source(&inside, &told::shopify(HookSecret::Kept), &SourceNotes::default())),
+        ("source_without_secret", source(&inside, &told::shopify(HookSecret::Missing), &SourceNotes::default())),
+        ("source_tried", source(&inside, &told::shopify(HookSecret::Kept), &tried("Order Completed"))),
+        ("source_hostile", source(&hostile, &told::hostile(), &tried(HOSTILE))),
+        ("source_arrivals", source_arrivals(&told::tracker())),
         ("profile", profile(&inside, &given::profile())),
         ("profile_anonymous", profile(&inside, &given::profile_anonymous())),
         ("profile_hostile", profile(&hostile, &given::profile_hostile())),

@@ -849,7 +849,10 @@ pub(crate) fn people_none() -> People {
 }
 
 pub(crate) fn profile() -> Profile {
-    let moment = |minutes, what, trust| Moment { at: ago(minutes), what, trust };
+    let moment = |minutes, what, trust| {
+        let source = Some(if trust == Trust::Trusted { "shopify:main-shop" } else { "tracker" }.to_owned());
+        Moment { at: ago(minutes), what, trust, source }
+    };
     let page = |path: &str, title: &str, seconds: u64, scroll| Happened::Page {
         page: path.into(),
         title: Some(title.into()),
@@ -945,6 +948,8 @@ pub(crate) fn profile() -> Profile {
             next_order_at: Some("2026-12-19T09:00:00Z".parse().expect("a moment")),
             cluster: Some((ClusterId(1), "Big, recent, frequent".into())),
         }),
+        sources: vec!["segment".into(), "shopify:main-shop".into(), "tracker".into()],
+        filter: TimelineFilter::default(),
         timeline: vec![
             TimelineEntry::Visit(Visit {
                 started_at: ago(14),
@@ -1103,6 +1108,8 @@ pub(crate) fn profile_hostile() -> Profile {
         Happened::Group { group_id: hostile() },
         Happened::Alias,
     ];
+    report.sources = vec![hostile(), "tracker".into()];
+    report.filter = TimelineFilter { source: Some(hostile()), kind: Some(TimelineKind::Orders) };
     report.timeline = vec![TimelineEntry::Visit(Visit {
         started_at: now(),
         ended_at: now(),
@@ -1111,7 +1118,10 @@ pub(crate) fn profile_hostile() -> Profile {
         campaign: hostile(),
         views: 1,
         engaged_ms: 0,
-        moments: what.into_iter().map(|what| Moment { at: now(), what, trust: Trust::Browser }).collect(),
+        moments: what
+            .into_iter()
+            .map(|what| Moment { at: now(), what, trust: Trust::Browser, source: Some(hostile()) })
+            .collect(),
     })];
     report
 }

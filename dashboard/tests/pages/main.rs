@@ -4,6 +4,7 @@ mod all;
 mod fixtures;
 mod insight;
 mod joins;
+mod sources;
 
 use fixtures::HOSTILE;
 
@@ -201,6 +202,9 @@ fn every_table_has_its_file() {
         ("predictions/trials", fixtures::predictions().csv(PredictionsTable::Trials)),
         ("predictions/clusters", fixtures::predictions_proposal().csv(PredictionsTable::Clusters)),
         ("predictions/rules", fixtures::predictions().csv(PredictionsTable::Rules)),
+        ("sources", sources::book().csv()),
+        ("sources/tracker/days", sources::tracker().days_csv()),
+        ("sources/tracker/rejected", sources::tracker().rejected_csv()),
         ("people", fixtures::people().csv()),
         ("people/41/timeline", fixtures::profile().csv(ProfileTable::Timeline)),
         ("people/41/identities", fixtures::profile().csv(ProfileTable::Identities)),

@@ -144,10 +144,14 @@ impl Live {
 
     /// The latest rejected events as CSV.
     pub fn rejected_csv(&self) -> String {
-        let mut table = Table::with_header(&["arrived_at", "reason", "detail", "sample"]);
-        for row in &self.latest_rejected {
-            table.moment(Some(row.at)).text(&row.reason).text(&row.detail).maybe_text(row.sample.as_deref()).end();
-        }
-        table.into_text()
+        rejected_csv(&self.latest_rejected)
     }
+}
+
+pub(super) fn rejected_csv(rows: &[Rejection]) -> String {
+    let mut table = Table::with_header(&["arrived_at", "reason", "detail", "sample"]);
+    for row in rows {
+        table.moment(Some(row.at)).text(&row.reason).text(&row.detail).maybe_text(row.sample.as_deref()).end();
+    }
+    table.into_text()
 }

@@ -344,6 +344,58 @@ pub struct Moment {
     pub what: Happened,
     /// Who vouches for it.
     pub trust: Trust,
+    /// The key of the source that brought it; `None` for what an older version stored.
+    pub source: Option<String>,
+}
+
+/// A kind of things that happen, as a timeline is filtered by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimelineKind {
+    /// Page views and screens.
+    Pages,
+    /// Orders and what became of them.
+    Orders,
+    /// All other named events.
+    Events,
+    /// Who somebody said they are.
+    Identity,
+}
+
+impl TimelineKind {
+    /// All, in the order in which they are offered.
+    pub const ALL: [TimelineKind; 4] =
+        [TimelineKind::Pages, TimelineKind::Orders, TimelineKind::Events, TimelineKind::Identity];
+
+    /// The word in addresses.
+    pub fn key(self) -> &'static str {
+        match self {
+            TimelineKind::Pages => "pages",
+            TimelineKind::Orders => "orders",
+            TimelineKind::Events => "events",
+            TimelineKind::Identity => "identity",
+        }
+    }
+
+    /// Reads [`TimelineKind::key`] back.
+    pub fn from_key(key: &str) -> Option<TimelineKind> {
+        TimelineKind::ALL.into_iter().find(|kind| kind.key() == key)
+    }
+}
+
+/// Which entries of a timeline are shown; nothing said is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimelineFilter {
+    /// Of this source alone, by its key.
+    pub source: Option<String>,
+    /// Of this kind alone.
+    pub kind: Option<TimelineKind>,
+}
+
+impl TimelineFilter {
+    /// Whether everything is shown.
+    pub fn is_empty(&self) -> bool {
+        self.source.is_none() && self.kind.is_none()
+    }
 }
 
 /// One visit with what happened in it.
@@ -457,6 +509,10 @@ pub struct Profile {
     pub moves: Vec<MoveOfSegment>,
     /// What the models say; `None` of somebody they know nothing of.
     pub scored: Option<Scored>,
+    /// The keys of the sources that told of this person, in alphabetical order.
+    pub sources: Vec<String>,
+    /// What of the timeline is shown.
+    pub filter: TimelineFilter,
     /// Newest first.
     pub timeline: Vec<TimelineEntry>,
     /// Where in the timeline these entries are.
@@ -508,6 +564,7 @@ impl Profile {
             "page",
             "detail",
             "trusted",
+            "brought_by",
             "visit_started_at",
             "channel",
             "source",
@@ -523,6 +580,7 @@ impl Profile {
                     Trust::Browser => "no",
                     Trust::Trusted => "yes",
                 })
+                .maybe_text(moment.source.as_deref())
                 .moment(visit.map(|visit| visit.started_at))
                 .maybe_text(visit.map(|visit| visit.channel.as_str()))
                 .maybe_text(visit.map(|visit| visit.source.as_str()))

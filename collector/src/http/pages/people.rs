@@ -9,7 +9,7 @@ use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::report::{Did, Paging, People, PeopleFilter, Period, Profile, ProfileTable};
+use domain::report::{Did, Paging, People, PeopleFilter, Period, Profile, ProfileTable, TimelineFilter, TimelineKind};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -95,11 +95,25 @@ impl super::Rows for PeopleFile {
     }
 }
 
+/// What of a timeline is asked for; a kind that there is not is none.
+fn timeline_filter(query: &HashMap<String, String>) -> TimelineFilter {
+    let given = |name: &str| query.get(name).filter(|text| !text.is_empty());
+    TimelineFilter {
+        source: given("source").map(|key| key.replace('\0', "")),
+        kind: given("kind").and_then(|key| TimelineKind::from_key(key)),
+    }
+}
+
 /// The person, or where to look instead.
-fn report(page: &Inside, profile_id: i64, part: (u32, u32)) -> Result<Result<Box<Profile>, Reply>, PageError> {
+fn report(
+    page: &Inside,
+    profile_id: i64,
+    part: (u32, u32),
+    filter: TimelineFilter,
+) -> Result<Result<Box<Profile>, Reply>, PageError> {
     let site = page.site()?;
     let belongings = segments::belongings(&page.store, site, profile_id)?;
-    match page.store.profile(site, profile_id, part, belongings, page.now)? {
+    match page.store.profile(site, profile_id, part, filter, belongings, page.now)? {
         Found::Profile(profile) => Ok(Ok(profile)),
         Found::MovedTo(now) => Ok(Err(Reply::To(format!("/s/{}/people/{now}", site.site_id)))),
         Found::Nobody => Err(PageError::NotFound),
@@ -108,8 +122,9 @@ fn report(page: &Inside, profile_id: i64, part: (u32, u32)) -> Result<Result<Box
 
 async fn profile(state: web::Data<State>, request: HttpRequest, path: web::Path<(i32, i64)>) -> HttpResponse {
     let (site_id, profile_id) = path.into_inner();
-    let part = (page_number(&query(&request)), ENTRIES);
-    inside(&state, &request, Some(site_id), move |page| match report(page, profile_id, part)? {
+    let query = query(&request);
+    let (part, filter) = ((page_number(&query), ENTRIES), timeline_filter(&query));
+    inside(&state, &request, Some(site_id), move |page| match report(page, profile_id, part, filter)? {
         Ok(profile) => Ok(Reply::Page(StatusCode::OK, dashboard::profile(&page.shell(), &profile)?)),
         Err(elsewhere) => Ok(elsewhere),
     })
@@ -122,9 +137,10 @@ async fn profile_file(
     path: web::Path<(i32, i64, String)>,
 ) -> HttpResponse {
     let (site_id, profile_id, table) = path.into_inner();
+    let filter = timeline_filter(&query(&request));
     inside(&state, &request, Some(site_id), move |page| {
         let table = ProfileTable::from_key(&table).ok_or(PageError::NotFound)?;
-        match report(page, profile_id, (1, u32::MAX))? {
+        match report(page, profile_id, (1, u32::MAX), filter)? {
             Ok(profile) => {
                 Ok(Reply::Csv { file: format!("{}-{profile_id}.csv", table.key()), text: profile.csv(table) })
             }

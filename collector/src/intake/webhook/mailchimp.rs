@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 /// Merge fields that have names of their own among the traits.
 const NAMED: [(&str, &str); 3] = [("FNAME", "firstName"), ("LNAME", "lastName"), ("PHONE", "phone")];
 
-pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Result<Told, Unsigned> {
+pub(super) fn check(secret: &str, request: &Request<'_>) -> Result<(), Unsigned> {
     let given = form_urlencoded::parse(request.query.as_bytes()).find(|(name, _)| name == "secret");
     let (_, given) = given.ok_or(Unsigned::Missing)?;
-    if !crate::secrets::same(&given, secret) {
-        return Err(Unsigned::Wrong);
-    }
+    if crate::secrets::same(&given, secret) { Ok(()) } else { Err(Unsigned::Wrong) }
+}
+
+pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
     let mut told = Told::default();
     let form: Form = form_urlencoded::parse(request.body)
         .map(|(name, value)| (name.into_owned(), value.trim().to_owned()))
@@ -28,7 +29,7 @@ pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Re
     let kind = form.get("type").map_or("", String::as_str);
     let Some(at_us) = form.get("fired_at").and_then(|at| moment(at)) else {
         told.note(Err(Fault::new(Reason::DateOutOfRange, "fired_at is missing or no date")), &sample);
-        return Ok(told);
+        return told;
     };
     let said = Said { form: &form, at_us, maker, sample: &sample };
     match kind {
@@ -41,7 +42,7 @@ pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Re
         "campaign" => {}
         other => told.note(Err(unknown(&format!("type {other}"))), &sample),
     }
-    Ok(told)
+    told
 }
 
 type Form = BTreeMap<String, String>;

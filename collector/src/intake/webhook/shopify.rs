@@ -12,15 +12,20 @@ use domain::identity::Kind as IdentityKind;
 use domain::money::{Currency, Money};
 use serde_json::{Map, Value, json};
 
-pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Result<Told, Unsigned> {
-    check_base64_hmac(secret, request, "x-shopify-hmac-sha256")?;
-    let topic = request.header("x-shopify-topic").unwrap_or_default();
+pub(super) const TOPIC_HEADER: &str = "x-shopify-topic";
+
+pub(super) fn check(secret: &str, request: &Request<'_>) -> Result<(), Unsigned> {
+    check_base64_hmac(secret, request, "x-shopify-hmac-sha256")
+}
+
+pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
+    let topic = request.header(TOPIC_HEADER).unwrap_or_default();
     let mut told = Told::default();
     let body = match request.json() {
         Ok(body) => body,
         Err(fault) => {
             told.refuse(fault, request.body);
-            return Ok(told);
+            return told;
         }
     };
     match topic.as_str() {
@@ -36,7 +41,7 @@ pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Re
         "customers/create" | "customers/update" => customer(&body, maker, &mut told),
         other => told.refuse(unknown(&format!("topic {other}")), request.body),
     }
-    Ok(told)
+    told
 }
 
 fn order(topic: &str, order: &Value, maker: &Maker<'_>, told: &mut Told) {

@@ -11,20 +11,25 @@ use domain::event::{ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, ORDER_UPDA
 use domain::identity::Kind as IdentityKind;
 use serde_json::{Map, Value, json};
 
-pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Result<Told, Unsigned> {
+pub(super) const TOPIC_HEADER: &str = "x-wc-webhook-topic";
+
+pub(super) fn check(secret: &str, request: &Request<'_>) -> Result<(), Unsigned> {
+    if is_ping(request) { Ok(()) } else { check_base64_hmac(secret, request, "x-wc-webhook-signature") }
+}
+
+pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
     let mut told = Told::default();
     if is_ping(request) {
-        return Ok(told);
+        return told;
     }
-    check_base64_hmac(secret, request, "x-wc-webhook-signature")?;
     let body = match request.json() {
         Ok(body) => body,
         Err(fault) => {
             told.refuse(fault, request.body);
-            return Ok(told);
+            return told;
         }
     };
-    match request.header("x-wc-webhook-topic").unwrap_or_default().as_str() {
+    match request.header(TOPIC_HEADER).unwrap_or_default().as_str() {
         "order.created" | "order.updated" | "order.restored" => order(&body, maker, &mut told),
         "order.deleted" => {
             if let Some(id) = text_at(&body, &["id"]).filter(|_| maker.settings.order_ids == OrderIds::Id) {
@@ -34,7 +39,7 @@ pub(super) fn read(secret: &str, request: &Request<'_>, maker: &Maker<'_>) -> Re
         "customer.created" | "customer.updated" => customer(&body, maker, &mut told),
         other => told.refuse(unknown(&format!("topic {other}")), request.body),
     }
-    Ok(told)
+    told
 }
 
 fn is_ping(request: &Request<'_>) -> bool {

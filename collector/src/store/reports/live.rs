@@ -11,12 +11,11 @@ use crate::store::people::{self, EventRow};
 use crate::store::sites::Site;
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError, from_timestamp};
-use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use domain::event::ProfileId;
 use domain::identity::Kind as IdentityKind;
-use domain::report::{Consent, Live, LiveEvent, Outcomes, PersonName, RejectedReason, Rejection};
+use domain::report::{Consent, Live, LiveEvent, Outcomes, PersonName, RejectedReason};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::{HashMap, HashSet};
@@ -97,18 +96,6 @@ struct OutcomeRow {
     count: i64,
 }
 
-#[derive(QueryableByName)]
-struct RejectedRow {
-    #[diesel(sql_type = Timestamptz)]
-    at: PgTimestamp,
-    #[diesel(sql_type = Text)]
-    reason: String,
-    #[diesel(sql_type = Text)]
-    detail: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    sample: Option<String>,
-}
-
 impl Store {
     /// What is arriving now.
     pub(crate) fn live(&self, site: &Site, range: LiveRange, now: Timestamp) -> Result<Live, StoreError> {
@@ -129,7 +116,7 @@ impl Store {
                 cursor: cursor.to_string(),
                 visitors_now: visitors_now(connection, site)?,
                 outcomes: outcomes(connection, site, now)?,
-                latest_rejected: latest_rejected(connection, site)?,
+                latest_rejected: super::rejected(connection, site.site_id, None, REJECTED)?,
             })
         })
     }
@@ -208,7 +195,12 @@ fn latest(connection: &mut PgConnection, site: &Site, limit: i64) -> Result<(Vec
     Ok((keys, horizon))
 }
 
-fn tell(connection: &mut PgConnection, site: &Site, keys: &[(i64, Uuid)]) -> Result<Vec<LiveEvent>, StoreError> {
+/// These events in words, in no order; bots are left out.
+pub(super) fn tell(
+    connection: &mut PgConnection,
+    site: &Site,
+    keys: &[(i64, Uuid)],
+) -> Result<Vec<LiveEvent>, StoreError> {
     let mut rows = people::events_by_key(connection, site.site_id, keys)?;
     rows.retain(|row| row.bot_score.unwrap_or(0) < site.bots_from());
     if rows.is_empty() {
@@ -305,19 +297,4 @@ fn outcomes(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Resul
         }
     }
     Ok(outcomes)
-}
-
-fn latest_rejected(connection: &mut PgConnection, site: &Site) -> Result<Vec<Rejection>, StoreError> {
-    let rows: Vec<RejectedRow> = sql("SELECT at, reason, detail, sample FROM rejections
-         WHERE site_id = $1 ORDER BY rejection_id DESC LIMIT $2")
-    .bind::<Integer, _>(site.site_id)
-    .bind::<BigInt, _>(REJECTED)
-    .load(connection)?;
-    let rejection = |row: RejectedRow| Rejection {
-        at: from_timestamp(row.at),
-        reason: row.reason,
-        detail: row.detail,
-        sample: row.sample,
-    };
-    Ok(rows.into_iter().map(rejection).collect())
 }

@@ -2,22 +2,24 @@
 
 use super::happened::{self, Teller, pairs, value_text};
 use super::timeline::{Bounds, Entry, Mark, entries};
-use super::{SumRow, channel_name, count, moment};
-use crate::store::events::{Kind, flags};
-use crate::store::people::{self, EventRow};
+use super::{SumRow, TermRow, channel_name, count, moment};
+use crate::store::events::{Kind, Term, flags};
+use crate::store::people::{self, EventRow, Texts};
 use crate::store::sites::Site;
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError, from_timestamp};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
-use domain::event::{ProfileId, Trust};
+use domain::event::{ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, ORDER_UPDATED, ProfileId, Trust};
 use domain::identity::Kind as IdentityKind;
-use domain::report::{Belonging, Happened, IdentityRow, Moment, Paging, Profile, TimelineEntry, Visit};
+use domain::report::{
+    Belonging, Happened, IdentityRow, Moment, Paging, Profile, TimelineEntry, TimelineFilter, TimelineKind, Visit,
+};
 use domain::surroundings::{Country, DeviceClass, EmailClass, Surroundings};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -144,7 +146,13 @@ struct MarkRow {
     #[diesel(sql_type = Timestamptz)]
     occurred_at: PgTimestamp,
     #[diesel(sql_type = SmallInt)]
+    kind: i16,
+    #[diesel(sql_type = SmallInt)]
     flags: i16,
+    #[diesel(sql_type = Nullable<Integer>)]
+    name_id: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    source_id: Option<i32>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     session_id: Option<Uuid>,
 }
@@ -170,6 +178,7 @@ impl Store {
         site: &Site,
         profile_id: i64,
         (page, per_page): (u32, u32),
+        filter: TimelineFilter,
         segments: Vec<Belonging>,
         now: Timestamp,
     ) -> Result<Found, StoreError> {
@@ -181,7 +190,18 @@ impl Store {
             let Some(facts) = facts(connection, site, profile_id)? else { return Ok(Found::Nobody) };
             let visits = visits(connection, site, profile_id)?;
             let identity_ids: Vec<i64> = identities.iter().map(|row| row.identity_id).collect();
-            let marks = marks(connection, site, profile_id, &identity_ids, &visits)?;
+            let mut marks = marks(connection, site, profile_id, &identity_ids, &visits)?;
+            let mut texts = Texts::default();
+            texts.read(connection, site.site_id, marks.iter().filter_map(|mark| mark.source_id))?;
+            let source = |mark: &Mark| Some(texts.get(site.site_id, mark.source_id?)?.to_string());
+            let sources: BTreeSet<String> = marks.iter().filter_map(source).collect();
+            if !filter.is_empty() {
+                let is_of = |wanted: &String, mark: &Mark| source(mark).is_some_and(|source| source == *wanted);
+                marks.retain(|mark| {
+                    filter.kind.is_none_or(|kind| kind == mark.kind)
+                        && filter.source.as_ref().is_none_or(|wanted| is_of(wanted, mark))
+                });
+            }
             let bounds: Vec<Bounds> = visits
                 .iter()
                 .map(|row| Bounds {
@@ -189,11 +209,14 @@ impl Store {
                     ended_at: from_timestamp(row.ended_at),
                 })
                 .collect();
-            let all = entries(&bounds, marks);
+            let mut all = entries(&bounds, marks);
+            if !filter.is_empty() {
+                all.retain(|entry| !entry.events.is_empty());
+            }
             let paging = Paging { page, per_page, total: all.len() as u64 };
             let skipped = usize::try_from(paging.offset()).unwrap_or(usize::MAX);
             let shown: Vec<Entry> = all.into_iter().skip(skipped).take(per_page as usize).collect();
-            let timeline = tell(connection, site, profile_id, &shown, &visits)?;
+            let timeline = tell(connection, site, profile_id, &shown, &visits, &source)?;
             let email = known(&identities, IdentityKind::Email).or_else(|| trait_text(&facts.traits, "email"));
             Ok(Found::Profile(Box::new(Profile {
                 site: crate::segments::report_site(site),
@@ -222,6 +245,8 @@ impl Store {
                 segments,
                 moves: super::in_use::moves_of(connection, site, profile_id)?,
                 scored: crate::store::models::read_scored(connection, site, profile_id)?,
+                sources: sources.into_iter().collect(),
+                filter,
                 timeline,
                 paging,
             })))
@@ -281,23 +306,43 @@ fn marks(
     visits: &[VisitRow],
 ) -> Result<Vec<Mark>, StoreError> {
     // One row per event, with the visit of the order that it is the report of.
-    let rows: Vec<MarkRow> = sql("SELECT e.identity_id, e.event_id, e.occurred_at, e.flags, o.session_id
+    let rows: Vec<MarkRow> =
+        sql("SELECT e.identity_id, e.event_id, e.occurred_at, e.kind, e.flags, e.name_id, e.source_id,
+                o.session_id
          FROM (
-            SELECT identity_id, event_id, occurred_at, flags FROM events
+            SELECT identity_id, event_id, occurred_at, kind, flags, name_id, source_id FROM events
             WHERE site_id = $1 AND identity_id = ANY($2) AND kind <> $3 AND COALESCE(bot_score, 0) < $4
             ORDER BY occurred_at DESC, event_id DESC LIMIT $5
          ) AS e
          LEFT JOIN orders o ON o.site_id = $6 AND o.profile_id = $7 AND o.event_id = e.event_id")
-    .bind::<Integer, _>(site.site_id)
-    .bind::<Array<BigInt>, _>(identity_ids.to_vec())
-    .bind::<SmallInt, _>(Kind::Snapshot as i16)
-    .bind::<SmallInt, _>(site.bots_from())
-    .bind::<BigInt, _>(EVENTS)
-    .bind::<Integer, _>(site.site_id)
-    .bind::<BigInt, _>(profile_id)
-    .load(connection)?;
+        .bind::<Integer, _>(site.site_id)
+        .bind::<Array<BigInt>, _>(identity_ids.to_vec())
+        .bind::<SmallInt, _>(Kind::Snapshot as i16)
+        .bind::<SmallInt, _>(site.bots_from())
+        .bind::<BigInt, _>(EVENTS)
+        .bind::<Integer, _>(site.site_id)
+        .bind::<BigInt, _>(profile_id)
+        .load(connection)?;
     let visit_of: HashMap<Uuid, usize> = visits.iter().map(|row| row.session_id).zip(0..).collect();
+    // One row per name under which orders and their changes are told.
+    let order_names: Vec<TermRow> =
+        sql("SELECT term_id FROM terms WHERE site_id = $1 AND kind = $2 AND value = ANY($3)")
+            .bind::<Integer, _>(site.site_id)
+            .bind::<SmallInt, _>(Term::Name as i16)
+            .bind::<Array<Text>, _>(
+                [ORDER_COMPLETED, ORDER_UPDATED, ORDER_REFUNDED, ORDER_CANCELLED].map(str::to_owned).to_vec(),
+            )
+            .load(connection)?;
+    let order_names: HashSet<i32> = order_names.into_iter().map(|row| row.term_id).collect();
+    let kind = |row: &MarkRow| match Kind::from_code(row.kind) {
+        Some(Kind::Page | Kind::Snapshot | Kind::Screen) => TimelineKind::Pages,
+        Some(Kind::Identify | Kind::Group | Kind::Alias) => TimelineKind::Identity,
+        Some(Kind::Track) if row.name_id.is_some_and(|name| order_names.contains(&name)) => TimelineKind::Orders,
+        Some(Kind::Track) | None => TimelineKind::Events,
+    };
     let mark = |row: MarkRow| Mark {
+        kind: kind(&row),
+        source_id: row.source_id,
         identity_id: row.identity_id,
         event_id: row.event_id,
         at: from_timestamp(row.occurred_at),
@@ -314,9 +359,15 @@ fn tell(
     profile_id: i64,
     shown: &[Entry],
     visits: &[VisitRow],
+    source: &dyn Fn(&Mark) -> Option<String>,
 ) -> Result<Vec<TimelineEntry>, StoreError> {
     let keys: Vec<(i64, Uuid)> =
         shown.iter().flat_map(|entry| &entry.events).map(|event| (event.identity_id, event.event_id)).collect();
+    let mut sources: HashMap<Uuid, String> = shown
+        .iter()
+        .flat_map(|entry| &entry.events)
+        .filter_map(|event| Some((event.event_id, source(event)?)))
+        .collect();
     let rows = people::events_by_key(connection, site.site_id, &keys)?;
     let profile_of: HashMap<i64, i64> = rows.iter().map(|row| (row.identity_id, profile_id)).collect();
     let teller = Teller::read(connection, site, &rows, &profile_of)?;
@@ -326,7 +377,8 @@ fn tell(
         .map(|row| {
             let mut what = teller.tell(row, profile_id, None);
             observe(&mut what, snapshots.get(&row.event_id));
-            let told = Moment { at: from_timestamp(row.occurred_at), what, trust: happened::trust(row) };
+            let source = sources.remove(&row.event_id);
+            let told = Moment { at: from_timestamp(row.occurred_at), what, trust: happened::trust(row), source };
             (row.event_id, told)
         })
         .collect();

@@ -1,5 +1,6 @@
 //! A person's events put into their visits.
 
+use domain::report::TimelineKind;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -20,6 +21,9 @@ pub(super) struct Mark {
     pub(super) event_id: Uuid,
     pub(super) at: Timestamp,
     pub(super) trusted: bool,
+    pub(super) kind: TimelineKind,
+    /// The number of the text that names its source.
+    pub(super) source_id: Option<i32>,
     /// The visit that it is known to belong to: an order's.
     pub(super) visit: Option<usize>,
 }
@@ -81,6 +85,8 @@ mod tests {
             event_id: Uuid::from_u128(minute.unsigned_abs().into()),
             at: at(minute),
             trusted,
+            kind: TimelineKind::Pages,
+            source_id: None,
             visit: None,
         }
     }
