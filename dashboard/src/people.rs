@@ -190,12 +190,13 @@ struct LineView<'a> {
     moment: &'a Moment,
     what: What,
     trusted: bool,
-    /// What brought it; our own tracker goes without saying.
+    /// What brought it, where that is worth saying.
     source: Option<&'a str>,
 }
 
-fn line(moment: &Moment) -> LineView<'_> {
-    let source = moment.source.as_deref().filter(|key| *key != "tracker").map(source_name);
+/// `tells_source`: the person is known from several, of which our own tracker goes without saying.
+fn line(moment: &Moment, tells_source: bool) -> LineView<'_> {
+    let source = moment.source.as_deref().filter(|key| tells_source && *key != "tracker").map(source_name);
     LineView { moment, what: What::of(&moment.what), trusted: moment.trust == Trust::Trusted, source }
 }
 
@@ -222,7 +223,7 @@ fn timeline_query(filter: &TimelineFilter) -> String {
     source.into_iter().chain(kind).collect::<Vec<_>>().join("&")
 }
 
-fn visit(visit: &Visit) -> EntryView<'_> {
+fn visit(visit: &Visit, tells_source: bool) -> EntryView<'_> {
     let engaged = match visit.engaged_ms {
         0 => String::new(),
         ms => format!(", {}", format::duration(&ms)),
@@ -238,7 +239,7 @@ fn visit(visit: &Visit) -> EntryView<'_> {
         title: format!("{pages}{engaged}"),
         detail: from.join(" · "),
         // Newest first like the timeline itself.
-        lines: visit.moments.iter().rev().map(line).collect(),
+        lines: visit.moments.iter().rev().map(|moment| line(moment, tells_source)).collect(),
     }
 }
 
@@ -268,12 +269,13 @@ pub fn people(shell: &Shell, report: &People, channel: Option<&str>, now: jiff::
 /// # Errors
 /// When the page cannot be written.
 pub fn profile(shell: &Shell, report: &Profile) -> Rendered {
+    let tells_source = report.sources.len() > 1;
     let entries = report
         .timeline
         .iter()
         .map(|entry| match entry {
-            TimelineEntry::Visit(one) => visit(one),
-            TimelineEntry::Event(moment) => EntryView::Event(line(moment)),
+            TimelineEntry::Visit(one) => visit(one, tells_source),
+            TimelineEntry::Event(moment) => EntryView::Event(line(moment, tells_source)),
         })
         .collect();
     let query = timeline_query(&report.filter);

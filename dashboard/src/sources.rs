@@ -202,6 +202,7 @@ struct SourcesView<'a> {
     shell: &'a Shell,
     nav: Nav,
     r: &'a SourceBook,
+    f: Format,
     lines: Vec<LineView<'a>>,
     guides: Vec<(&'static str, &'static str)>,
     vendors: &'a [(&'a str, &'a str)],
@@ -218,7 +219,7 @@ pub fn sources(shell: &Shell, report: &SourceBook, vendors: &[(&str, &str)], for
     let lines = report.sources.iter().map(|line| LineView::of(line, &f)).collect();
     let unheard = |guide: &&Guide| report.sources.iter().all(|line| line.key != guide.key);
     let guides = GUIDES.iter().filter(unheard).map(|guide| (guide.key, guide.label)).collect();
-    SourcesView { shell, nav: Nav::Sources, r: report, lines, guides, vendors, form }.render()
+    SourcesView { shell, nav: Nav::Sources, r: report, f, lines, guides, vendors, form }.render()
 }
 
 struct EventLine<'a> {

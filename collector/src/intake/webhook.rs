@@ -205,7 +205,7 @@ impl Request<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unsigned {
     /// The source has no secret yet.
-    #[error("the source has no secret yet; set it with `segments source set`")]
+    #[error("the source has no secret yet; set it on its page under Sources, or with `segments source set`")]
     NoSecret,
     /// There is no signature.
     #[error("the signature is missing")]
