@@ -369,6 +369,35 @@ fn visitors_without_ids_are_told_apart_by_the_address_that_a_trusted_proxy_gives
 }
 
 #[test]
+fn a_browser_that_asks_for_privacy_is_measured_whatever_its_library_knows() {
+    let shop = Shop::open();
+    for signal in [("sec-gpc", "1"), ("dnt", "1")] {
+        for request in one_of_each(&shop.keys.write_key) {
+            if request.1.starts_with("/mp/collect") {
+                continue;
+            }
+            sends(&shop, &request, &[signal]);
+        }
+    }
+    let message =
+        json!({ "type": "identify", "userId": "u1", "messageId": "who", "traits": { "email": "m@mail.example" } });
+    let batch = json!({ "writeKey": shop.keys.write_key, "batch": [message, says("once"), says("once")] });
+    let reply = shop.web.send("POST", "/v1/batch", &[("sec-gpc", "1")], batch.to_string().as_bytes());
+    assert_eq!(reply.receipt(), (1, 1, 1), "known again by its id; nobody is told who it is");
+    assert_eq!(shop.rejected().get("no_consent"), Some(&1));
+    shop.is_projected();
+    let kinds = shop.database.number("SELECT count(*) FROM identities WHERE kind <> 8");
+    assert_eq!((kinds, shop.database.number("SELECT count(*) FROM profiles")), (0, 0));
+    assert_eq!(shop.ask("/api/v1/profiles?user_id=u1").status, 404);
+    // A server's own headers say nothing of its customers.
+    let (path, key) = ("/v1/track", basic(&shop.keys.secret_key));
+    let headers = [("authorization", key.as_str()), ("dnt", "1")];
+    assert_eq!(shop.web.send("POST", path, &headers, says("server").to_string().as_bytes()).receipt(), (1, 0, 0));
+    shop.is_projected();
+    assert!(shop.profile_id("user_id=u1") > 0);
+}
+
+#[test]
 fn trust_and_message_ids_mean_the_same_in_every_protocol() {
     let shop = Shop::open();
     let identify = |key: &str, uuid: &str| {

@@ -41,7 +41,7 @@ impl<'a> Request<'a> {
     }
 
     /// The browser asks not to be followed. A server's own headers say nothing of its customers.
-    pub(crate) fn asks_for_privacy(&self) -> bool {
+    fn asks_for_privacy(&self) -> bool {
         self.signals != 0 && !self.is_trusted()
     }
 }
@@ -149,7 +149,12 @@ impl<'a> Message<'a> {
     /// What in it cannot be stored or means nothing.
     pub(crate) fn event(self, request: &Request<'_>, says: Says<'_>) -> Result<NewEvent, Fault> {
         let sender = request.sender;
-        let own_id = match self.whose {
+        let whose = match self.whose {
+            // Whatever the SDK knows of the visitor, the browser has asked that nobody is recognised.
+            Whose::Of(ids) if request.asks_for_privacy() => Whose::Measured(ids.message_id),
+            whose => whose,
+        };
+        let own_id = match whose {
             Whose::Of(ids) if self.owns_its_id => ids.message_id.and_then(own_id),
             Whose::Of(_) | Whose::Measured(_) => None,
         };
@@ -158,7 +163,7 @@ impl<'a> Message<'a> {
             (at_us, id) => sender.moment(at_us.unwrap_or(sender.now_us), id.map(|(_, id_us)| id_us))?,
         };
         bits |= if request.is_trusted() { 0 } else { request.signals };
-        let (key, who) = match self.whose {
+        let (key, who) = match whose {
             Whose::Of(ids) => (key(sender, own_id, ids.message_id, at_us)?, ids.first()?),
             Whose::Measured(message_id) => {
                 bits |= flags::MEASURED;
@@ -170,7 +175,7 @@ impl<'a> Message<'a> {
         new.set(Term::Agent, self.agent.and_then(screen::term).or_else(|| sender.agent.clone()));
         new.set(Term::Device, self.device);
         new.address = self.address.and_then(Address::parse);
-        if let Whose::Of(ids) = self.whose {
+        if let Whose::Of(ids) = whose {
             ids.link(&mut new, sender.trust)?;
         }
         says.fill(&mut new, sender)?;

@@ -2,7 +2,7 @@
 //! (`{"requests": ["?…"], "token_auth": "…"}`).
 //!
 //! `idsite` is the site's public key; a `token_auth` that is the secret key makes a request trusted. A visitor without
-//! an id, one whose browser keeps no cookies (`cookie=0`) or asks for privacy, is measured, as Matomo does itself.
+//! an id, and one whose browser keeps no cookies (`cookie=0`), is measured, as Matomo does itself.
 
 use super::{Key, Parcel, Text, commerce};
 use crate::intake::fields::{Fields, Properties, properties};
@@ -166,7 +166,7 @@ fn with_message(
     let [visitor, user_id] = [fields.first(&["cid", "_id"]), fields.text("uid")];
     let whose = match (&visitor, &user_id) {
         (None, None) => Whose::Measured(None),
-        _ if keeps_nothing || request.asks_for_privacy() => Whose::Measured(None),
+        _ if keeps_nothing => Whose::Measured(None),
         (visitor, user_id) => {
             Whose::Of(Ids { visitor: visitor.as_deref(), user_id: user_id.as_deref(), ..Ids::default() })
         }

@@ -10,8 +10,6 @@
 //! | `id` | the site's own id of the person; without it, the visitor is measured |
 //! | `m` | an id of this message, under which it is stored once however often the picture is loaded |
 //! | `p.NAME` | a property of the event |
-//!
-//! A browser that asks for privacy (Sec-GPC, DNT) is measured whatever `id` says.
 
 use super::{Key, Parcel};
 use crate::intake::fields::{Fields, properties};
@@ -39,10 +37,8 @@ fn event(raw: &str, page: Option<&str>, request: &Request<'_>) -> Result<NewEven
     let fields = Fields::of_query(raw)?;
     let (user_id, message_id) = (fields.text("id"), fields.text("m"));
     let whose = match &user_id {
-        Some(user_id) if !request.asks_for_privacy() => {
-            Whose::Of(Ids { user_id: Some(user_id), message_id: message_id.as_deref(), ..Ids::default() })
-        }
-        Some(_) | None => Whose::Measured(message_id.as_deref()),
+        Some(user_id) => Whose::Of(Ids { user_id: Some(user_id), message_id: message_id.as_deref(), ..Ids::default() }),
+        None => Whose::Measured(message_id.as_deref()),
     };
     let message = Message { whose, ..Message::measured() };
     let custom: Map<_, _> = fields
