@@ -113,7 +113,7 @@ impl Vendor {
             }
             Vendor::Stripe => {
                 "in Stripe, Developers > Webhooks, add this address for checkout.session.completed, invoice.paid, \
-                 refund.created, customer.created and customer.updated, and charge.succeeded only if you use neither \
+                 refund.created, refund.updated, customer.created and customer.updated, and charge.succeeded only if you use neither \
                  Checkout nor invoices; the signing secret is shown there"
             }
             Vendor::Mailchimp => "in Mailchimp, Audience > Settings > Webhooks, add this address for all updates",

@@ -26,7 +26,7 @@ pub(crate) const fn mapping(vendor: Vendor) -> &'static [(&'static str, &'static
         Vendor::Stripe => &[
             ("checkout.session.completed, invoice.paid", "Order Completed"),
             ("charge.succeeded", "Order Completed, where neither of the two above tells of it"),
-            ("refund.created, charge.refunded", "Order Refunded"),
+            ("refund.created, refund.updated", "Order Refunded, once it has succeeded"),
             ("customer.created, customer.updated", "Identify: name, phone, country, city"),
         ],
         Vendor::Mailchimp => &[

@@ -13,6 +13,9 @@ use domain::identity::Kind as IdentityKind;
 use domain::money::{Currency, Money};
 use serde_json::{Map, Value};
 
+const NAMES_NO_REFUND: &str =
+    "charge.refunded does not name its refund; leave it out at the vendor and add refund.created and refund.updated";
+
 /// Seconds that a signature may be old.
 const TOLERANCE_S: i64 = 300;
 
@@ -50,8 +53,8 @@ fn happened(event: &Value, maker: &Maker<'_>, told: &mut Told) {
         "checkout.session.completed" | "checkout.session.async_payment_succeeded" => said.checkout(told),
         "invoice.paid" => said.invoice(told),
         "charge.succeeded" => said.charge(told),
-        "charge.refunded" => said.charge_refunded(event, told),
-        "refund.created" => said.refund(of, &text_at(of, &["status"]).unwrap_or_default(), told),
+        "charge.refunded" => said.charge_refunded(told),
+        "refund.created" | "refund.updated" => said.refund(of, told),
         "customer.created" | "customer.updated" => said.customer(told),
         other => told.note(Err(unknown(&format!("event {other}"))), event),
     }
@@ -136,23 +139,21 @@ impl Said<'_> {
         told.note(event, self.of);
     }
 
-    /// Older versions of the API list a charge's refunds; of newer ones the event says what is new of them.
-    fn charge_refunded(&self, event: &Value, told: &mut Told) {
+    /// Older versions of the API list a charge's refunds. Newer ones tell only how much was given back so far, which
+    /// cannot be told from what `refund.created` says of the same refund.
+    fn charge_refunded(&self, told: &mut Told) {
         let refunds = list(at(self.of, &["refunds"]), "data");
         for refund in refunds {
-            self.refund(refund, "succeeded", told);
+            self.refund(refund, told);
         }
-        if !refunds.is_empty() {
-            return;
+        if refunds.is_empty() {
+            told.note(Err(Fault::new(Reason::UnknownKind, NAMES_NO_REFUND)), self.of);
         }
-        let before = at(event, &["data", "previous_attributes", "amount_refunded"]).as_i64().unwrap_or(0);
-        let after = at(self.of, &["amount_refunded"]).as_i64().unwrap_or(0);
-        let refund_id = format!("{}:{after}", text_at(self.of, &["id"]).unwrap_or_default());
-        self.given_back(self.of, &refund_id, after - before, told);
     }
 
-    fn refund(&self, refund: &Value, status: &str, told: &mut Told) {
-        if matches!(status, "failed" | "canceled") {
+    /// Money is given back once the refund has succeeded, which may be days after it was asked for.
+    fn refund(&self, refund: &Value, told: &mut Told) {
+        if text_at(refund, &["status"]).is_some_and(|status| status != "succeeded") {
             return;
         }
         let of = if text_at(refund, &["payment_intent"]).or_else(|| text_at(refund, &["charge"])).is_some() {
@@ -160,7 +161,10 @@ impl Said<'_> {
         } else {
             self.of
         };
-        let refund_id = text_at(refund, &["id"]).unwrap_or_default();
+        let Some(refund_id) = text_at(refund, &["id"]) else {
+            told.note(Err(Fault::new(Reason::BadOrder, "the refund has no id")), refund);
+            return;
+        };
         self.given_back(of, &refund_id, at(refund, &["amount"]).as_i64().unwrap_or(0), told);
     }
 
@@ -175,7 +179,8 @@ impl Said<'_> {
                     ("currency", Some(amount.currency.code().into())),
                     ("reason", text_at(of, &["reason"]).map(Value::from)),
                 ]);
-                let message_id = format!("{}:{refund_id}", self.id);
+                // The same whichever event tells of it.
+                let message_id = format!("refund:{refund_id}");
                 self.maker.track(ORDER_REFUNDED, self.at_us, &message_id, &Person::new(), said)
             }
             _ => Err(Fault::new(Reason::BadOrder, "the refund names no payment or currency")),
