@@ -291,7 +291,16 @@ fn woocommerces_orders_count_once_they_are_placed() {
     assert_eq!(profile["facts"]["traits"]["username"], "joe.doe");
     assert_eq!(source.tells("order.deleted", r#"{"id":727}"#), (1, 0, 0));
     assert_eq!(bought(&shop, "email=joe@example.com"), (0, 0));
-    assert_eq!(source.outcomes(), counts([("stored", 5), ("duplicate", 3), ("bad_signature", 1)]));
+    // Called off and taken up again, more than once: the latest word of it counts.
+    for (n, (status, orders)) in [("processing", 1), ("cancelled", 0), ("completed", 1)].into_iter().enumerate() {
+        let at = jiff::Timestamp::from_millisecond(now_ms() + 1_000 * (n as i64 + 1)).expect("a moment");
+        let at = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).datetime().to_string();
+        let mut order: Value = serde_json::from_str(&order).unwrap();
+        (order["status"], order["date_modified_gmt"]) = (status.into(), at.into());
+        source.tells("order.updated", &order.to_string());
+        assert_eq!(bought(&shop, "email=joe@example.com").0, orders, "{status}");
+    }
+    assert_eq!(source.outcomes(), counts([("stored", 8), ("duplicate", 7), ("bad_signature", 1)]));
     shop.is_the_same_rebuilt();
 }
 

@@ -46,6 +46,8 @@ pub enum OrderAct {
     Updated {
         /// What is paid now; `None` where the event names no amount.
         total: Option<Money>,
+        /// It says that the order is not cancelled (`cancelled: false`): if it was called off before, it is in force again.
+        in_force: bool,
     },
     /// Money was given back.
     Refunded(Refund),
@@ -101,7 +103,10 @@ impl OrderReport {
         let properties = Properties(properties);
         let act = match name {
             ORDER_COMPLETED => OrderAct::Completed { total: properties.total(site_currency)? },
-            ORDER_UPDATED => OrderAct::Updated { total: properties.total(site_currency)? },
+            ORDER_UPDATED => OrderAct::Updated {
+                total: properties.total(site_currency)?,
+                in_force: properties.0.get("cancelled") == Some(&Value::Bool(false)),
+            },
             ORDER_REFUNDED => OrderAct::Refunded(properties.refund()?),
             ORDER_CANCELLED => OrderAct::Cancelled,
             _ => return Ok(None),
@@ -393,7 +398,9 @@ mod tests {
         assert_eq!((&*cancelled.order_id, cancelled.act), ("5", OrderAct::Cancelled));
         let updated = told(ORDER_UPDATED, json!({"order_id": "5", "revenue": 2})).unwrap().unwrap();
         let total = Some(Money { minor: 200, currency: Currency::EUR });
-        assert_eq!(updated.act, OrderAct::Updated { total });
+        assert_eq!(updated.act, OrderAct::Updated { total, in_force: false });
+        let restored = told(ORDER_UPDATED, json!({"order_id": "A1", "cancelled": false})).unwrap().unwrap();
+        assert_eq!(restored.act, OrderAct::Updated { total: None, in_force: true });
     }
 
     #[test]

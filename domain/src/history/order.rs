@@ -141,8 +141,14 @@ impl Order {
     fn change(&mut self, event: &Event, act: &OrderAct) {
         match (event.trust, act) {
             (Trust::Browser, _) if self.confirmed() => {}
-            (Trust::Trusted, OrderAct::Updated { total }) => self.confirm(*total),
-            (Trust::Browser, OrderAct::Updated { total }) => self.total = total.or(self.total),
+            (Trust::Trusted, OrderAct::Updated { total, in_force }) => {
+                self.confirm(*total);
+                self.changes.trusted.cancelled &= !in_force;
+            }
+            (Trust::Browser, OrderAct::Updated { total, in_force }) => {
+                self.total = total.or(self.total);
+                self.changes.browser.cancelled &= !in_force;
+            }
             (Trust::Browser | Trust::Trusted, _) => self.changes.note(event, act),
         }
     }
@@ -215,7 +221,8 @@ impl Changes {
         };
         match act {
             OrderAct::Completed { .. } => {}
-            OrderAct::Updated { total } => {
+            OrderAct::Updated { total, in_force } => {
+                said.cancelled &= !in_force;
                 said.updated = Some(Updated { total: total.or(said.updated.and_then(|updated| updated.total)) });
             }
             OrderAct::Refunded(refund) => {

@@ -358,6 +358,10 @@ fn an_order_that_is_given_back_counts_with_nothing_and_a_cancelled_one_does_not_
     assert_eq!((cancelled.sessions()[0].orders, cancelled.sessions()[0].revenue_minor), (1, 3_000));
     let order = cancelled.order("A2");
     assert!(order.cancelled && !order.counted && order.confirmed());
+    let restored = OrderAct::Updated { total: None, in_force: true };
+    let again =
+        bought().says_of(50, Trust::Trusted, "A2", OrderAct::Cancelled).says_of(51, Trust::Trusted, "A2", restored);
+    assert!(again.order("A2").counted, "the latest word of it counts");
     // What is given back of a cancelled order takes off nothing more.
     let both = cancelled.says_of(51, Trust::Trusted, "A2", refund(None, None));
     assert_eq!((both.told().0.facts().orders, both.told().0.facts().revenue_minor), (1, 3_000));
@@ -369,19 +373,16 @@ fn what_is_said_of_an_order_before_it_is_placed_waits_for_it() {
         1,
         Trust::Trusted,
         "A1",
-        OrderAct::Updated { total: euros_of(28) },
+        OrderAct::Updated { total: euros_of(28), in_force: false },
     );
     assert_eq!(story.told().0.orders().count(), 0);
     assert_eq!(story.told().0.facts().revenue_minor, 0);
     let story = story.says_of(2, Trust::Trusted, "A1", OrderAct::Completed { total: None });
     assert_eq!((story.order("A1").total, story.order("A1").net()), (euros_of(28), euros_of(16)));
     // What its placing names is newer than what waited.
-    let named = Story::new().says_of(1, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(28) }).orders(
-        2,
-        Trust::Trusted,
-        "A1",
-        30,
-    );
+    let named = Story::new()
+        .says_of(1, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(28), in_force: false })
+        .orders(2, Trust::Trusted, "A1", 30);
     assert_eq!(named.order("A1").total, euros_of(30));
     let cancelled =
         Story::new().says_of(0, Trust::Trusted, "A1", OrderAct::Cancelled).orders(1, Trust::Trusted, "A1", 30);
@@ -391,9 +392,9 @@ fn what_is_said_of_an_order_before_it_is_placed_waits_for_it() {
 #[test]
 fn an_update_changes_the_amount_and_not_the_time() {
     let story = Story::new().views(0, 1).orders(1, Trust::Browser, "A1", 30);
-    let story = story.says_of(5, Trust::Browser, "A1", OrderAct::Updated { total: euros_of(25) });
+    let story = story.says_of(5, Trust::Browser, "A1", OrderAct::Updated { total: euros_of(25), in_force: false });
     assert_eq!((story.order("A1").total, story.order("A1").trust), (euros_of(25), Trust::Browser));
-    let story = story.says_of(6, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(20) });
+    let story = story.says_of(6, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(20), in_force: false });
     let order = story.order("A1");
     assert_eq!((order.total, order.ordered_at, order.trust), (euros_of(20), minutes(1), Trust::Trusted));
     // The shop knows of the order by now, and says later when it was placed.
@@ -406,7 +407,7 @@ fn a_browser_changes_no_order_but_a_browsers() {
     let hostile = |story: Story| {
         story
             .says_of(10, Trust::Browser, "A1", refund(None, None))
-            .says_of(11, Trust::Browser, "A1", OrderAct::Updated { total: euros_of(1) })
+            .says_of(11, Trust::Browser, "A1", OrderAct::Updated { total: euros_of(1), in_force: false })
             .says_of(12, Trust::Browser, "A1", OrderAct::Cancelled)
     };
     let trusted = hostile(Story::new().orders(0, Trust::Trusted, "A1", 30));
@@ -457,7 +458,7 @@ fn an_order_without_an_amount_can_be_given_back_and_cancelled() {
     let story = story.says_of(1, Trust::Trusted, "A1", refund(None, Some(10)));
     assert_eq!((story.order("A1").refunded_minor, story.order("A1").net()), (0, None));
     // Known at last, the amount loses what was given back before.
-    let story = story.says_of(2, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(30) });
+    let story = story.says_of(2, Trust::Trusted, "A1", OrderAct::Updated { total: euros_of(30), in_force: false });
     assert_eq!(story.order("A1").net(), euros_of(20));
     assert!(!story.says_of(3, Trust::Trusted, "A1", OrderAct::Cancelled).order("A1").counted);
 }
@@ -588,7 +589,7 @@ fn any_act(money: impl Strategy<Value = Option<Money>> + Clone + 'static) -> imp
         .prop_map(|(id, amount)| OrderAct::Refunded(Refund { refund_id: id.map(Into::into), amount }));
     prop_oneof![
         4 => money.clone().prop_map(|total| OrderAct::Completed { total }),
-        1 => money.prop_map(|total| OrderAct::Updated { total }),
+        1 => money.prop_map(|total| OrderAct::Updated { total, in_force: total.is_none() }),
         2 => refund,
         1 => Just(OrderAct::Cancelled),
     ]
@@ -626,7 +627,7 @@ fn any_reports() -> impl Strategy<Value = (Rules, Vec<(Uuid, Trust, OrderAct)>)>
     let trust = prop_oneof![Just(Trust::Browser), Just(Trust::Trusted)];
     let act = prop_oneof![
         2 => prop::bool::ANY.prop_map(|named| OrderAct::Completed { total: euros_of(30).filter(|_| named) }),
-        1 => prop::bool::ANY.prop_map(|named| OrderAct::Updated { total: euros_of(30).filter(|_| named) }),
+        1 => prop::bool::ANY.prop_map(|named| OrderAct::Updated { total: euros_of(30).filter(|_| named), in_force: false }),
         2 => prop::sample::select(vec![("a", 4), ("b", 9), ("c", 40)]).prop_map(|(id, euros)| refund(Some(id), Some(euros))),
         1 => (1..9_i64).prop_map(|euros| refund(None, Some(euros))),
         1 => Just(refund(None, None)),
@@ -637,7 +638,9 @@ fn any_reports() -> impl Strategy<Value = (Rules, Vec<(Uuid, Trust, OrderAct)>)>
         (Trust::Browser, OrderAct::Completed { total }) => {
             (trust, OrderAct::Completed { total: total.and(euros_of(33)) })
         }
-        (Trust::Browser, OrderAct::Updated { total }) => (trust, OrderAct::Updated { total: total.and(euros_of(21)) }),
+        (Trust::Browser, OrderAct::Updated { total, in_force }) => {
+            (trust, OrderAct::Updated { total: total.and(euros_of(21)), in_force })
+        }
         other => other,
     };
     // Few enough that no limit is reached: beyond it those count that come first.

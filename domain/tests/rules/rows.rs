@@ -36,7 +36,7 @@ fn detail() -> impl Strategy<Value = (Trust, Detail)> {
     let refund = (0..900_i64).prop_map(|thousandths| Amount { thousandths, currency: None });
     let act = prop_oneof![
         4 => money().prop_map(|total| OrderAct::Completed { total }),
-        1 => money().prop_map(|total| OrderAct::Updated { total }),
+        1 => money().prop_map(|total| OrderAct::Updated { total, in_force: total.is_none() }),
         1 => refund.prop_map(|amount| OrderAct::Refunded(Refund { refund_id: None, amount: Some(amount) })),
         1 => Just(OrderAct::Cancelled),
     ];

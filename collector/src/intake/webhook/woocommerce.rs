@@ -33,7 +33,7 @@ pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
         "order.created" | "order.updated" | "order.restored" => order(&body, maker, &mut told),
         "order.deleted" => {
             if let Some(id) = text_at(&body, &["id"]).filter(|_| maker.settings.order_ids == OrderIds::Id) {
-                cancelled(&id, maker.now_us(), maker, &body, &mut told);
+                cancelled(&id, maker.now_us(), "deleted", maker, &body, &mut told);
             }
         }
         "customer.created" | "customer.updated" => customer(&body, maker, &mut told),
@@ -66,7 +66,7 @@ fn order(order: &Value, maker: &Maker<'_>, told: &mut Told) {
     let modified_us = moment_at(order, &["date_modified_gmt"]).unwrap_or(created_us);
     let modified = text_at(order, &["date_modified_gmt"]).unwrap_or_default();
     if CALLED_OFF.contains(&status.as_str()) {
-        cancelled(&own, modified_us, maker, order, told);
+        cancelled(&own, modified_us, &modified, maker, order, told);
         return;
     }
     if !PLACED.contains(&status.as_str()) {
@@ -79,6 +79,9 @@ fn order(order: &Value, maker: &Maker<'_>, told: &mut Told) {
     }
     if modified_us > created_us {
         let id = format!("order:{own}:updated:{modified}");
+        // Whether it was called off before is not said: it is in force now.
+        let mut properties = properties;
+        properties.insert("cancelled".to_owned(), false.into());
         told.note(maker.track(ORDER_UPDATED, modified_us, &id, &Person::new(), properties), order);
     }
     for refund in list(order, "refunds") {
@@ -95,9 +98,10 @@ fn order(order: &Value, maker: &Maker<'_>, told: &mut Told) {
     }
 }
 
-fn cancelled(own: &str, at_us: i64, maker: &Maker<'_>, order: &Value, told: &mut Told) {
+/// `which` tells one calling off of the order from another.
+fn cancelled(own: &str, at_us: i64, which: &str, maker: &Maker<'_>, order: &Value, told: &mut Told) {
     let said = object([("order_id", Some(maker.order_id(own).into()))]);
-    let id = format!("order:{own}:cancelled");
+    let id = format!("order:{own}:cancelled:{which}");
     told.note(maker.track(ORDER_CANCELLED, at_us, &id, &Person::new(), said), order);
 }
 

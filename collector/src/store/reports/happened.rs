@@ -171,7 +171,7 @@ impl<'a> Teller<'a> {
                     lines: properties.map(|properties| lines(properties, self.site)).unwrap_or_default(),
                 });
             }
-            OrderAct::Updated { total } => OrderChange::Updated { total },
+            OrderAct::Updated { total, in_force: _ } => OrderChange::Updated { total },
             OrderAct::Refunded(refund) => {
                 let currency = known.map_or(self.site.currency, |known| known.currency(self.site));
                 let of = |currency| {
