@@ -25,6 +25,7 @@ mod segment;
 mod segments;
 mod setup;
 mod shell;
+mod traits;
 mod words;
 
 pub use builder::{SegmentForm, Writing, segment_form, segment_preview};
@@ -44,6 +45,7 @@ pub use segment::segment;
 pub use segments::{CutsForm, members, segments};
 pub use setup::{SetupForm, setup, setup_state};
 pub use shell::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
+pub use traits::{TraitForm, trait_form, trait_preview, traits, traits_progress};
 
 /// Why a page could not be written; it is a defect of ours and never the visitor's fault.
 pub use askama::Error as RenderError;

@@ -6,7 +6,9 @@ use crate::shell::{Nav, Shell};
 use crate::words;
 use askama::Template;
 use domain::event::{ProfileId, Trust};
-use domain::report::{Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, Visit};
+use domain::report::{
+    Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, TraitOrigin, Visit,
+};
 
 /// What to call somebody: the best name, or the profile's number.
 pub(crate) fn person_label(name: Option<&str>, id: &ProfileId) -> String {
@@ -115,6 +117,24 @@ impl What {
                 What { tone: "who", title: "Turned out to be known by another id".to_owned(), detail: String::new() }
             }
         }
+    }
+}
+
+/// Where a trait came from, in a line.
+pub(crate) fn origin_text(origin: &TraitOrigin, f: &Format) -> String {
+    match origin {
+        TraitOrigin::Computed(Some(says)) => format!("computed: {says}"),
+        TraitOrigin::Computed(None) => "computed by a newer version".to_owned(),
+        TraitOrigin::Sent { at, trust, source, is_hidden } => {
+            let source = match (source, trust) {
+                (Some(source), _) => crate::joins::source_name(Some(source)),
+                (None, Trust::Trusted) => "your server".to_owned(),
+                (None, Trust::Browser) => "a browser".to_owned(),
+            };
+            let hidden = if *is_hidden { "; rules read the computed one of this name" } else { "" };
+            format!("said by {source} on {}{hidden}", f.day_of(at))
+        }
+        TraitOrigin::Unknown => String::new(),
     }
 }
 

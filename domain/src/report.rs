@@ -17,6 +17,7 @@ mod period;
 mod predictions;
 mod segments;
 mod setup;
+mod traits;
 
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use csv::csv_line;
@@ -45,6 +46,9 @@ pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
 };
 pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
+pub use traits::{
+    ComputedTraitRow, ComputedTraits, KnownTrait, Spread, TraitOrigin, TraitPreview, TraitPreviewPerson, TriedTrait,
+};
 
 use crate::money::{Currency, Money};
 use jiff::Timestamp;

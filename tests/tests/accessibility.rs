@@ -37,6 +37,8 @@ fn busy_shop() -> Shop {
     let old = json!({ "key": "old", "name": "Old", "says": "never ordered" });
     assert_eq!(shop.call("POST", "/api/v1/segments", &old).status, 201);
     assert_eq!(shop.call("DELETE", "/api/v1/segments/old", &Value::Null).status, 200);
+    let orders = json!({ "name": "orders_90_days", "says": "number of orders within 90 days" });
+    assert_eq!(shop.call("POST", "/api/v1/traits", &orders).status, 201);
     shop.is_projected();
     shop.is_swept();
     shop
@@ -66,6 +68,9 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/people/{profile}"),
         format!("/s/{site}/people/{profile}/joins"),
         format!("/s/{site}/identities"),
+        format!("/s/{site}/traits"),
+        format!("/s/{site}/traits/new"),
+        format!("/s/{site}/traits/orders_90_days"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

@@ -12,6 +12,7 @@ mod people;
 mod predictions;
 mod segments;
 mod setup;
+mod traits;
 
 use super::auth::{self, LoggedIn};
 use super::{State, assets};
@@ -46,6 +47,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     joins::routes(config);
     people::routes(config);
     setup::routes(config);
+    traits::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
 }

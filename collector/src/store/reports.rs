@@ -14,6 +14,7 @@ mod profile;
 mod segments;
 mod settings;
 mod timeline;
+mod traits;
 
 pub(crate) use in_use::{Whole, kept_by, theme};
 pub(crate) use insight::{InCommon, Moved};

@@ -66,6 +66,19 @@ pub enum Take {
 }
 
 impl Take {
+    /// Whether nothing comes to 0; of the others nothing is known then.
+    pub fn is_zero_of_nothing(&self) -> bool {
+        match self {
+            Take::Count | Take::Sum(_) | Take::Distinct(_) => true,
+            Take::Average(_)
+            | Take::Smallest(_)
+            | Take::Largest(_)
+            | Take::First(_)
+            | Take::Last(_)
+            | Take::MostFrequent(_) => false,
+        }
+    }
+
     /// The property, where one is named.
     pub fn property(&self) -> Option<&str> {
         match self {
