@@ -71,10 +71,16 @@ const PHRASES: &[PhraseGroup] = &[
 fn plain(number: f64) -> String {
     let sign = if number < 0.0 { "−" } else { "" };
     let hundredths = (number.abs() * 100.0).round();
-    if hundredths % 100.0 == 0.0 && hundredths < 9e17 {
-        return format!("{sign}{}", format::count(&((hundredths / 100.0) as u64)));
+    if hundredths >= 9e17 {
+        return format!("{number:e}");
     }
-    if hundredths < 9e17 { format!("{sign}{:.2}", hundredths / 100.0) } else { format!("{number:e}") }
+    // Whole numbers of that size fit.
+    let hundredths = hundredths as u64;
+    let whole = format::count(&(hundredths / 100));
+    match hundredths % 100 {
+        0 => format!("{sign}{whole}"),
+        rest => format!("{sign}{whole}.{rest:02}"),
+    }
 }
 
 /// A value as people read it.
@@ -334,7 +340,8 @@ mod tests {
 
     #[test]
     fn numbers_have_no_more_digits_than_they_need() {
-        for (number, text) in [(0.0, "0"), (1_234.0, "1,234"), (-2.5, "−2.50"), (1e300, "1e300"), (0.004, "0")] {
+        for (number, text) in [(0.0, "0"), (1_234.0, "1,234"), (-1_002.5, "−1,002.50"), (1e300, "1e300"), (0.004, "0")]
+        {
             assert_eq!(plain(number), text);
         }
     }
