@@ -120,7 +120,7 @@ struct RowView<'a> {
 impl<'a> RowView<'a> {
     fn of(row: &'a ComputedTraitRow, people: u64) -> RowView<'a> {
         // A share of the bar's 72 units; people with a value are never more than all.
-        let bar = if people == 0 { 0 } else { (row.people.min(people) * 72 / people) as u32 };
+        let bar = (row.people.min(people) * 72).checked_div(people).unwrap_or(0) as u32;
         RowView {
             row,
             says: row.says.as_deref().unwrap_or("Written by a newer version; its values stay as they are."),

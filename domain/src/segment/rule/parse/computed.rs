@@ -6,7 +6,9 @@ use crate::segment::rule::{Matching, RuleError, Version};
 use std::str::FromStr;
 
 /// What begins a definition that names a property.
-const TAKES: [(&str, fn(String) -> Take); 8] = [
+type Words = (&'static str, fn(String) -> Take);
+
+const TAKES: [Words; 8] = [
     ("number of different", Take::Distinct),
     ("total", Take::Sum),
     ("average", Take::Average),
