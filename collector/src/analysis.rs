@@ -29,6 +29,7 @@ use crate::store::membership::read_all_scores;
 use crate::store::projection::journal_end;
 use crate::store::segments;
 use crate::store::sites::Site;
+use crate::store::traits::read_computed;
 use crate::store::{Store, StoreError};
 use columns::Columns;
 use diesel::PgConnection;
@@ -264,7 +265,7 @@ impl Analysis {
         Coverage { from, complete, crowded, loading }
     }
 
-    /// Sees to it that the properties and traits that a rule names are kept, and says whether they are. A view that is
+    /// Sees to it that the properties and traits that a rule needs ([`Store::needs`]) are kept, and says whether they are. A view that is
     /// taken afterwards has what is said to be [`Keeping::Kept`].
     pub fn keep(&self, site_id: i32, needs: &Needs) -> Keeping {
         let Some(kept) = self.kept(site_id) else { return Keeping::Later };
@@ -646,8 +647,9 @@ impl Keeper<'_> {
         for (site_id, revision) in segments::read_all_revisions(connection)? {
             let kept = self.shared.sites.read().unwrap_or_else(PoisonError::into_inner).get(&site_id).cloned();
             let Some(kept) = kept.filter(|kept| kept.learnt.load(Ordering::Acquire) < revision) else { continue };
+            let computed = read_computed(connection, site_id)?;
             for rule in segments::read_segments(connection, site_id)?.iter().filter_map(|segment| segment.rule()) {
-                kept.want(&rule.needs());
+                kept.want(&rule.needs().behind(&computed));
             }
             // Not before the site is read: the scores would be lost.
             if kept.now().is_some() {

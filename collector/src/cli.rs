@@ -2,6 +2,7 @@
 
 mod segment;
 mod source;
+mod traits;
 
 use crate::analysis;
 use crate::demo::load as demo;
@@ -60,6 +61,8 @@ enum Command {
     Person(PersonCommand),
     /// Segments: who is in them, why, and what keeps them.
     Segment(segment::Segments),
+    /// Computed traits: values of people that follow from what they did.
+    Trait(traits::Traits),
     /// Sources: the shops and mailers whose webhooks come in.
     Source(source::Sources),
     /// Computes every projection anew from the events and reports what was different.
@@ -290,6 +293,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Person(command) => person(&open()?.store, command),
         Command::Match(options) => crate::matching::run(&options),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
+        Command::Trait(arguments) => traits::run(&open()?.store, arguments),
         Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
 }

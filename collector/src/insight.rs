@@ -112,7 +112,7 @@ pub(crate) fn past(
         past.days = Err(NoPast::Away);
         return Ok(past);
     };
-    let view = match analysis.keep(site.site_id, &rule.needs()) {
+    let view = match analysis.keep(site.site_id, &store.needs(site, rule)?) {
         Keeping::Kept => analysis.view(site),
         Keeping::Later => None,
         Keeping::Never => {

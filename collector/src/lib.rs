@@ -15,3 +15,4 @@ mod secrets;
 mod segments;
 pub mod serve;
 pub mod store;
+mod traits;

@@ -6,6 +6,7 @@ use crate::store::projection::{self, Explained};
 use crate::store::reports::{Whole, kept_by, theme};
 use crate::store::segments::{Kind, Segment, SegmentError};
 use crate::store::sites::Site;
+use crate::store::traits::read_computed;
 use crate::store::{Store, StoreError};
 use domain::event::ProfileId;
 use domain::money::Money;
@@ -71,13 +72,15 @@ pub(crate) fn plans(
         models::read_values(&mut *store.lend()?, site)?
     } else if rules().any(|rule| compares(&rule.who)) {
         let mut values = view.population(rule::second(as_of));
+        values.computed = read_computed(&mut *store.lend()?, site.site_id)?;
         let day = as_of.to_zoned_datetime(site.time_zone.clone()).date();
         if let Some(rhythm) = models::read_settings(&mut *store.lend()?, site, day)?.rhythm {
             (values.limits, values.usual_gap_days) = (rhythm.limits, rhythm.usual_gap_days);
         }
         values
     } else {
-        rule::Site::new(site.time_zone.clone(), site.currency.digits())
+        let computed = read_computed(&mut *store.lend()?, site.site_id)?;
+        rule::Site { computed, ..rule::Site::new(site.time_zone.clone(), site.currency.digits()) }
     };
     rules().map(|rule| Ok(view.plan(rule, &slots, &values)?)).collect()
 }
@@ -277,7 +280,8 @@ pub(crate) fn live(
 /// A rule asked of everybody in memory: how many it holds of now, of how many, some of them and what they are like; `None`
 /// where they are not there (yet), or the rule asks for something that is not kept with them.
 fn counted(store: &Store, analysis: &Analysis, site: &Site, rule: &Rule) -> Option<analysis::Preview> {
-    if analysis.keep(site.site_id, &rule.needs()) != Keeping::Kept {
+    let needs = store.needs(site, rule).ok()?;
+    if analysis.keep(site.site_id, &needs) != Keeping::Kept {
         return None;
     }
     let view = analysis.view(site).filter(|view| view.coverage().complete)?;

@@ -41,6 +41,8 @@ async function fill(input) {
 /** Puts a phrase where the cursor is in the rule, joined to what stands before it. */
 function insert(phrase) {
   const rule = byId("says");
+  // A definition is one phrase: another one takes its place.
+  if ("whole" in rule.dataset) rule.value = "";
   const before = rule.value.slice(0, rule.selectionStart).trimEnd();
   const joined = before === "" || /(\(|,|\b(and|or|not))$/i.test(before);
   const space = before === "" || before.endsWith("(") ? "" : " ";

@@ -11,6 +11,8 @@ mod insight;
 mod joins;
 #[path = "../tests/pages/sources.rs"]
 mod sources;
+#[path = "../tests/pages/traits.rs"]
+mod traits;
 
 use std::error::Error;
 use std::path::PathBuf;

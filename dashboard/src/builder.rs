@@ -60,9 +60,9 @@ struct FormPage<'a> {
 }
 
 /// Phrases of one kind, each with what it means.
-struct PhraseGroup {
-    title: &'static str,
-    phrases: &'static [(&'static str, &'static str)],
+pub(crate) struct PhraseGroup {
+    pub(crate) title: &'static str,
+    pub(crate) phrases: &'static [(&'static str, &'static str)],
 }
 
 /// One of each kind that the language has.
@@ -106,7 +106,10 @@ const PHRASES: &[PhraseGroup] = &[
                 "probability alive is at most 0.3",
                 "from the site’s own models, once there are any; also probability of return, of sign up",
             ),
-            (r#"trait "plan" is "pro""#, "what was said of them; also contains, starts with, is known"),
+            (
+                r#"trait "plan" is "pro""#,
+                "what was said of them, or computed; also is at least, contains, starts with, is known",
+            ),
             ("signed up", "a user id or an e-mail address is known"),
         ],
     },
@@ -181,16 +184,16 @@ struct PreviewView<'a> {
 }
 
 /// Where a sentence goes wrong.
-struct FaultView {
-    message: String,
-    has_place: bool,
-    line: usize,
-    column: usize,
-    before: String,
-    at: String,
-    after: String,
+pub(crate) struct FaultView {
+    pub(crate) message: String,
+    pub(crate) has_place: bool,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) before: String,
+    pub(crate) at: String,
+    pub(crate) after: String,
     /// As wide as what stands before the place.
-    indent: String,
+    pub(crate) indent: String,
 }
 
 struct FoundView<'a> {
@@ -256,7 +259,7 @@ const BEFORE: usize = 24;
 const AFTER: usize = 13;
 
 impl FaultView {
-    fn at(typed: &str, error: &SentenceError) -> FaultView {
+    pub(crate) fn at(typed: &str, error: &SentenceError) -> FaultView {
         // A browser ends lines with two letters, the counting here is that of the text as it was read.
         let letters: Vec<char> = typed.chars().collect();
         let place = error.column.saturating_sub(1).min(letters.len());

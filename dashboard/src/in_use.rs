@@ -26,6 +26,11 @@ impl SweepView {
             Some(key) => format!("/s/{site}/segments/progress?key={key}"),
             None => format!("/s/{site}/segments/progress"),
         };
+        SweepView::at(path, progress)
+    }
+
+    /// As [`SweepView::of`], asking there.
+    pub(crate) fn at(path: String, progress: Option<Progress>) -> SweepView {
         let text = progress.map(|Progress { asked, people }| match people {
             0 => "Being computed: everybody is about to be asked.".to_owned(),
             people => format!(
@@ -37,6 +42,11 @@ impl SweepView {
         let part =
             progress.filter(|progress| progress.people > 0).map(|part| (part.asked.min(part.people), part.people));
         SweepView { text, part, path, over: false }
+    }
+
+    /// By itself, as pages ask for it.
+    pub(crate) fn part_page(self) -> Rendered {
+        SweepPart { sweep: self }.render()
     }
 }
 
@@ -133,7 +143,7 @@ struct SweepPart {
 /// # Errors
 /// When it cannot be written.
 pub fn segments_progress(site: i32, key: Option<&str>, progress: Option<Progress>) -> Rendered {
-    SweepPart { sweep: SweepView { over: progress.is_none(), ..SweepView::of(site, key, progress) } }.render()
+    SweepView { over: progress.is_none(), ..SweepView::of(site, key, progress) }.part_page()
 }
 
 #[derive(Template)]

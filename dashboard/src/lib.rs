@@ -26,6 +26,7 @@ mod segments;
 mod setup;
 mod shell;
 mod sources;
+mod traits;
 mod words;
 
 pub use builder::{SegmentForm, Writing, segment_form, segment_preview};
@@ -46,6 +47,7 @@ pub use segments::{CutsForm, members, segments};
 pub use setup::{SetupForm, setup, setup_state};
 pub use shell::{Assets, Flash, FlashKind, Outside, Shell, SiteLink};
 pub use sources::{SourceForm, SourceNotes, has_source_guide, path_part, source, source_arrivals, sources};
+pub use traits::{TraitForm, trait_form, trait_preview, traits, traits_progress};
 
 /// Why a page could not be written; it is a defect of ours and never the visitor's fault.
 pub use askama::Error as RenderError;

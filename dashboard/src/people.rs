@@ -9,7 +9,7 @@ use askama::Template;
 use domain::event::{ProfileId, Trust};
 use domain::report::{
     Happened, Moment, OrderChange, OrderStanding, Paging, People, Profile, TimelineEntry, TimelineFilter, TimelineKind,
-    Visit,
+    TraitOrigin, Visit,
 };
 
 /// What to call somebody: the best name, or the profile's number.
@@ -119,6 +119,24 @@ impl What {
                 What { tone: "who", title: "Turned out to be known by another id".to_owned(), detail: String::new() }
             }
         }
+    }
+}
+
+/// Where a trait came from, in a line.
+pub(crate) fn origin_text(origin: &TraitOrigin, f: &Format) -> String {
+    match origin {
+        TraitOrigin::Computed(Some(says)) => format!("computed: {says}"),
+        TraitOrigin::Computed(None) => "computed by a newer version".to_owned(),
+        TraitOrigin::Sent { at, trust, source, is_hidden } => {
+            let source = match (source, trust) {
+                (Some(source), _) => source_name(source).to_owned(),
+                (None, Trust::Trusted) => "your server".to_owned(),
+                (None, Trust::Browser) => "a browser".to_owned(),
+            };
+            let hidden = if *is_hidden { "; rules read the computed one of this name" } else { "" };
+            format!("said by {source} on {}{hidden}", f.day_of(at))
+        }
+        TraitOrigin::Unknown => String::new(),
     }
 }
 

@@ -18,6 +18,7 @@ mod predictions;
 mod segments;
 mod setup;
 mod sources;
+mod traits;
 
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use csv::csv_line;
@@ -49,6 +50,9 @@ pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
 pub use sources::{
     Hook, HookSample, HookSecret, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage, SourceState,
     SourceTrial, WouldBe,
+};
+pub use traits::{
+    ComputedTraitRow, ComputedTraits, KnownTrait, Spread, TraitOrigin, TraitPreview, TraitPreviewPerson, TriedTrait,
 };
 
 use crate::money::{Currency, Money};

@@ -39,6 +39,8 @@ fn busy_shop() -> Shop {
     assert_eq!(shop.call("DELETE", "/api/v1/segments/old", &Value::Null).status, 200);
     let shopify = ["source", "add", "--site", "shop", "--kind", "shopify", "--name", "Main shop"];
     succeeds(&segments(&shop.database, &shopify));
+    let orders = json!({ "name": "orders_90_days", "says": "number of orders within 90 days" });
+    assert_eq!(shop.call("POST", "/api/v1/traits", &orders).status, 201);
     shop.is_projected();
     shop.is_swept();
     shop
@@ -73,6 +75,9 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/sources/posthog"),
         format!("/s/{site}/sources/shopify:main-shop"),
         format!("/s/{site}/people/{profile}?kind=orders&source=tracker"),
+        format!("/s/{site}/traits"),
+        format!("/s/{site}/traits/new"),
+        format!("/s/{site}/traits/orders_90_days"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

@@ -225,6 +225,50 @@ fn what_happens_now_is_in_the_next_preview_and_merged_people_are_one() {
 }
 
 #[test]
+fn rules_that_ask_for_computed_traits_agree_in_memory_and_in_the_database() {
+    let shop = Shop::open();
+    let asker = Asker {
+        web: Web::new(&shop.server.origin()),
+        secret_key: shop.keys.secret_key.clone(),
+        site_id: shop.keys.site_id.into(),
+        database: &shop.database,
+    };
+    let define = |name: &str, says: &str| {
+        let made = shop.call("POST", "/api/v1/traits", &json!({ "name": name, "says": says }));
+        assert_eq!(made.status, 201, "{}", made.body);
+    };
+    define("views_5s", r#"number of views of "/shoes" within 5 seconds"#);
+    define("seats", r#"largest "seats" of "Plan Chosen""#);
+    define("plan_mode", r#"most frequent "plan" of "Plan Chosen" within 30 days"#);
+    shop.visitor("mia")
+        .at(now_ms())
+        .views("/shoes")
+        .views("/shoes")
+        .tracks("Plan Chosen", json!({ "plan": "pro", "seats": "7" }));
+    shop.visitor("tom").at(now_ms()).views("/shoes").tracks("Plan Chosen", json!({ "plan": "free", "seats": 3 }));
+    shop.is_swept();
+    let with = |name: &str, of: &str| {
+        format!(
+            "SELECT count(*) FROM trait_values v JOIN computed_traits t USING (site_id, trait_id)
+                 WHERE t.name = '{name}' AND {of}"
+        )
+    };
+    let asks = |name: &str, test: &str| format!(r#"{{"trait":{{"name":"{name}","is":{test}}}}}"#);
+    asker.agrees_on(&asks("seats", r#"{"at_least":5}"#), &with("seats", "value::text::float8 >= 5"));
+    asker.agrees_on(&asks("plan_mode", r#"{"is":"PRO"}"#), &with("plan_mode", "value = '\"pro\"'"));
+    asker.agrees_on(&asks("views_5s", r#"{"at_least":2}"#), &with("views_5s", "value::text::int >= 2"));
+    // Time takes it away in both, without anything being read again.
+    asker.agrees_on(&asks("views_5s", r#"{"is":0}"#), "SELECT count(*) FROM profiles");
+    until("the stored values to go", SOON, || (shop.database.number(&with("views_5s", "true")) == 0).then_some(()));
+    // On a past day a rule has the values of that day.
+    let yesterday = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let body = json!({ "rule": { "version": 1, "who": serde_json::from_str::<Value>(&asks("seats", r#"{"at_least":1}"#)).unwrap() },
+                       "days": [yesterday.strftime("%Y-%m-%d").to_string()] });
+    let tested = shop.call("POST", "/api/v1/backtest", &body);
+    assert_eq!((tested.status, &tested.json()["days"][0]["members"]["people"]), (200, &json!(0)), "{}", tested.body);
+}
+
+#[test]
 fn a_reader_that_the_journal_has_forgotten_reads_everybody_again() {
     let shop = Shop::open();
     let asker = Asker {

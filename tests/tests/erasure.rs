@@ -59,6 +59,8 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     let shop = Shop::open();
     // Another person shares a page and the name of an event.
     shop.visitor("other").views("/planted-by-nobody").tracks("Signed up", json!({}));
+    let favourite = json!({ "name": "favourite", "says": "most frequent \"what\" of anything" });
+    assert_eq!(shop.call("POST", "/api/v1/traits", &favourite).status, 201);
     let sent = everything(&shop, now_ms());
     for (path, body) in &sent {
         assert_eq!(shop.web.post(path, body).status, 200);
@@ -71,8 +73,10 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     succeeds(&segments(&shop.database, &import));
     let profile = shop.profile("email=planted@mail.example");
     assert_eq!(profile["facts"]["traits"]["hobby"], "plantedtrait");
+    assert_eq!(profile["computed_traits"]["favourite"], "plantedproperty");
     let told = shop.ask("/api/v1/profiles/export?email=planted@mail.example");
     assert_eq!(told.status, 200, "{}", told.body);
+    assert_eq!(told.json()["computed_traits"]["favourite"], "plantedproperty", "{}", told.body);
     for planted in PLANTED {
         assert!(told.body.contains(planted), "{planted} is part of what the person may read");
     }

@@ -367,8 +367,9 @@ fn backtest(store: &Store, site: &Site, rule: &Rule, mut days: Vec<Date>, json: 
     let running = analysis::start(store.clone(), analysis::Settings { memory_bytes, cache: None })?;
     let columns = running.analysis();
     let revision = read_revisions(&mut *store.lend()?, site.site_id)?.revision;
+    let needs = store.needs(site, rule)?;
     let mut told = Instant::now();
-    while !columns.knows(site.site_id, revision) || columns.keep(site.site_id, &rule.needs()) == Keeping::Later {
+    while !columns.knows(site.site_id, revision) || columns.keep(site.site_id, &needs) == Keeping::Later {
         if told.elapsed() > Duration::from_secs(2) {
             told = Instant::now();
             let Progress { read, of } = columns.coverage(site.site_id).loading.unwrap_or_default();

@@ -5,6 +5,7 @@ mod analysis;
 mod joins;
 mod newsletters;
 mod segments;
+mod traits;
 
 use super::State;
 use crate::segments as book;
@@ -41,7 +42,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/profiles/export", web::get().to(export))
         .configure(joins::routes)
         .configure(newsletters::routes)
-        .configure(segments::routes);
+        .configure(segments::routes)
+        .configure(traits::routes);
 }
 
 /// Why a call is not answered.
@@ -179,6 +181,7 @@ async fn profile(
         let Some(person) = state.store.person(site, profile_id, EVENTS)? else { return Ok(None) };
         let mut told = serde_json::to_value(person).map_err(|_| ApiError::Fault)?;
         told["identity"] = joins::of_person(&state.store, site, profile_id)?;
+        told["computed_traits"] = state.store.computed_of_person(site, profile_id)?.into();
         told["segments"] = segments::of_person(&state.store, site, profile_id)?;
         Ok(Some(told))
     });

@@ -13,6 +13,7 @@ mod predictions;
 mod segments;
 mod setup;
 mod sources;
+mod traits;
 
 use super::auth::{self, LoggedIn};
 use super::{State, assets};
@@ -48,6 +49,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     people::routes(config);
     setup::routes(config);
     sources::routes(config);
+    traits::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
 }

@@ -409,6 +409,7 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     for statement in [
         "DELETE FROM segment_changes WHERE site_id = $1 AND profile_id = $2",
         "DELETE FROM segment_scores WHERE site_id = $1 AND profile_id = $2",
+        "DELETE FROM trait_values WHERE site_id = $1 AND profile_id = $2",
     ] {
         sql(statement).bind::<Integer, _>(site_id).bind::<BigInt, _>(erasure.profile_id).execute(connection)?;
     }

@@ -18,8 +18,8 @@ struct RowsRow {
 }
 
 impl Store {
-    /// Everything that is kept of a person: identifiers, facts, events as they came, visits, orders, segments now and
-    /// before, what models say. `None` where there is no such person.
+    /// Everything that is kept of a person: identifiers, facts, events as they came, visits, orders, computed traits,
+    /// segments now and before, what models say. `None` where there is no such person.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -60,6 +60,12 @@ impl Store {
                     "SELECT COALESCE(jsonb_agg(jsonb_build_object('key', g.key, 'at', c.at, 'entered', c.entered)
                         ORDER BY c.change_id), '[]') AS rows
                      FROM segment_changes c JOIN segments g USING (site_id, segment_id)
+                     WHERE site_id = $1 AND profile_id = $2",
+                ),
+                (
+                    "computed_traits",
+                    "SELECT COALESCE(jsonb_object_agg(t.name, v.value), '{}') AS rows
+                     FROM trait_values v JOIN computed_traits t USING (site_id, trait_id)
                      WHERE site_id = $1 AND profile_id = $2",
                 ),
                 (

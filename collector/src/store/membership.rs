@@ -2,9 +2,10 @@
 //!
 //! [`Live`] is a process's memory of the sites' segments: their rules made ready, and the people who were asked lately.
 //! [`LiveSite::settle`] asks every segment about some people, in the transaction that holds their locks, and writes what
-//! changed: members, the log of changes, and when to ask again. It is called with what the projector has just folded,
+//! changed: members, values of computed traits, the log of changes, and when to ask again. It is called with what the projector has just folded,
 //! for people whose deadline has come, and for everybody when a rule or a model has changed.
 
+mod computed;
 mod read;
 
 pub(crate) use read::{
@@ -16,6 +17,8 @@ use super::StoreError;
 use super::segments::{Kind, Revisions, Segment, read_revisions, read_segments};
 use super::sites::{Site, read_sites};
 use super::sql::sql;
+use super::traits::{ComputedTrait, read_traits};
+use computed::{LiveTraits, TraitsBefore, TraitsWritten};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Timestamptz};
@@ -45,6 +48,7 @@ pub(crate) struct LiveSite {
     pub(crate) vocabulary: Vocabulary,
     /// In an order in which those that are asked for come before those that ask.
     segments: Vec<LiveSegment>,
+    traits: LiveTraits,
     kept: Kept,
 }
 
@@ -166,6 +170,36 @@ impl LiveSite {
         LiveSite::read(connection, site, 0, None, Some(rule))
     }
 
+    /// A definition that is not kept, made ready by itself.
+    pub(crate) fn computing(
+        connection: &mut PgConnection,
+        site: &Site,
+        definition: &rule::Computed,
+    ) -> Result<LiveSite, StoreError> {
+        let values = super::models::read_values(connection, site)?;
+        let mut vocabulary = Vocabulary::new();
+        for property in definition.properties() {
+            vocabulary.keep_property(&property);
+        }
+        let draft = ComputedTrait::draft(definition);
+        Ok(LiveSite {
+            traits: LiveTraits::compile(site, vec![draft], &vocabulary, &values, false),
+            revision: 0,
+            swept_revision: 0,
+            was_used: true,
+            currency: site.currency,
+            vocabulary,
+            segments: Vec::new(),
+            kept: Kept::default(),
+        })
+    }
+
+    /// What the definition of [`LiveSite::computing`] comes to for a person.
+    pub(crate) fn taken(&mut self, row: &PersonRow, as_of: Timestamp) -> Option<rule::Taken> {
+        self.traits.refresh(&self.vocabulary);
+        self.traits.taken(row, rule::second(as_of))
+    }
+
     /// Whether one of the segments is a list, of which only what is stored is known.
     pub(crate) fn has_lists(&self) -> bool {
         self.segments.iter().any(|live| live.plan.is_none())
@@ -183,12 +217,18 @@ impl LiveSite {
             segments = with_draft(segments, rule);
         }
         let values = super::models::read_values(connection, site)?;
+        let traits = read_traits(connection, site.site_id)?;
+        let has_values = LiveTraits::are_kept(connection, site.site_id)?;
         // A site without any segment left still has members to take leave of.
         let was_used = revision > 0;
         let is_same_currency = known.as_ref().is_some_and(|known| known.currency == site.currency);
         let (mut vocabulary, kept) = known.map(|known| (known.vocabulary, known.kept)).unwrap_or_default();
         let mut lacks = false;
-        for needs in segments.iter().filter_map(Segment::rule).map(rule::Rule::needs) {
+        let of_rule = |rule: &rule::Rule| rule.needs().behind(&values.computed);
+        for property in traits.iter().filter_map(|one| one.definition.as_ref()).flat_map(rule::Computed::properties) {
+            lacks |= vocabulary.keep_property(&property);
+        }
+        for needs in segments.iter().filter_map(Segment::rule).map(of_rule) {
             for property in &needs.properties {
                 lacks |= vocabulary.keep_property(property);
             }
@@ -222,7 +262,9 @@ impl LiveSite {
                 LiveSegment { segment, plan }
             })
             .collect();
+        let traits = LiveTraits::compile(site, traits, &vocabulary, &values, has_values);
         Ok(LiveSite {
+            traits,
             revision,
             swept_revision: 0,
             was_used,
@@ -252,8 +294,8 @@ impl LiveSite {
         self.kept.has_room()
     }
 
-    /// Asks every segment about these people and writes what changed; gives how many entries and exits that were. Those
-    /// in `gone` are members of nothing. The people must be locked.
+    /// Asks every segment and computes every trait of these people, and writes what changed; gives how many entries and
+    /// exits that were. Those in `gone` are members of nothing and have no value. The people must be locked.
     pub(crate) fn settle<'r>(
         &mut self,
         connection: &mut PgConnection,
@@ -265,6 +307,12 @@ impl LiveSite {
         let profile_ids: Vec<i64> = people.clone().map(|row| row.profile_id.0).chain(gone.ids()).collect();
         let has_lists = self.segments.iter().any(|live| live.segment.kind == Kind::List);
         let before = Before::read(connection, site.site_id, &profile_ids, has_lists)?;
+        let traits_before = match self.traits.is_empty() {
+            true => TraitsBefore::default(),
+            false => TraitsBefore::read(connection, site.site_id, &profile_ids)?,
+        };
+        let mut traits_written = TraitsWritten::default();
+        self.traits.refresh(&self.vocabulary);
         for live in &mut self.segments {
             if let Some(plan) = &mut live.plan {
                 plan.refresh(&self.vocabulary);
@@ -276,7 +324,7 @@ impl LiveSite {
             let profile_id = row.profile_id.0;
             let member_of = before.member_of(profile_id);
             let mut bits = vec![0_u64; self.segments.len().div_ceil(64)];
-            let mut due = None;
+            let mut due = self.traits.ask(row, second, &traits_before, &mut traits_written);
             for (slot, live) in self.segments.iter().enumerate() {
                 let was_in = member_of.contains(&live.segment.segment_id);
                 let verdict = match &live.plan {
@@ -310,6 +358,7 @@ impl LiveSite {
             }
         }
         for profile_id in gone.ids() {
+            traits_written.leave(profile_id, &traits_before);
             let cause = if gone.nobody.contains(&profile_id) { asked.cause } else { Cause::Merge };
             for segment_id in before.member_of(profile_id) {
                 written.leaves(profile_id, *segment_id, cause);
@@ -319,6 +368,7 @@ impl LiveSite {
             }
         }
         written.write(connection, site.site_id, asked.now)?;
+        traits_written.write(connection, site.site_id, asked.now)?;
         Ok(written.changes.len())
     }
 }

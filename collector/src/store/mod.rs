@@ -29,6 +29,7 @@ pub(crate) mod sources;
 pub(crate) mod sql;
 pub(crate) mod terms;
 pub(crate) mod touch;
+pub(crate) mod traits;
 pub(crate) mod upkeep;
 pub mod users;
 

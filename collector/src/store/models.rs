@@ -10,6 +10,7 @@ pub(crate) use told::read_scored;
 use super::segments::{self, Compare, raise_revision};
 use super::sites::Site;
 use super::sql::sql;
+use super::traits::read_computed;
 use super::{Store, StoreError, from_timestamp};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -166,6 +167,7 @@ pub(crate) fn read_values(connection: &mut PgConnection, site: &Site) -> Result<
         known.order_value = values.order_value;
         known.expected_revenue = values.expected_revenue;
     }
+    known.computed = read_computed(connection, site.site_id)?;
     Ok(known)
 }
 

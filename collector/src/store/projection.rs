@@ -8,7 +8,7 @@ mod live;
 mod rebuild;
 mod rows;
 
-pub(crate) use live::{Explained, explain, memberships, preview};
+pub(crate) use live::{ComputedOfSome, Explained, computed_of, explain, memberships, preview, preview_computed};
 pub(crate) use rebuild::rebuild;
 
 use super::StoreError;

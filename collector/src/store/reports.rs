@@ -15,6 +15,7 @@ mod segments;
 mod settings;
 mod sources;
 mod timeline;
+mod traits;
 
 pub(crate) use in_use::{Whole, kept_by, theme};
 pub(crate) use insight::{InCommon, Moved};

@@ -4,8 +4,11 @@ use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
 use super::sources as told;
+use super::traits as computed;
 use dashboard::*;
-use domain::report::{HookSecret, Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::report::{
+    HookSecret, Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried, TriedTrait,
+};
 use domain::segment::rule::Rule;
 
 /// Two lines of which the second goes wrong.
@@ -49,6 +52,15 @@ fn change(name: &str, from_library: bool, is_list: bool) -> Writing {
 
 fn written(shell: &Shell, writing: Writing, form: SegmentForm, tried: Tried) -> Rendered {
     segment_form(shell, 1, &writing, &form, &tried, &given::known_words())
+}
+
+fn trait_form_of(says: &str, problem: Option<&str>) -> TraitForm {
+    TraitForm {
+        name: "favourite_category".into(),
+        description: "What to show first.".into(),
+        says: says.into(),
+        problems: problem.map(str::to_owned).into_iter().collect(),
+    }
 }
 
 fn try_rule(says: &str) -> Tried {
@@ -248,6 +260,64 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("joins_hostile", joins(&hostile, &joined::joins_hostile())),
         ("identities", identities(&inside, &joined::identities())),
         ("identities_empty", identities(&inside, &joined::identities_empty())),
+        ("traits", traits(&inside, &computed::traits())),
+        ("traits_empty", traits(&inside, &computed::traits_empty())),
+        ("traits_computed", traits(&inside, &computed::traits_computed())),
+        ("traits_hostile", traits(&hostile, &computed::traits_hostile())),
+        ("traits_progress", traits_progress(1, Some(Progress { asked: 12_500, people: 48_112 }))),
+        ("traits_progress_over", traits_progress(1, None)),
+        (
+            "trait_new",
+            trait_form(
+                &inside,
+                &computed::traits_empty(),
+                None,
+                &TraitForm::default(),
+                &TriedTrait::Nothing,
+                &given::known_words(),
+            ),
+        ),
+        (
+            "trait_new_fault",
+            trait_form(
+                &inside,
+                &computed::traits(),
+                None,
+                &trait_form_of("number of ordrs", None),
+                &computed::faulty("number of ordrs"),
+                &given::known_words(),
+            ),
+        ),
+        (
+            "trait_edit",
+            trait_form(
+                &inside,
+                &computed::traits(),
+                Some(&computed::traits().rows[0]),
+                &trait_form_of(r#"most frequent "category" of "Product Viewed""#, None),
+                &computed::preview("shoes"),
+                &given::known_words(),
+            ),
+        ),
+        (
+            "trait_edit_hostile",
+            trait_form(
+                &hostile,
+                &computed::traits_hostile(),
+                Some(&computed::traits_hostile().rows[1]),
+                &TraitForm {
+                    name: HOSTILE.into(),
+                    description: HOSTILE.into(),
+                    ..trait_form_of(HOSTILE, Some(HOSTILE))
+                },
+                &computed::preview(HOSTILE),
+                &given::known_words(),
+            ),
+        ),
+        ("trait_preview", trait_preview(&computed::traits().site, now, "", &computed::preview("shoes"))),
+        ("trait_preview_nobody", trait_preview(&computed::traits().site, now, "", &computed::nobody())),
+        ("trait_preview_hostile", trait_preview(&computed::traits().site, now, HOSTILE, &computed::faulty(HOSTILE))),
+        ("trait_preview_nothing", trait_preview(&computed::traits().site, now, "", &TriedTrait::Nothing)),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),

@@ -848,6 +848,14 @@ pub(crate) fn people_none() -> People {
     }
 }
 
+fn known(name: &str, value: &str, origin: TraitOrigin) -> KnownTrait {
+    KnownTrait { name: name.into(), value: value.into(), origin }
+}
+
+fn sent(trust: Trust, source: Option<&str>, is_hidden: bool) -> TraitOrigin {
+    TraitOrigin::Sent { at: ago(600), trust, source: source.map(str::to_owned), is_hidden }
+}
+
 pub(crate) fn profile() -> Profile {
     let moment = |minutes, what, trust| {
         let source = Some(if trust == Trust::Trusted { "shopify:main-shop" } else { "tracker" }.to_owned());
@@ -885,7 +893,12 @@ pub(crate) fn profile() -> Profile {
         },
         email_class: Some(EmailClass::Company),
         currency: Some("USD".into()),
-        traits: vec![("first_name".into(), "Mia".into()), ("plan".into(), "monthly".into())],
+        traits: vec![
+            known("orders_90_days", "3", TraitOrigin::Computed(Some("number of orders within 90 days".into()))),
+            known("first_name", "Mia", sent(Trust::Browser, Some("tracker"), false)),
+            known("plan", "monthly", sent(Trust::Trusted, None, true)),
+            known("city", "Graz", TraitOrigin::Unknown),
+        ],
         identities: vec![
             IdentityRow {
                 kind: "Visitor id".into(),
@@ -1065,7 +1078,11 @@ pub(crate) fn profile_hostile() -> Profile {
     report.surroundings.browser = Some(HOSTILE.into());
     report.surroundings.system = Some(HOSTILE.into());
     report.currency = Some(hostile());
-    report.traits = vec![(hostile(), hostile()), ("website".into(), "javascript:alert(1)".into())];
+    report.traits = vec![
+        known(HOSTILE, HOSTILE, sent(Trust::Trusted, Some(HOSTILE), true)),
+        known("website", "javascript:alert(1)", TraitOrigin::Unknown),
+        known("favourite", HOSTILE, TraitOrigin::Computed(Some(HOSTILE.into()))),
+    ];
     report.identities[0].value = hostile();
     report.segments[0].because = hostile();
     report.segments[0].name = hostile();

@@ -5,6 +5,7 @@ mod fixtures;
 mod insight;
 mod joins;
 mod sources;
+mod traits;
 
 use fixtures::HOSTILE;
 

@@ -1,7 +1,7 @@
 //! People: found, listed, and one of them with everything that is known.
 
 use super::csv::Table;
-use super::{MoveOfSegment, Period, Scored, Site};
+use super::{KnownTrait, MoveOfSegment, Period, Scored, Site};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
 use crate::surroundings::{EmailClass, Surroundings};
@@ -499,8 +499,8 @@ pub struct Profile {
     pub email_class: Option<EmailClass>,
     /// The currency of the latest order.
     pub currency: Option<String>,
-    /// Traits as text.
-    pub traits: Vec<(String, String)>,
+    /// Traits as text, each with where it came from; the computed ones first.
+    pub traits: Vec<KnownTrait>,
     /// Identifiers, oldest first.
     pub identities: Vec<IdentityRow>,
     /// The segments that the person is in now.

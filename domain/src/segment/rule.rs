@@ -14,6 +14,7 @@
 //! hold, whatever it asks; only `exists: false` does.
 
 mod check;
+mod computed;
 mod evaluate;
 mod explain;
 mod order;
@@ -27,12 +28,13 @@ mod vocabulary;
 mod words;
 
 pub use check::{MAX_CLAUSES, MAX_DEPTH, MAX_LISTED, MAX_SPAN_DAYS, MAX_STEPS, MAX_TEXT_BYTES, RuleError};
+pub use computed::{Computed, ComputedTraits, PAGE_PROPERTY, TOTAL_PROPERTY, Take, Taken};
 pub use evaluate::{Because, Verdict};
 pub use explain::{Evidence, Explanation};
 pub use order::Cycle;
 pub use parse::SentenceError;
 pub use person::{Person, PersonRow, PlacedAt, Scores, Words, second};
-pub use plan::{Matcher, Needs, Percentiles, Plan, Site, Slots};
+pub use plan::{ComputedPlan, Matcher, Needs, Percentiles, Plan, Site, Slots};
 pub use schema::SCHEMA;
 pub use vocabulary::{Happened, OTHER_RECORD, RecordId, Vocabulary, What, visit};
 pub use words::{Word, nearest};
@@ -468,7 +470,8 @@ pub struct Never {
     pub within: Span,
 }
 
-/// A test on what was said of somebody.
+/// A test on what was said of somebody, or on what is computed ([`Computed`]) where the site has such a definition of
+/// that name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TraitClause {

@@ -106,8 +106,8 @@ impl Survey {
         SegmentBook { day: date_of(self.day), people, scales, limits, grid, standings }
     }
 
-    /// What rules need to know of the site on that day. What models expect of the buyers is not among it: the caller
-    /// sets [`rule::Site::expected_revenue`] where there is a model.
+    /// What rules need to know of the site on that day. What models expect of the buyers and the computed traits are not
+    /// among it: the caller sets [`rule::Site::expected_revenue`] and [`rule::Site::computed`] where there are any.
     pub fn site_values(&self, time_zone: &TimeZone, currency_digits: u32, settings: &Settings) -> rule::Site {
         let (Rhythm { limits, usual_gap_days }, scales) = self.settled(settings);
         let of_buyers = |value: fn(&CustomerOrders) -> f64| Percentiles::of(self.buyers.iter().map(value).collect());
@@ -120,6 +120,7 @@ impl Survey {
             revenue: of_buyers(|buyer| buyer.spent_minor as f64),
             order_value: of_buyers(|buyer| buyer.spent_minor as f64 / f64::from(buyer.orders)),
             expected_revenue: Percentiles::default(),
+            computed: rule::ComputedTraits::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Rules against a second evaluator that is written from their documentation alone (`naive.rs`).
 
+mod computed;
 mod hostile;
 mod naive;
 mod rows;

@@ -84,7 +84,7 @@ impl Asked<'_> {
         self.someone.did.iter().filter(|done| done.at <= self.as_of).collect()
     }
 
-    fn is_in(&self, window: Window, at: u32) -> bool {
+    pub(crate) fn is_in(&self, window: Window, at: u32) -> bool {
         let ago = self.as_of - at;
         let day = || day_of(at, self.site);
         match window {
@@ -314,7 +314,7 @@ fn is_like(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 /// The number that a plain value is or spells.
-fn number_of(value: &Value) -> Option<f64> {
+pub(crate) fn number_of(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse::<f64>().ok().filter(|number| number.is_finite()),
@@ -322,7 +322,7 @@ fn number_of(value: &Value) -> Option<f64> {
     }
 }
 
-fn passes(test: &Test, value: Option<&Value>) -> bool {
+pub(crate) fn passes(test: &Test, value: Option<&Value>) -> bool {
     let value = match value {
         None | Some(Value::Null) => return *test == Test::Exists(false),
         Some(Value::Array(_) | Value::Object(_)) => return *test == Test::Exists(true),

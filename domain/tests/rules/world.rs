@@ -121,7 +121,12 @@ pub(crate) fn compiled(rule: &Rule, vocabulary: &Vocabulary, site: &Site) -> Pla
 pub(crate) fn moments(world: &World) -> Vec<u32> {
     let mut spans = vec![0];
     add_spans(&world.rule.who, &mut spans);
-    let did = &world.someone.did;
+    turns(&world.someone, &spans)
+}
+
+/// The seconds of what somebody did, each of these spans later, and their neighbours.
+pub(crate) fn turns(someone: &Someone, spans: &[u32]) -> Vec<u32> {
+    let did = &someone.did;
     let turns = did.iter().flat_map(|done| spans.iter().map(|span| i64::from(done.at) + i64::from(*span)));
     let mut moments: Vec<i64> = turns.flat_map(|turn| [turn - 1, turn, turn + 1]).collect();
     let (first, last) = (did.first().map_or(START, |done| done.at), did.last().map_or(START, |done| done.at));
@@ -140,17 +145,20 @@ pub(crate) fn moved(world: &World, begins: bool, second: u32) -> World {
     world
 }
 
-fn add_spans(clause: &Clause, spans: &mut Vec<u32>) {
-    let of_window = |window: &Window, spans: &mut Vec<u32>| match window {
+pub(crate) fn spans_of(window: &Window, spans: &mut Vec<u32>) {
+    match window {
         Window::Within(span) => spans.push(span.seconds()),
         Window::Ago(from, to) => spans.extend([from.seconds(), to.seconds()]),
         Window::Ever | Window::Before(_) | Window::Since(_) | Window::Between(..) => {}
-    };
+    }
+}
+
+fn add_spans(clause: &Clause, spans: &mut Vec<u32>) {
     match clause {
         Clause::All(parts) | Clause::Any(parts) => parts.iter().for_each(|part| add_spans(part, spans)),
         Clause::Not(part) => add_spans(part, spans),
         Clause::Event(event) => {
-            of_window(&event.window, spans);
+            spans_of(&event.window, spans);
             if let Measure::First(Age::AtLeast(span) | Age::AtMost(span))
             | Measure::Last(Age::AtLeast(span) | Age::AtMost(span)) = &event.is
             {
@@ -158,7 +166,7 @@ fn add_spans(clause: &Clause, spans: &mut Vec<u32>) {
             }
         }
         Clause::Sequence(sequence) => {
-            of_window(&sequence.window, spans);
+            spans_of(&sequence.window, spans);
             spans.extend(sequence.never.iter().map(|never| never.within.seconds()));
         }
         // Numbers of days in tests, limits and scales, and up to a usual gap more.
@@ -217,7 +225,7 @@ fn did() -> impl Strategy<Value = Did> {
     ]
 }
 
-fn someone() -> impl Strategy<Value = Someone> {
+pub(crate) fn someone() -> impl Strategy<Value = Someone> {
     let gap = select(vec![0, 0, 0, 1, 1, 2, 3, 3_599, 3_600, 3_601, DAY - 1, DAY, DAY + 1, 2 * DAY]);
     let did = vec((gap, did()), 0..10).prop_map(|steps| {
         let mut at = START;
@@ -260,7 +268,7 @@ fn someone() -> impl Strategy<Value = Someone> {
     )
 }
 
-fn site() -> impl Strategy<Value = Site> {
+pub(crate) fn site() -> impl Strategy<Value = Site> {
     let zone = select(vec!["UTC", "Europe/Berlin", "Pacific/Auckland", "America/St_Johns"]);
     let limits = vec((1..4_u32, 1..4_u32), 4);
     let gaps = vec(option::of(0..4_u32), 4);
@@ -293,7 +301,7 @@ fn day() -> impl Strategy<Value = Date> {
     (24..=31_i8).prop_map(|day| Date::new(2024, 10, day).unwrap())
 }
 
-fn window() -> impl Strategy<Value = Window> {
+pub(crate) fn window() -> impl Strategy<Value = Window> {
     prop_oneof![
         3 => Just(Window::Ever),
         4 => span().prop_map(Window::Within),
@@ -323,7 +331,7 @@ fn scalar() -> impl Strategy<Value = Scalar> {
     ]
 }
 
-fn test() -> impl Strategy<Value = Test> {
+pub(crate) fn test() -> impl Strategy<Value = Test> {
     let text = || select(vec!["p", "RO", "ö", "5", "e", "pro"]).prop_map(str::to_owned);
     prop_oneof![
         scalar().prop_map(Test::Is),
@@ -343,7 +351,7 @@ fn tested(names: &'static [&'static str]) -> impl Strategy<Value = Vec<PropertyT
     prop_oneof![2 => Just(Vec::new()), 1 => vec(test, 1..3)]
 }
 
-fn matching() -> impl Strategy<Value = Matching> {
+pub(crate) fn matching() -> impl Strategy<Value = Matching> {
     const OWN: &[&str] = &["plan", "price", "channel"];
     let of = |what: WhatHappened, properties| Matching { what, properties };
     prop_oneof![

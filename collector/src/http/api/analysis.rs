@@ -83,7 +83,8 @@ fn moment(site: &Site, text: &str, now: Timestamp) -> Result<Timestamp, ApiError
 /// The columns, with everything in them that a rule asks for.
 fn view_for(state: &State, site: &Site, rule: &Rule) -> Result<View, ApiError> {
     let view = view(state, site)?;
-    match state.analysis.as_ref().map(|analysis| analysis.keep(site.site_id, &rule.needs())) {
+    let needs = state.store.needs(site, rule)?;
+    match state.analysis.as_ref().map(|analysis| analysis.keep(site.site_id, &needs)) {
         Some(Keeping::Later) => {
             Err(ApiError::NotYet("what the rule asks for is being read into memory; try again".into()))
         }

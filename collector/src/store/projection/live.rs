@@ -1,11 +1,16 @@
 //! What was folded is asked about: the segments follow in the transaction of the projection itself.
 
+mod computed;
+
+pub(crate) use computed::{ComputedOfSome, computed_of, preview_computed};
+
 use super::{LOCK_BUCKETS, Person, Projection, Projector, history, lock, read_events, read_people};
 use crate::store::membership::{Asked, Cause, DRAFT, Gone, LiveSite, Version, read_scores};
 use crate::store::people::{self, EventRow, Texts};
 use crate::store::segments::{self, Revisions};
 use crate::store::sites::{Site, read_sites};
 use crate::store::sql::sql;
+use crate::store::traits::read_computed;
 use crate::store::{Store, StoreError, instant};
 use crate::{intake::clock, store};
 use diesel::Connection;
@@ -643,8 +648,14 @@ pub(crate) fn preview(
             Some(these) => these.to_vec(),
             None => chosen.into_iter().map(|row| row.profile_id).collect(),
         };
-        let mut unheard: Vec<Word> =
-            rule.words().into_iter().filter(|word| matches!(word, Word::Property(_) | Word::Trait(_))).collect();
+        // What is computed is not sent, and so not heard of.
+        let computed = read_computed(connection, site.site_id)?;
+        let is_sent = |word: &Word| match word {
+            Word::Property(_) => true,
+            Word::Trait(name) => computed.get(name).is_none(),
+            Word::Event(_) | Word::Page(_) => false,
+        };
+        let mut unheard: Vec<Word> = rule.words().into_iter().filter(is_sent).collect();
         let mut found = Vec::new();
         for some in profile_ids.chunks(PREVIEWED_AT_ONCE) {
             let since = if live.has_lists() { read_since(connection, site.site_id, some)? } else { Since::new() };

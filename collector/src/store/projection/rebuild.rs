@@ -32,6 +32,8 @@ pub(crate) struct Rebuilt {
 
 /// What a row of [`StoredRows`] is that says of which segment somebody is a member.
 const MEMBER: &str = "member";
+/// What a row is that says what a computed trait is.
+const TRAIT: &str = "trait";
 
 /// A person's rows, each with what it is.
 type StoredRows = Vec<(&'static str, Value)>;
@@ -64,6 +66,12 @@ fn stored(
             "SELECT jsonb_build_object('profile_id', profile_id, 'segment', g.key) AS row
              FROM segment_members m JOIN segments g USING (site_id, segment_id)
              WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, segment_id",
+        ),
+        (
+            TRAIT,
+            "SELECT jsonb_build_object('profile_id', profile_id, 'trait', t.name, 'value', v.value) AS row
+             FROM trait_values v JOIN computed_traits t USING (site_id, trait_id)
+             WHERE site_id = $1 AND profile_id = ANY($2) ORDER BY profile_id, trait_id",
         ),
     ] {
         let rows: Vec<JsonRow> = sql(statement)
@@ -134,13 +142,13 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             projector.careful = true;
             projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default(), Cause::Mended)?;
             let mut now = stored(connection, site.site_id, &profile_ids)?;
-            // While everybody is being asked anew memberships are allowed to be behind, and whose deadline comes while
+            // While everybody is being asked anew memberships and traits are allowed to be behind, and whose deadline comes while
             // the rebuild is at work may rightly be somewhere else afterwards.
             let is_settled = revisions.revision == revisions.swept_revision
                 && read_revisions(connection, site.site_id)?.revision == revisions.revision;
             for (profile_id, rows) in before.iter_mut().chain(&mut now) {
                 if !is_settled || moving.contains(profile_id) {
-                    rows.retain(|(table, _)| *table != MEMBER);
+                    rows.retain(|(table, _)| ![MEMBER, TRAIT].contains(table));
                 }
             }
             before.retain(|_, rows| !rows.is_empty());

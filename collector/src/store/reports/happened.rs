@@ -262,7 +262,7 @@ pub(super) fn value_text(value: &Value) -> Option<String> {
 }
 
 /// The beginning of a text that a visitor may have made as long as they like.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(PAIR_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -274,6 +274,10 @@ impl Store {
                 .load(connection)?;
             let traits: Vec<TraitRow> =
                 sql(include_str!("known_traits.sql")).bind::<Integer, _>(site.site_id).load(connection)?;
+            let computed: Vec<TraitRow> = sql(include_str!("known_computed.sql"))
+                .bind::<Integer, _>(site.site_id)
+                .bind::<Integer, _>(site.site_id)
+                .load(connection)?;
             let whole = people(connection, site)?;
             let word =
                 |row: WordRow| KnownWord { word: row.value, people: count(row.people), properties: row.properties };
@@ -284,8 +288,9 @@ impl Store {
                 people: whole.people.min(500),
                 events: events.into_iter().map(word).collect(),
                 pages: pages.into_iter().map(word).collect(),
-                traits: traits
+                traits: computed
                     .into_iter()
+                    .chain(traits)
                     .map(|row| KnownWord { word: row.value, people: count(row.people), properties: Vec::new() })
                     .collect(),
                 segments: segments.into_iter().map(|segment| (segment.key, segment.name)).collect(),

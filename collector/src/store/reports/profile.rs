@@ -1,7 +1,8 @@
 //! One person with everything that is known.
 
-use super::happened::{self, Teller, pairs, value_text};
+use super::happened::{self, Teller, value_text};
 use super::timeline::{Bounds, Entry, Mark, entries};
+use super::traits::known_traits;
 use super::{SumRow, TermRow, channel_name, count, moment};
 use crate::store::events::{Kind, Term, flags};
 use crate::store::people::{self, EventRow, Texts};
@@ -222,7 +223,7 @@ impl Store {
                 site: crate::segments::report_site(site),
                 now,
                 profile_id: ProfileId(profile_id),
-                traits: further_traits(&facts.traits, email.as_deref()),
+                traits: known_traits(connection, site, profile_id, &further_traits(&facts.traits, email.as_deref()))?,
                 name: trait_text(&facts.traits, "name"),
                 email,
                 user_id: known(&identities, IdentityKind::UserId),
@@ -462,7 +463,7 @@ fn trait_text(traits: &Value, name: &str) -> Option<String> {
 }
 
 /// Traits that the page does not show by themselves.
-fn further_traits(traits: &Value, email: Option<&str>) -> Vec<(String, String)> {
+fn further_traits(traits: &Value, email: Option<&str>) -> Map<String, Value> {
     let mut traits = traits.as_object().cloned().unwrap_or_default();
     traits.retain(|name, value| match name.as_str() {
         "name" => false,
@@ -470,7 +471,7 @@ fn further_traits(traits: &Value, email: Option<&str>) -> Vec<(String, String)> 
         "email" => value.as_str() != email,
         _ => true,
     });
-    pairs(&traits)
+    traits
 }
 
 fn known(identities: &[NumberedRow], kind: IdentityKind) -> Option<String> {

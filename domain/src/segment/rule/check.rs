@@ -1,5 +1,7 @@
 //! Rules that make no sense are refused, with the clause at fault.
 
+mod computed;
+
 use super::{
     Age, Amount, BucketClause, Clause, EventClause, Fact, Matching, Measure, PropertyTest, Rule, Scalar,
     SequenceClause, Span, Test, WhatHappened, Window,

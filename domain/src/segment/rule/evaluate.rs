@@ -1,4 +1,7 @@
-//! One function that answers for one person at one moment. It allocates nothing.
+//! One function that answers for one person at one moment. It allocates nothing, but where a computed trait tells
+//! different values apart.
+
+mod computed;
 
 use super::plan::{Channels, EventsNode, FactNode, Frame, Matcher, Measured, Node, Plan, SequenceNode, Site, StepNode};
 use super::vocabulary::What;
@@ -95,6 +98,11 @@ impl Plan {
                 let value = person.traits.get(*slot).copied().unwrap_or(super::vocabulary::NO_VALUE);
                 Answer::of(*clause, values.has(value))
             }
+            Node::Computed { clause, computed } => {
+                let found = computed.plan.found(person, as_of);
+                let because = Because { clause: *clause, count: found.events, at: found.last_at.unwrap_or(0) };
+                Answer { holds: computed.holds(found.held), changes: found.changes, because }
+            }
             Node::Fact { clause, fact } => fact_holds(&self.site, *clause, fact, person, as_of),
             Node::Segment { clause, slot } => {
                 let word = person.segments.get(*slot as usize / 64).copied().unwrap_or(0);
@@ -148,6 +156,8 @@ trait Source: Copy {
     fn at(self, place: usize) -> u32;
     fn is_meant(self, of: &Matcher, place: usize) -> bool;
     fn record(self, place: usize) -> u32;
+    /// What happened.
+    fn what(self, place: usize) -> What;
     /// What it is worth in minor units; of orders.
     fn minor(self, place: usize) -> i64;
     fn part(self, places: Range<usize>) -> Self;
@@ -211,6 +221,10 @@ impl Source for Stream<'_> {
         self.record[place]
     }
 
+    fn what(self, place: usize) -> What {
+        self.what[place]
+    }
+
     fn minor(self, _: usize) -> i64 {
         0
     }
@@ -243,6 +257,10 @@ impl Source for &[PlacedAt] {
 
     fn record(self, place: usize) -> u32 {
         self[place].record
+    }
+
+    fn what(self, _: usize) -> What {
+        What::ORDER
     }
 
     fn minor(self, place: usize) -> i64 {

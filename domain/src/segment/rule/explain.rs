@@ -158,6 +158,7 @@ impl Explainer<'_> {
             Node::Events { clause, .. }
             | Node::Sequence { clause, .. }
             | Node::Trait { clause, .. }
+            | Node::Computed { clause, .. }
             | Node::Fact { clause, .. }
             | Node::Segment { clause, .. }
             | Node::Bucket { clause, .. } => {
@@ -207,6 +208,10 @@ impl Explainer<'_> {
                 NO_VALUE => Evidence::Unknown,
                 value => self.vocabulary.scalar_of(value).cloned().map_or(Evidence::NotPlain, Evidence::Value),
             },
+            Node::Computed { computed, .. } => {
+                let held = computed.plan.found(self.person, self.as_of).held;
+                computed.plan.scalar_held(held).map_or(Evidence::Unknown, Evidence::Value)
+            }
             Node::Fact { fact, .. } => self.fact(fact),
             Node::Segment { .. } | Node::Bucket { .. } => Evidence::Inside(holds),
         }

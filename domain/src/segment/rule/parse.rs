@@ -4,6 +4,8 @@
 //! but those, so that reading takes as long as the sentence is long. It ends at the first text, clause or nesting beyond
 //! the limits of [`super::check`].
 
+mod computed;
+
 use super::{
     Age, Amount, BucketClause, Clause, EventClause, Fact, FactClause, MAX_CLAUSES, MAX_DEPTH, MAX_SPAN_DAYS,
     MAX_TEXT_BYTES, Matching, Measure, Never, PropertyTest, Rule, RuleError, Scalar, SequenceClause, Span, Step, Test,
@@ -28,7 +30,7 @@ impl FromStr for Rule {
     /// Reads a rule that is written as a sentence, and checks it. Case of keywords and white space do not matter.
     fn from_str(text: &str) -> Result<Rule, SentenceError> {
         let first = Token::next(text, 0);
-        let mut parser = Parser { text, token: first, before: "", may_follow: "", clauses: 0 };
+        let mut parser = Parser { text, token: first, before: "", may_follow: "", clauses: 0, whole: "a rule" };
         let error = |wrong: Wrong| SentenceError { column: column(text, wrong.at), message: wrong.message };
         let (who, place) = parser.sentence().map_err(error)?;
         let rule = Rule::new(who);
@@ -152,6 +154,10 @@ impl<'s> Token<'s> {
         self.text.parse().ok().filter(|_| is_number)
     }
 
+    fn is_end(&self) -> bool {
+        self.kind == Kind::End
+    }
+
     /// A text, well-formed or not.
     fn is_text(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::Unclosed | Kind::TooLong | Kind::Escape)
@@ -211,6 +217,8 @@ struct Parser<'s> {
     /// What else could stand here than the end of a clause.
     may_follow: &'static str,
     clauses: usize,
+    /// What is being read.
+    whole: &'static str,
 }
 
 impl<'s> Parser<'s> {
@@ -232,7 +240,7 @@ impl<'s> Parser<'s> {
             }
         };
         if self.before.is_empty() {
-            return self.fail(format!("a rule begins with {expected}, found {found}"));
+            return self.fail(format!("{} begins with {expected}, found {found}", self.whole));
         }
         let before = cut(self.before);
         let before = if before.starts_with(['"', '“']) { before } else { format!("\"{before}\"") };
@@ -485,24 +493,7 @@ impl<'s> Parser<'s> {
     fn total(&mut self, place: &mut Place) -> Parsed<Clause> {
         let property = self.quoted_text("the property's name in quotes")?;
         self.need("of", "\"of\"")?;
-        let what = if self.token.is_text() {
-            WhatHappened::Track(self.quoted_text("")?)
-        } else if self.eat("views of") {
-            WhatHappened::Page(self.quoted_text("a page in quotes")?)
-        } else {
-            let known = [
-                ("anything", WhatHappened::Anything),
-                ("visits", WhatHappened::Visit),
-                ("orders", WhatHappened::Order),
-                ("identifications", WhatHappened::Identify),
-            ];
-            let found = known.into_iter().find(|(word, _)| self.eat(word));
-            match found {
-                Some((_, what)) => what,
-                None => return self.wrong("an event's name in quotes, \"visits\" or \"anything\""),
-            }
-        };
-        let of = Matching { what, properties: self.with()? };
+        let of = Matching { what: self.noun()?, properties: self.with()? };
         self.eat_comma_before(&["at", "exactly", "between"]);
         place.marks.push(("is", self.token.start));
         let Some(is) = self.amount(Parser::amount_number)? else {
@@ -510,6 +501,26 @@ impl<'s> Parser<'s> {
         };
         let window = self.window(place)?;
         Ok(Clause::Event(EventClause { of, window, is: Measure::Sum { property, is } }))
+    }
+
+    /// Events as what something is taken of.
+    fn noun(&mut self) -> Parsed<WhatHappened> {
+        if self.token.is_text() {
+            return Ok(WhatHappened::Track(self.quoted_text("")?));
+        }
+        if self.eat("views of") {
+            return Ok(WhatHappened::Page(self.quoted_text("a page in quotes")?));
+        }
+        let known = [
+            ("anything", WhatHappened::Anything),
+            ("visits", WhatHappened::Visit),
+            ("orders", WhatHappened::Order),
+            ("identifications", WhatHappened::Identify),
+        ];
+        match known.into_iter().find(|(word, _)| self.eat(word)) {
+            Some((_, what)) => Ok(what),
+            None => self.wrong("an event's name in quotes, \"visits\" or \"anything\""),
+        }
     }
 
     fn amount_number(&mut self) -> Parsed<f64> {

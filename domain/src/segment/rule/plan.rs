@@ -1,6 +1,12 @@
 //! A rule made ready for one site: words are numbers, days are moments, tests on values are sets.
 
+mod computed;
+
+pub use computed::ComputedPlan;
+pub(super) use computed::{ComputedNode, From, Taking, ValueId};
+
 use super::check::{self, RuleError};
+use super::computed::ComputedTraits;
 use super::vocabulary::{EMPTY_RECORD, What};
 use super::{
     Age, Amount, BucketClause, Clause, EventClause, Fact, FactClause, Matching, Measure, PropertyTest, Rule, Scalar,
@@ -60,6 +66,8 @@ pub struct Site {
     pub order_value: Percentiles,
     /// What is expected of them, in major units.
     pub expected_revenue: Percentiles,
+    /// The traits that are computed.
+    pub computed: ComputedTraits,
 }
 
 impl Site {
@@ -74,6 +82,7 @@ impl Site {
             revenue: Percentiles::default(),
             order_value: Percentiles::default(),
             expected_revenue: Percentiles::default(),
+            computed: ComputedTraits::default(),
         }
     }
 
@@ -121,6 +130,7 @@ pub(super) enum Node {
     Events { clause: u16, events: Box<EventsNode> },
     Sequence { clause: u16, sequence: Box<SequenceNode> },
     Trait { clause: u16, slot: usize, values: Tests },
+    Computed { clause: u16, computed: Box<ComputedNode> },
     Fact { clause: u16, fact: FactNode },
     Segment { clause: u16, slot: u32 },
     Bucket { clause: u16, bucket: BucketClause },
@@ -493,7 +503,8 @@ impl Clause {
 impl Plan {
     /// Makes a rule ready.
     ///
-    /// The vocabulary must keep what [`Rule::needs`] names, see [`Vocabulary::keep_property`].
+    /// The vocabulary must keep what [`Rule::needs`] names, [`Needs::behind`] the site's computed traits, see
+    /// [`Vocabulary::keep_property`].
     ///
     /// # Errors
     /// [`RuleError`] that points at the clause: what [`Rule::check`] finds, a segment that has no slot, a property or
@@ -542,6 +553,7 @@ impl Node {
                 }
             }
             Node::Trait { values, .. } => values.refresh(vocabulary),
+            Node::Computed { computed, .. } => computed.refresh(vocabulary),
             Node::Fact { fact: FactNode::Channel { channels, .. }, .. } => channels.refresh(vocabulary),
             Node::Fact { .. } | Node::Segment { .. } | Node::Bucket { .. } => {}
         }
@@ -561,6 +573,7 @@ impl Node {
                 (false, Frame::Ever | Frame::Fixed(..)) => 25,
             },
             Node::Sequence { .. } => 40,
+            Node::Computed { .. } => 30,
             Node::All { parts, .. } | Node::Any { parts, .. } => parts.iter().map(Node::cost).sum(),
             Node::Not { part, .. } => part.cost(),
         }
@@ -608,7 +621,13 @@ impl Compiler<'_> {
                 let sequence = self.below("/sequence", |compiler| compiler.sequence(sequence))?;
                 Node::Sequence { clause: number, sequence: Box::new(sequence) }
             }
-            Clause::Trait(TraitClause { name, is }) => self.value(number, "/trait/name", name, is)?,
+            Clause::Trait(TraitClause { name, is }) => match self.site.computed.get(name) {
+                Some(computed) => {
+                    let computed = self.below("/trait/name", |compiler| compiler.computed_node(computed, is))?;
+                    Node::Computed { clause: number, computed: Box::new(computed) }
+                }
+                None => self.value(number, "/trait/name", name, is)?,
+            },
             Clause::Fact(FactClause { name, is }) if let Some(text) = name.trait_name() => {
                 self.value(number, "/fact/name", text, is)?
             }

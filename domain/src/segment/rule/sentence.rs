@@ -189,7 +189,7 @@ impl Matching {
     }
 
     /// Behind properties, a comma keeps apart what is asked of them and what is asked of the events.
-    fn comma(&self) -> &'static str {
+    pub(super) fn comma(&self) -> &'static str {
         if self.properties.is_empty() { "" } else { "," }
     }
 }

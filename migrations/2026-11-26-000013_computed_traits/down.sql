@@ -1,0 +1,2 @@
+DROP TABLE trait_values;
+DROP TABLE computed_traits;
