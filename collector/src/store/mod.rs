@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod identities;
 pub(crate) mod ingest;
 pub(crate) mod lists;
+pub(crate) mod marketing;
 pub(crate) mod membership;
 pub(crate) mod migrate;
 pub(crate) mod models;
