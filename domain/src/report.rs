@@ -5,6 +5,7 @@
 //! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
 
 mod audience;
+mod connectors;
 mod csv;
 mod in_use;
 mod insight;
@@ -19,6 +20,7 @@ mod segments;
 mod setup;
 
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
+pub use connectors::{ConnectorReport, ConnectorState};
 pub use csv::csv_line;
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,

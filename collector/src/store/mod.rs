@@ -5,6 +5,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod columns;
+pub(crate) mod connectors;
 pub(crate) mod customers;
 pub(crate) mod erasure;
 pub(crate) mod events;
