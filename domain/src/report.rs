@@ -4,6 +4,7 @@
 //! Counts are whole numbers, amounts are [`Money`] in the site's currency, moments are [`Timestamp`]s; days are days of
 //! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
 
+mod acquisition;
 mod audience;
 mod connectors;
 mod csv;
@@ -19,6 +20,10 @@ mod predictions;
 mod segments;
 mod setup;
 
+pub use acquisition::{
+    Acquisition, AcquisitionTable, Brought, CampaignRow, ChannelCost, History, HistoryRow, Search, SearchCounts,
+    SearchRow, SpendRow, Spent, TrafficRow, Unmatched, match_campaigns,
+};
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use connectors::{ConnectorReport, ConnectorState};
 pub use csv::csv_line;
