@@ -1,5 +1,6 @@
 //! Every page in every state, by name.
 
+use super::acquisition as acquired;
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
@@ -91,6 +92,9 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
             "overview_hostile",
             overview(&hostile, &given::overview_hostile(), Measure::Orders, Some(&given::setup_hostile())),
         ),
+        ("acquisition", acquisition(&inside, &acquired::acquisition())),
+        ("acquisition_empty", acquisition(&inside, &acquired::empty())),
+        ("acquisition_hostile", acquisition(&hostile, &acquired::hostile())),
         ("live", live(&inside, &given::live())),
         ("live_empty", live(&inside, &given::live_empty())),
         ("live_hostile", live(&hostile, &given::live_hostile())),
