@@ -61,8 +61,10 @@ struct UnmatchedView {
 
 struct SearchTotals {
     clicks: String,
+    clicks_before: String,
     clicks_delta: Delta,
     impressions: String,
+    impressions_before: String,
     impressions_delta: Delta,
     click_rate: String,
     click_rate_before: String,
@@ -167,8 +169,10 @@ fn searches(report: &Acquisition) -> Option<SearchTotals> {
     let (now, before) = (&report.search.total, &report.search.total_before);
     Some(SearchTotals {
         clicks: format::count(&now.clicks),
+        clicks_before: format::count(&before.clicks),
         clicks_delta: moved(before.clicks, now.clicks),
         impressions: format::count(&now.impressions),
+        impressions_before: format::count(&before.impressions),
         impressions_delta: moved(before.impressions, now.impressions),
         click_rate: click_rate(now),
         click_rate_before: click_rate(before),

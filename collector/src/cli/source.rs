@@ -216,9 +216,11 @@ fn add(store: &Store, site: &Site, asked: Add, origin: &str) -> anyhow::Result<(
 
 /// Reads a source until there is no more, in this process.
 fn pull_now(store: &Store, site: &Site, key: &str) -> anyhow::Result<()> {
-    let known = store.connectors(site.site_id)?;
-    if !known.iter().any(|connector| connector.key == key) {
-        bail!("{key} is no source that is asked; `segments source list` shows those there are");
+    let known = store.sources(site.site_id)?.into_iter().find(|report| report.source.key == key);
+    match known.filter(|report| report.connector.is_some()) {
+        None => bail!("{key} is no source that is asked; `segments source list` shows those there are"),
+        Some(report) if !report.source.is_active => bail!("{key} is paused; set it going with `segments source set`"),
+        Some(_) => {}
     }
     let busy = || format!("another process is asking {key} just now");
     let mut claim = store.claim_connector(site.site_id, key)?.with_context(busy)?;

@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::time::Duration;
 use ureq::Agent;
 
-/// A call that takes longer has failed.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// A call that takes longer has failed; a server that stops waits for the one under way.
+const TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one answer: 25,000 rows of Search Console are some 5 MB.
 const ANSWER_BYTES: u64 = 32 << 20;
