@@ -42,7 +42,7 @@ pub(crate) enum Cut {
 struct Cursor {
     /// Until this day nothing changes any more.
     settled_until: Option<Date>,
-    /// The last day of the round under way.
+    /// The last day of the round under way of which anything is known.
     until: Option<Date>,
     /// Days of the round that are still to be asked for.
     left: Vec<Date>,
@@ -132,7 +132,7 @@ impl SearchConsole {
         days.sort_unstable();
         days.dedup();
         days.reverse();
-        let next = Cursor { until: Some(today), left: days, cut: Cut::Query, start_row: 0, ..cursor };
+        let next = Cursor { until: days.first().copied(), left: days, cut: Cut::Query, start_row: 0, ..cursor };
         let cleared = Some(Cleared { from, to: today, cut: None });
         page(next, kept, cleared)
     }
@@ -177,8 +177,9 @@ pub(crate) struct Cleared {
 fn page(mut cursor: Cursor, rows: Vec<SearchPerformance>, cleared: Option<Cleared>) -> Result<Page, PullError> {
     let more = !cursor.left.is_empty();
     if !more {
-        let until = cursor.until.take();
-        cursor.settled_until = until.and_then(|day| day.checked_sub(SETTLE_DAYS.days()).ok());
+        // While Google knows nothing, it may still know of earlier days tomorrow.
+        let settled = cursor.until.take().and_then(|day| day.checked_sub(SETTLE_DAYS.days()).ok());
+        cursor.settled_until = cursor.settled_until.max(settled);
     }
     let cursor = serde_json::to_value(cursor).map_err(|error| PullError::Odd(error.to_string()))?;
     Ok(Page { cursor, brings: Brings::Search { rows, cleared }, more, wait: None })
@@ -245,5 +246,8 @@ mod tests {
         assert!(!done.more);
         let cursor: Cursor = serde_json::from_value(done.cursor).unwrap();
         assert_eq!((cursor.settled_until, cursor.until), (Some(day("2026-11-22")), None));
+        // A round that brought nothing settles nothing.
+        let done = page(cursor.clone(), Vec::new(), None).unwrap();
+        assert_eq!(serde_json::from_value::<Cursor>(done.cursor).unwrap(), cursor);
     }
 }

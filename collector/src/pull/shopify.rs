@@ -25,8 +25,10 @@ use std::time::Duration;
 
 /// The stable version that is asked for; Shopify keeps each for twelve months and then answers with the oldest it has.
 const VERSION: &str = "2026-10";
-/// Orders and customers of one page at first. A question may cost 1,000 points; where Shopify finds it dearer, it is halved.
-const PAGE: usize = 10;
+/// Orders and customers of one page at first: a question may cost 1,000 points, and an order with all that is asked of it
+/// can cost some 200. Where Shopify finds it dearer, the page is halved.
+const ORDERS_AT_ONCE: usize = 4;
+const CUSTOMERS_AT_ONCE: usize = 50;
 /// Objects behind one question before it is asked anew; Shopify ends at 25,000.
 const OBJECTS: usize = 20_000;
 /// How much earlier the next round begins.
@@ -81,7 +83,8 @@ pub(crate) struct ShopifyAdmin {
     settings: Settings,
     token: Secret,
     shop: String,
-    page: usize,
+    /// By how much the pages are divided, because they were too dear.
+    divisor: usize,
 }
 
 /// A shop's own host.
@@ -115,18 +118,19 @@ impl ShopifyAdmin {
             settings: source.settings.clone(),
             token: source.secret.clone(),
             shop: shop.to_owned(),
-            page: PAGE,
+            divisor: 1,
         }
     }
 
     fn ask(&mut self, client: &Client, phase: Phase, reading: &Reading, now: Timestamp) -> Result<Answered, PullError> {
-        let (query, field) = match phase {
-            Phase::Orders => (ORDERS, "orders"),
-            Phase::Customers => (CUSTOMERS, "customers"),
+        let (query, field, at_once) = match phase {
+            Phase::Orders => (ORDERS, "orders", ORDERS_AT_ONCE),
+            Phase::Customers => (CUSTOMERS, "customers", CUSTOMERS_AT_ONCE),
         };
         loop {
+            let first = (at_once / self.divisor).max(1);
             let asked = json!({ "query": query, "variables": {
-                "first": self.page,
+                "first": first,
                 "after": reading.after,
                 "changed": reading.since.map(|since| format!("updated_at:>='{since}'")),
             }});
@@ -137,7 +141,7 @@ impl ShopifyAdmin {
             let answer = client.post(&self.shop, &path, &token, &body, now)?;
             match errors(&answer) {
                 None => return answered(&answer, field),
-                Some(Fault::TooDear) if self.page > 1 => self.page /= 2,
+                Some(Fault::TooDear) if first > 1 => self.divisor *= 2,
                 Some(Fault::TooDear) => return Err(PullError::Odd("one object alone costs too much".to_owned())),
                 Some(Fault::Throttled) => return Err(PullError::Busy { retry_after: throttled(&answer) }),
                 Some(Fault::Denied(why)) => return Err(PullError::NeedsKey(why)),
