@@ -11,6 +11,7 @@ mod matching;
 mod model;
 pub mod postgres;
 mod projector;
+mod pull;
 mod secrets;
 mod segments;
 pub mod serve;

@@ -2,6 +2,31 @@
 
 use sha2::{Digest, Sha256};
 
+/// A secret that has to be kept in clear, because it is what one signs or asks with. It is not in any `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// The secret itself, for the one call that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "Secret(none)" } else { "Secret(…)" })
+    }
+}
+
 /// `prefix` and 32 hexadecimal digits of the operating system's randomness (128 bits).
 pub(crate) fn token(prefix: &str) -> String {
     let mut text = String::with_capacity(prefix.len() + 32);
@@ -66,4 +91,14 @@ pub(crate) fn check_password(password: &str, hash: Option<&str>) -> bool {
 pub(crate) fn same(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq;
     a.as_bytes().ct_eq(b.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_is_not_in_debug() {
+        assert!(!format!("{:?}", Secret::new("shpat_0123".into())).contains("shpat"));
+    }
 }

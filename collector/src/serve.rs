@@ -8,6 +8,7 @@ use crate::intake::limits::{Buckets, Rate};
 use crate::intake::measure::Salts;
 use crate::intake::writer::Writer;
 use crate::projector;
+use crate::pull;
 use crate::store::Store;
 use crate::store::sites::SiteDirectory;
 use actix_web::{App, HttpServer, web};
@@ -28,7 +29,7 @@ pub enum Role {
     Collector,
     /// Pages and the API only.
     Dashboard,
-    /// The projector only, with its health.
+    /// The projector, models and connectors only, with their health.
     Worker,
 }
 
@@ -131,6 +132,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
         analysis: columns.as_ref().map(analysis::Running::analysis),
     });
+    let connectors = runs(Role::Worker).then(|| connectors(&state)).transpose()?;
     let (role, shared) = (settings.role, state.clone());
     actix_web::rt::System::new().block_on(async move {
         let server =
@@ -146,6 +148,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     drop(upkeep);
     drop(models);
     drop(erasures);
+    drop(connectors);
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -188,6 +191,15 @@ fn models(store: Store) -> std::io::Result<Periodic> {
             }
             Err(error) => tracing::warn!(%error, "models are made later"),
         }
+    })
+}
+
+/// Reads the sources that are asked rather than listened to.
+fn connectors(state: &web::Data<State>) -> std::io::Result<pull::Running> {
+    let state = state.clone();
+    pull::start(move |work| {
+        let State { store, sites, writer, enricher, .. } = &**state;
+        work(&pull::Tools { store, sites, writer, enricher });
     })
 }
 

@@ -1,6 +1,8 @@
 //! Writes every page in every state into a folder, to be looked at without a server:
 //! `cargo run -p dashboard --example gallery -- FOLDER`.
 
+#[path = "../tests/pages/acquisition.rs"]
+mod acquisition;
 #[path = "../tests/pages/all.rs"]
 mod all;
 #[path = "../tests/pages/fixtures.rs"]

@@ -5,6 +5,7 @@
 //! escaped, and none of it is ever an address that can be followed. Forms are plain HTML; htmx and charts are added
 //! where scripts run.
 
+mod acquisition;
 mod builder;
 mod chart;
 mod curves;
@@ -29,6 +30,7 @@ mod sources;
 mod traits;
 mod words;
 
+pub use acquisition::acquisition;
 pub use builder::{SegmentForm, Writing, segment_form, segment_preview};
 pub use entry::{LoginForm, LoginProblem, WelcomeForm, login, welcome};
 pub use in_use::{segments_archived, segments_in_use, segments_progress};

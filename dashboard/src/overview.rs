@@ -56,16 +56,16 @@ struct DayView {
 }
 
 /// The period picker's choices.
-struct Picker {
-    name: String,
-    choices: Vec<Choice>,
+pub(crate) struct Picker {
+    pub(crate) name: String,
+    pub(crate) choices: Vec<Choice>,
     query: String,
 }
 
-struct Choice {
-    query: String,
-    name: String,
-    chosen: bool,
+pub(crate) struct Choice {
+    pub(crate) query: String,
+    pub(crate) name: String,
+    pub(crate) chosen: bool,
 }
 
 struct PageView {
@@ -119,7 +119,7 @@ fn bar(value: f64, top: f64) -> u32 {
     (value / top * 72.0).round().clamp(1.0, 72.0) as u32
 }
 
-fn picker(period: &Period, span: String) -> Picker {
+pub(crate) fn picker(period: &Period, span: String) -> Picker {
     let lengths = Period::LENGTHS.map(|days| (PeriodChoice::Last(days), format!("period={days}d")));
     let months = [
         (PeriodChoice::ThisMonth, "period=month".to_owned()),

@@ -68,6 +68,7 @@ pub struct Outside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nav {
     Overview,
+    Acquisition,
     Live,
     Segments,
     Predictions,
@@ -98,6 +99,7 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
         title: "",
         links: &[
             NavLink { nav: Nav::Overview, path: "overview", label: "Overview" },
+            NavLink { nav: Nav::Acquisition, path: "acquisition", label: "Acquisition" },
             NavLink { nav: Nav::Live, path: "live", label: "Live" },
         ],
     },

@@ -12,14 +12,16 @@ use std::fmt::Write;
 /// What stands in the form that connects a vendor, and why it could not be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceForm {
-    /// The vendor's key.
-    pub vendor: String,
+    /// The key of the vendor, or of the system that is asked.
+    pub kind: String,
     /// A name for people.
     pub name: String,
     /// Put before the ids of a further shop.
     pub namespace: String,
     /// Orders are known by the number that customers see.
     pub order_numbers: bool,
+    /// The account of a system that is asked.
+    pub account: String,
     /// A sentence.
     pub problem: Option<String>,
 }
@@ -205,21 +207,37 @@ struct SourcesView<'a> {
     f: Format,
     lines: Vec<LineView<'a>>,
     guides: Vec<(&'static str, &'static str)>,
-    vendors: &'a [(&'a str, &'a str)],
+    vendors: Kinds<'a>,
+    asked: Kinds<'a>,
     form: &'a SourceForm,
 }
 
-/// The sources of a site. `vendors` are keys and names of those whose webhooks can be connected; `form` is what could
-/// not be done.
+impl SourcesView<'_> {
+    /// Whether what could not be done was about a system that is asked.
+    fn asks(&self) -> bool {
+        self.asked.iter().any(|(key, _)| *key == self.form.kind)
+    }
+}
+
+/// Keys and names that can be chosen.
+type Kinds<'a> = &'a [(&'a str, &'a str)];
+
+/// The sources of a site. `vendors` are those whose webhooks can be connected, `asked` the systems that can be asked;
+/// `form` is what could not be done.
 ///
 /// # Errors
 /// When the page cannot be written.
-pub fn sources(shell: &Shell, report: &SourceBook, vendors: &[(&str, &str)], form: &SourceForm) -> Rendered {
+pub fn sources(
+    shell: &Shell,
+    report: &SourceBook,
+    (vendors, asked): (Kinds<'_>, Kinds<'_>),
+    form: &SourceForm,
+) -> Rendered {
     let f = Format::of(&report.site, report.now);
     let lines = report.sources.iter().map(|line| LineView::of(line, &f)).collect();
     let unheard = |guide: &&Guide| report.sources.iter().all(|line| line.key != guide.key);
     let guides = GUIDES.iter().filter(unheard).map(|guide| (guide.key, guide.label)).collect();
-    SourcesView { shell, nav: Nav::Sources, r: report, f, lines, guides, vendors, form }.render()
+    SourcesView { shell, nav: Nav::Sources, r: report, f, lines, guides, vendors, asked, form }.render()
 }
 
 struct EventLine<'a> {

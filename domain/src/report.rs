@@ -4,7 +4,9 @@
 //! Counts are whole numbers, amounts are [`Money`] in the site's currency, moments are [`Timestamp`]s; days are days of
 //! the site's time zone. Nothing here reads a clock: a report carries the moment it was made for.
 
+mod acquisition;
 mod audience;
+mod connectors;
 mod csv;
 mod in_use;
 mod insight;
@@ -20,7 +22,12 @@ mod setup;
 mod sources;
 mod traits;
 
+pub use acquisition::{
+    Acquisition, AcquisitionTable, Brought, CampaignRow, ChannelCost, History, HistoryRow, Search, SearchCounts,
+    SearchRow, SpendRow, Spent, TrafficRow, Unmatched, match_campaigns,
+};
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
+pub use connectors::{ConnectorReport, ConnectorState};
 pub use csv::csv_line;
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,
@@ -48,7 +55,7 @@ pub use segments::{
 };
 pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
 pub use sources::{
-    Hook, HookSample, HookSecret, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage, SourceState,
+    Connector, Hook, HookSample, HookSecret, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage, SourceState,
     SourceTrial, WouldBe,
 };
 pub use traits::{

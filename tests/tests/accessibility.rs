@@ -52,6 +52,7 @@ fn pages(shop: &Shop) -> Vec<String> {
     let profile = shop.profile_id("user_id=u1");
     vec![
         format!("/s/{site}/overview"),
+        format!("/s/{site}/acquisition"),
         format!("/s/{site}/live"),
         format!("/s/{site}/segments"),
         format!("/s/{site}/segments?as_of=1997-09-30"),

@@ -42,7 +42,7 @@ fn the_demo_is_ready_with_its_year_and_is_the_same_at_the_next_start() {
     assert_eq!((&cdnow["rejected"], &shop["rejected"]), (&0.into(), &0.into()));
     let owner = Owner::logs_in(&server, &email, &password);
     for site in database.rows("SELECT site_id FROM sites") {
-        for page in ["overview", "live", "segments", "people", "setup"] {
+        for page in ["overview", "acquisition", "live", "segments", "people", "setup"] {
             owner.reads(&format!("/s/{}/{page}", site["site_id"]));
         }
     }

@@ -31,7 +31,7 @@ impl Open {
 
     /// Connects Shopify and gives the path of its address.
     fn connects(&self, secret: &str) -> String {
-        let fields = [("vendor", "shopify"), ("name", "Main shop"), ("secret", secret)];
+        let fields = [("kind", "shopify"), ("name", "Main shop"), ("secret", secret)];
         let made = self.owner.posts(&self.list, &fields);
         let page = format!("{}/shopify:main-shop", self.list);
         assert_eq!((made.status, made.header("location")), (303, Some(page.as_str())), "{}", made.body);
@@ -139,12 +139,12 @@ fn what_cannot_be_connected_says_why_and_nothing_typed_is_lost() {
         assert!(reply.body.contains(why), "{why} in {}", reply.body);
         reply.body
     };
-    refused(&[("vendor", "shopify"), ("name", "Main  shop")], "choose another name");
-    refused(&[("vendor", "shopify"), ("name", "!?")], "1 to 60 characters");
-    refused(&[("vendor", "stripe"), ("name", "Pay"), ("secret", "short")], "8 characters or more");
-    let kept = refused(&[("vendor", "stripe"), ("name", "<Pay>"), ("namespace", "a b")], "letters, digits and hyphens");
+    refused(&[("kind", "shopify"), ("name", "Main  shop")], "choose another name");
+    refused(&[("kind", "shopify"), ("name", "!?")], "1 to 60 characters");
+    refused(&[("kind", "stripe"), ("name", "Pay"), ("secret", "short")], "8 characters or more");
+    let kept = refused(&[("kind", "stripe"), ("name", "<Pay>"), ("namespace", "a b")], "letters, digits and hyphens");
     assert!(kept.contains("value=\"&#60;Pay&#62;\"") && kept.contains("value=\"stripe\" selected"), "{kept}");
-    assert_eq!(open.owner.posts(&open.list, &[("vendor", "nobody"), ("name", "x")]).status, 404);
+    assert_eq!(open.owner.posts(&open.list, &[("kind", "nobody"), ("name", "x")]).status, 404);
 }
 
 #[test]

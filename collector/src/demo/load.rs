@@ -167,6 +167,7 @@ impl Shop {
         let end = self.end.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let months: Vec<_> = (0..=13).map(|ago| end.checked_sub(ago.months())).collect::<Result<_, _>>()?;
         store.ensure_months(today(), months)?;
+        self.tell_marketing(store, end)?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
@@ -189,6 +190,17 @@ impl Shop {
             }
         }
         eprintln!("demo: {sent} events of {} sent", self.site.name);
+        Ok(())
+    }
+}
+
+impl Shop {
+    /// What others counted; told again it replaces itself.
+    fn tell_marketing(&self, store: &Store, end: jiff::civil::Date) -> anyhow::Result<()> {
+        let site_id = self.site.site_id;
+        store.put_ad_spend(site_id, "import:demo", super::marketing::spend(SEED, end))?;
+        store.put_search_performance(site_id, "import:demo", super::marketing::searches(SEED, end, super::DOMAIN))?;
+        store.put_web_history(site_id, super::marketing::history(SEED, end))?;
         Ok(())
     }
 }

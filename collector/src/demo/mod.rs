@@ -6,6 +6,7 @@
 mod calendar;
 mod catalogue;
 pub(crate) mod load;
+mod marketing;
 mod message;
 mod random;
 pub mod shop;

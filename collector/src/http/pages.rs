@@ -3,6 +3,7 @@
 //! A handler names the site and the report; [`inside`] finds out who is asking, off the event loop, and turns whatever
 //! comes of it into an answer.
 
+mod acquisition;
 mod file;
 mod joins;
 mod lists;
@@ -39,6 +40,7 @@ const RETRY_AFTER: &str = "2";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     overview::routes(config);
+    acquisition::routes(config);
     live::routes(config);
     // Before the segments, whose keys would be taken for them.
     lists::routes(config);

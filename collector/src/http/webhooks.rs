@@ -3,11 +3,11 @@
 use super::intake::{self, Answer, answer, header_text, receipt};
 use super::{State, peer};
 use crate::intake::screen::{Fault, Sender};
-use crate::intake::webhook::{self, Request, Told};
+use crate::intake::webhook::{self, Request, Told, Vendor};
 use crate::intake::writer::Unavailable;
 use crate::intake::{Reason, Refusal, body, clock};
 use crate::store::sites::Site;
-use crate::store::sources::Source;
+use crate::store::sources::{Source, SourceKind};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::event::Trust;
@@ -21,7 +21,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 /// Some vendors look whether the address is there before they send anything to it.
 async fn get(state: web::Data<State>, request: HttpRequest, address: web::Path<String>) -> HttpResponse {
     match source(&state, &request, &address).await {
-        Ok(Some((source, _))) if source.vendor.asks_first() => HttpResponse::Ok().finish(),
+        Ok(Some((_, vendor, _))) if vendor.asks_first() => HttpResponse::Ok().finish(),
         Ok(Some(_)) => HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "POST")).finish(),
         Ok(None) => HttpResponse::NotFound().finish(),
         Err(refusal) => answer(&request, Err(refusal), receipt),
@@ -38,22 +38,24 @@ async fn post(
         Ok(found) => found,
         Err(refusal) => return answer(&request, Err(refusal), receipt),
     };
-    let Some((source, site)) = found else { return HttpResponse::NotFound().finish() };
-    answer(&request, take(&state, &request, payload, &source, site).await, receipt)
+    let Some((source, vendor, site)) = found else { return HttpResponse::NotFound().finish() };
+    answer(&request, take(&state, &request, payload, (&source, vendor), site).await, receipt)
 }
 
-/// The source of an address and its site. Whoever tries addresses is slowed down.
+/// The source of an address, whose webhooks it takes, and its site. Whoever tries addresses is slowed down.
 async fn source(
     state: &web::Data<State>,
     request: &HttpRequest,
     address: &str,
-) -> Result<Option<(Source, Arc<Site>)>, Refusal> {
+) -> Result<Option<(Source, Vendor, Arc<Site>)>, Refusal> {
     let flood = |retry_after| Refusal::Flood { retry_after };
     state.per_address.take(peer(state, request), 1, Instant::now()).map_err(flood)?;
     let (sites, store, address) = (Arc::clone(&state.sites), state.store.clone(), address.to_owned());
     let found = web::block(move || {
         let Some(source) = store.source_at(&address)? else { return Ok(None) };
-        Ok::<_, crate::store::StoreError>(sites.by_number(source.site_id)?.map(|site| (source, site)))
+        // Nothing is posted to a connector.
+        let SourceKind::Webhook(vendor) = source.kind else { return Ok(None) };
+        Ok::<_, crate::store::StoreError>(sites.by_number(source.site_id)?.map(|site| (source, vendor, site)))
     });
     match found.await {
         Ok(Ok(found)) => Ok(found),
@@ -65,7 +67,7 @@ async fn take(
     state: &web::Data<State>,
     request: &HttpRequest,
     payload: web::Payload,
-    source: &Source,
+    (source, vendor): (&Source, Vendor),
     site: Arc<Site>,
 ) -> Result<Answer, Refusal> {
     let raw = intake::read(payload).await?;
@@ -77,7 +79,7 @@ async fn take(
         query: request.query_string(),
         body: &bytes,
     };
-    let told = webhook::read(source.vendor, &source.secret, &source.settings, &posted, &sender);
+    let told = webhook::read(vendor, source.secret.expose(), &source.settings, &posted, &sender);
     let refusal = told.as_ref().err().copied();
     let told = match told {
         Err(unsigned) => refused(Reason::BadSignature, unsigned.to_string()),

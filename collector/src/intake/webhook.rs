@@ -16,7 +16,8 @@ pub(crate) use sample::{mapping, samples, try_out};
 use super::message::{set_track, tie};
 use super::screen::{self, Fault, Sender};
 use super::{EVENT_BYTES, Reason};
-use crate::store::events::{Kind, NewEvent};
+use crate::pull::Reach;
+use crate::store::events::{EventKey, Kind, NewEvent};
 use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
 use base64::Engine;
@@ -26,6 +27,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
+pub(crate) use shopify::FromShopify;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Message ids are kept for 30 days; what is told of an older order is told as a change alone, so that its placing is not
@@ -143,6 +146,12 @@ pub(crate) struct Settings {
     /// Which of the shop's ids its pages report orders under.
     #[serde(skip_serializing_if = "OrderIds::is_id")]
     pub(crate) order_ids: OrderIds,
+    /// Under which source's key its messages are known again: that of another source that tells of the same shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) known_as: Option<String>,
+    /// Where a connector asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reach: Option<Reach>,
 }
 
 impl Settings {
@@ -150,7 +159,11 @@ impl Settings {
     ///
     /// # Errors
     /// What is wrong with the namespace.
-    pub(crate) fn new(namespace: Option<String>, order_ids: OrderIds) -> Result<Settings, &'static str> {
+    pub(crate) fn new(
+        namespace: Option<String>,
+        order_ids: OrderIds,
+        reach: Option<Reach>,
+    ) -> Result<Settings, &'static str> {
         let fits = |text: &String| {
             (1..=40).contains(&text.chars().count()) && text.chars().all(|c| c.is_alphanumeric() || c == '-')
         };
@@ -158,7 +171,7 @@ impl Settings {
             Some(text) if !fits(text) => {
                 Err("a namespace is made of up to 40 letters, digits and hyphens, for example second")
             }
-            Some(_) | None => Ok(Settings { namespace, order_ids }),
+            Some(_) | None => Ok(Settings { namespace, order_ids, known_as: None, reach }),
         }
     }
 }
@@ -275,6 +288,23 @@ fn tell(vendor: Vendor, settings: &Settings, request: &Request<'_>, sender: &Sen
     }
 }
 
+/// What Shopify's API has answered, in the messages of its webhooks. `known` are the ids of orders that a trusted source
+/// has told of already.
+pub(crate) fn read_shopify(
+    things: &[FromShopify],
+    known: &HashSet<String>,
+    settings: &Settings,
+    sender: &Sender,
+) -> Told {
+    shopify::asked(things, known, &Maker { vendor: Vendor::Shopify, settings, sender })
+}
+
+/// The ids under which these orders are kept.
+pub(crate) fn shopify_order_ids(things: &[FromShopify], settings: &Settings, sender: &Sender) -> Vec<String> {
+    let maker = Maker { vendor: Vendor::Shopify, settings, sender };
+    things.iter().filter_map(|thing| shopify::order_id(thing, &maker)).collect()
+}
+
 /// Whether `signature` is the HMAC-SHA256 of the parts, in a time that tells nothing of where it differs.
 fn check_hmac(secret: &str, parts: &[&[u8]], signature: &[u8]) -> Result<(), Unsigned> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| Unsigned::NoSecret)?;
@@ -350,9 +380,31 @@ impl Maker<'_> {
         at_us: i64,
         message_id: &str,
         person: &Person,
-        mut properties: Map<String, Value>,
+        properties: Map<String, Value>,
     ) -> Result<NewEvent, Fault> {
-        let mut new = self.event(Kind::Track, at_us, message_id, person)?;
+        let new = self.event(Kind::Track, at_us, message_id, person)?;
+        self.named(new, name, properties)
+    }
+
+    /// The same of something that happened longer ago than message ids are kept: the event's own id follows from the
+    /// message's, so that it is known again for ever.
+    fn track_for_ever(
+        &self,
+        name: &str,
+        at_us: i64,
+        message_id: &str,
+        person: &Person,
+        properties: Map<String, Value>,
+    ) -> Result<NewEvent, Fault> {
+        let moment = self.sender.moment(at_us, None)?;
+        let site_id = self.sender.site.site_id.to_be_bytes();
+        let id = crate::secrets::hash_id(&[b"message", &site_id, self.message_id(message_id).as_bytes()]);
+        let key = EventKey::Own(screen::uuid_v7(moment.0, *id.as_bytes()));
+        let new = self.event_of(Kind::Track, moment, key, person)?;
+        self.named(new, name, properties)
+    }
+
+    fn named(&self, mut new: NewEvent, name: &str, mut properties: Map<String, Value>) -> Result<NewEvent, Fault> {
         let mut text = json!(properties).to_string();
         // An order counts whatever was in it: where its lines are too many for one event, it goes without them.
         if text.len() > EVENT_BYTES && properties.remove("products").is_some() {
@@ -381,8 +433,17 @@ impl Maker<'_> {
 
     fn event(&self, kind: Kind, at_us: i64, message_id: &str, person: &Person) -> Result<NewEvent, Fault> {
         let moment = self.sender.moment(at_us, None)?;
-        let message_id = format!("{}:{message_id}", self.sender.source);
-        let key = screen::foreign_key(self.sender, Some(&message_id), moment.0);
+        let key = screen::foreign_key(self.sender, Some(&self.message_id(message_id)), moment.0);
+        self.event_of(kind, moment, key, person)
+    }
+
+    /// A message's id among all of the site.
+    fn message_id(&self, own: &str) -> String {
+        let known_as = self.settings.known_as.as_deref().unwrap_or(&self.sender.source);
+        format!("{known_as}:{own}")
+    }
+
+    fn event_of(&self, kind: Kind, moment: (i64, i16), key: EventKey, person: &Person) -> Result<NewEvent, Fault> {
         let mut known = person.iter().filter_map(|(kind, value)| Some((*kind, normalise(*kind, value).ok()?)));
         let (own, value) = match known.next() {
             Some(own) => own,

@@ -119,6 +119,22 @@ impl Writer {
     /// # Errors
     /// [`Unavailable`]
     pub(crate) async fn store(&self, batch: SiteBatch, bytes: usize) -> Result<Receipt, Unavailable> {
+        self.queue(batch, bytes)?.await.unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    /// The same for a caller that is no task; it must not be called from one.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub(crate) fn store_and_wait(&self, batch: SiteBatch) -> Result<Receipt, Unavailable> {
+        self.queue(batch, 0)?.blocking_recv().unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    fn queue(
+        &self,
+        batch: SiteBatch,
+        bytes: usize,
+    ) -> Result<oneshot::Receiver<Result<Receipt, Unavailable>>, Unavailable> {
         if self.gauge.queued_bytes.load(Ordering::Relaxed) > QUEUED_BYTES {
             return Err(Unavailable::Busy);
         }
@@ -132,7 +148,7 @@ impl Writer {
                 TrySendError::Disconnected(_) => Unavailable::Stopping,
             });
         }
-        answered.await.unwrap_or(Err(Unavailable::Stopping))
+        Ok(answered)
     }
 }
 

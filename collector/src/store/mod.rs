@@ -5,6 +5,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod columns;
+pub(crate) mod connectors;
 pub(crate) mod customers;
 pub(crate) mod erasure;
 pub(crate) mod events;
@@ -12,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod identities;
 pub(crate) mod ingest;
 pub(crate) mod lists;
+pub(crate) mod marketing;
 pub(crate) mod membership;
 pub(crate) mod migrate;
 pub(crate) mod models;

@@ -1,16 +1,16 @@
 //! What intake asks of orders that are there.
 
-use super::StoreError;
 use super::events::{NewEvent, Term};
 use super::ingest::{Rejection, SiteBatch};
 use super::sql::sql;
+use super::{Store, StoreError};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, SmallInt, Text};
 use domain::event::{Amount, ORDER_REFUNDED, OrderAct, OrderReport};
 use domain::identity::Kind as IdentityKind;
 use domain::money::Currency;
 use serde_json::Map;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 #[derive(QueryableByName)]
 struct OrderRow {
@@ -27,6 +27,29 @@ struct Named {
     site_id: i32,
     order_id: String,
     currency: Currency,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Text)]
+    order_id: String,
+}
+
+impl Store {
+    /// Those of these orders of which a trusted source has told, as far as they are projected.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn trusted_orders(&self, site_id: i32, order_ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let rows: Vec<IdRow> = sql("SELECT o.order_id FROM identities i
+             JOIN orders o ON o.site_id = i.site_id AND o.profile_id = i.profile_id AND o.order_id = i.value
+             WHERE i.site_id = $1 AND i.kind = $2 AND i.value = ANY($3) AND o.trusted")
+        .bind::<Integer, _>(site_id)
+        .bind::<SmallInt, _>(IdentityKind::Order.code())
+        .bind::<Array<Text>, _>(order_ids.to_vec())
+        .load(&mut *self.lend()?)?;
+        Ok(rows.into_iter().map(|row| row.order_id).collect())
+    }
 }
 
 /// Turns refunds that name another currency than their order into rejections of `reason`. The currency of an order that

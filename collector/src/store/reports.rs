@@ -3,6 +3,7 @@
 //! Each report is one read-only transaction on one snapshot, so that its numbers agree with each other, and with a
 //! time limit, so that a question that is too large ends by itself. Nothing here writes but [`settings`].
 
+mod acquisition;
 mod happened;
 mod in_use;
 mod insight;
@@ -17,6 +18,7 @@ mod sources;
 mod timeline;
 mod traits;
 
+pub(crate) use acquisition::acquisition;
 pub(crate) use in_use::{Whole, kept_by, theme};
 pub(crate) use insight::{InCommon, Moved};
 pub(crate) use live::LiveRange;

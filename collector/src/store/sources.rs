@@ -1,16 +1,71 @@
-//! Sources that owners connect: where a vendor's webhooks come in.
+//! Sources that owners connect: where a vendor's webhooks come in, and systems that are asked.
 
 use super::ingest::{DUPLICATE, STORED};
 use super::sql::sql;
-use super::{Store, StoreError, from_timestamp};
+use super::{Store, StoreError, connectors, from_timestamp};
 use crate::intake::webhook::{Settings, Vendor};
-use crate::secrets;
+use crate::pull::ConnectorKind;
+use crate::secrets::{self, Secret};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use domain::report::ConnectorReport;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// What kind of source it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    /// A vendor posts to it.
+    Webhook(Vendor),
+    /// It is asked.
+    Connector(ConnectorKind),
+}
+
+impl SourceKind {
+    /// The stored name.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            SourceKind::Webhook(vendor) => vendor.key(),
+            SourceKind::Connector(connector) => connector.key(),
+        }
+    }
+
+    pub(crate) fn from_key(key: &str) -> Option<SourceKind> {
+        let connector = || ConnectorKind::from_key(key).map(SourceKind::Connector);
+        Vendor::from_key(key).map(SourceKind::Webhook).or_else(connector)
+    }
+
+    /// All of them, as they are listed.
+    pub(crate) fn all() -> impl Iterator<Item = SourceKind> {
+        let connectors = ConnectorKind::ALL.into_iter().map(SourceKind::Connector);
+        Vendor::ALL.into_iter().map(SourceKind::Webhook).chain(connectors)
+    }
+
+    /// The secret as it is kept.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check_secret(self, secret: &str) -> Result<String, &'static str> {
+        match self {
+            SourceKind::Webhook(vendor) => vendor.check_secret(secret),
+            SourceKind::Connector(connector) => connector.check_secret(secret),
+        }
+    }
+
+    /// What the owner is to do at the other side.
+    pub(crate) const fn advice(self) -> &'static str {
+        match self {
+            SourceKind::Webhook(vendor) => vendor.advice(),
+            SourceKind::Connector(connector) => connector.advice(),
+        }
+    }
+
+    fn is_shopify(self) -> bool {
+        matches!(self, SourceKind::Webhook(Vendor::Shopify) | SourceKind::Connector(ConnectorKind::ShopifyAdmin))
+    }
+}
 
 /// A connected source.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,12 +73,12 @@ pub(crate) struct Source {
     pub(crate) site_id: i32,
     /// Under which its events are marked and its outcomes counted, `shopify:main-shop`.
     pub(crate) key: String,
-    pub(crate) vendor: Vendor,
+    pub(crate) kind: SourceKind,
     pub(crate) name: String,
-    /// The last part of its path, `/hooks/<address>`.
+    /// The last part of its path, `/hooks/<address>`; of a connector, to which nothing is posted, its key.
     pub(crate) address: String,
-    /// What the vendor signs with; empty until the owner has it.
-    pub(crate) secret: String,
+    /// What the vendor signs with, or what the other side is asked with; empty until the owner has it.
+    pub(crate) secret: Secret,
     pub(crate) settings: Settings,
     pub(crate) is_active: bool,
     pub(crate) created_at: Timestamp,
@@ -34,7 +89,11 @@ impl Source {
     pub(crate) fn posted_to(&self, origin: &str) -> String {
         let path = format!("{}/hooks/{}", origin.trim_end_matches('/'), self.address);
         // Its vendor does not sign, so the secret is part of what it is told.
-        if self.vendor == Vendor::Mailchimp { format!("{path}?secret={}", self.secret) } else { path }
+        if self.kind == SourceKind::Webhook(Vendor::Mailchimp) {
+            format!("{path}?secret={}", self.secret.expose())
+        } else {
+            path
+        }
     }
 }
 
@@ -48,23 +107,25 @@ pub(crate) struct SourceReport {
     pub(crate) duplicate: i64,
     /// By reason.
     pub(crate) rejected: BTreeMap<String, i64>,
+    /// How it stands, where it is a connector.
+    pub(crate) connector: Option<ConnectorReport>,
 }
 
 /// What an owner says of a new source.
 #[derive(Clone, Debug)]
 pub(crate) struct NewSource {
-    pub(crate) vendor: Vendor,
+    pub(crate) kind: SourceKind,
     /// 1 to 60 characters.
     pub(crate) name: String,
     /// `None` makes one where the owner tells it to the vendor.
-    pub(crate) secret: Option<String>,
+    pub(crate) secret: Option<Secret>,
     pub(crate) settings: Settings,
 }
 
 /// What is changed of a source; `None` leaves it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceChange {
-    pub(crate) secret: Option<String>,
+    pub(crate) secret: Option<Secret>,
     pub(crate) is_active: Option<bool>,
 }
 
@@ -80,10 +141,13 @@ pub(crate) enum SourceError {
     /// What is put before a further shop's ids cannot be.
     #[error("{0}")]
     Namespace(&'static str),
+    /// The account that is to be asked is none.
+    #[error("{0}")]
+    Account(&'static str),
     /// No such source.
     #[error("there is no source {0}; `segments source list` shows those there are")]
     Unknown(String),
-    /// The secret cannot be one of that vendor.
+    /// The secret cannot be one of that vendor, or the account none of that system.
     #[error("{0}")]
     Secret(&'static str),
     /// See [`StoreError`].
@@ -92,7 +156,7 @@ pub(crate) enum SourceError {
 }
 
 #[derive(QueryableByName)]
-struct SourceRow {
+pub(super) struct SourceRow {
     #[diesel(sql_type = Integer)]
     site_id: i32,
     #[diesel(sql_type = Text)]
@@ -135,18 +199,18 @@ const ACTIVE: &str = "active";
 const PAUSED: &str = "paused";
 
 impl SourceRow {
-    fn source(self) -> Result<Source, StoreError> {
-        let vendor = Vendor::from_key(&self.kind)
+    pub(super) fn source(self) -> Result<Source, StoreError> {
+        let kind = SourceKind::from_key(&self.kind)
             .ok_or_else(|| StoreError::Refused(format!("source {} is of the unknown kind {}", self.key, self.kind)))?;
         let settings = serde_json::from_value(self.settings)
             .map_err(|error| StoreError::Refused(format!("settings of source {}: {error}", self.key)))?;
         Ok(Source {
             site_id: self.site_id,
             key: self.key,
-            vendor,
+            kind,
             name: self.name,
             address: self.address,
-            secret: self.secret,
+            secret: Secret::new(self.secret),
             settings,
             is_active: self.state == ACTIVE,
             created_at: from_timestamp(self.created_at),
@@ -168,28 +232,54 @@ impl Store {
         if slug.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
             return Err(SourceError::Name);
         }
-        let key = format!("{}:{slug}", new.vendor.key());
-        let secret = match new.secret {
-            Some(secret) => new.vendor.check_secret(&secret).map_err(SourceError::Secret)?,
-            None if new.vendor.owner_chooses_secret() => secrets::token(""),
-            None => String::new(),
+        let key = format!("{}:{slug}", new.kind.key());
+        let secret = match (new.secret, new.kind) {
+            (Some(secret), kind) => kind.check_secret(secret.expose()).map_err(SourceError::Secret)?,
+            (None, SourceKind::Webhook(vendor)) if vendor.owner_chooses_secret() => secrets::token(""),
+            (None, SourceKind::Webhook(_)) => String::new(),
+            (None, SourceKind::Connector(_)) => {
+                return Err(SourceError::Secret("a connector needs the key to ask with"));
+            }
         };
-        let address = format!("{site_id}-{}", secrets::token(""));
-        let settings = serde_json::to_value(&new.settings).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let row: Option<SourceRow> = sql("INSERT INTO sources (site_id, key, kind, name, address, secret, settings)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id, key) DO NOTHING
-             RETURNING site_id, key, kind, name, address, secret, settings, state, created_at")
-        .bind::<Integer, _>(site_id)
-        .bind::<Text, _>(key.clone())
-        .bind::<Text, _>(new.vendor.key())
-        .bind::<Text, _>(name)
-        .bind::<Text, _>(address)
-        .bind::<Text, _>(secret)
-        .bind::<Jsonb, _>(settings)
-        .get_result(&mut *self.lend()?)
-        .optional()
-        .map_err(StoreError::from)?;
+        let address = match new.kind {
+            SourceKind::Webhook(_) => format!("{site_id}-{}", secrets::token("")),
+            SourceKind::Connector(_) => key.clone(),
+        };
+        let settings = Settings { known_as: self.known_as(site_id, new.kind, &new.settings)?, ..new.settings };
+        let settings = serde_json::to_value(&settings).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let row = self.lend()?.transaction::<_, StoreError, _>(|connection| {
+            let row: Option<SourceRow> =
+                sql("INSERT INTO sources (site_id, key, kind, name, address, secret, settings)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id, key) DO NOTHING
+                 RETURNING site_id, key, kind, name, address, secret, settings, state, created_at")
+                .bind::<Integer, _>(site_id)
+                .bind::<Text, _>(key.clone())
+                .bind::<Text, _>(new.kind.key())
+                .bind::<Text, _>(name)
+                .bind::<Text, _>(address)
+                .bind::<Text, _>(secret)
+                .bind::<Jsonb, _>(settings)
+                .get_result(connection)
+                .optional()?;
+            if row.is_some() && matches!(new.kind, SourceKind::Connector(_)) {
+                connectors::add(connection, site_id, &key)?;
+            }
+            Ok(row)
+        })?;
         Ok(row.ok_or(SourceError::NameTaken(key))?.source()?)
+    }
+
+    /// Under which source's key the messages of a new one are known again: a shop of Shopify's whose webhooks come in and
+    /// that is asked too tells everything once, whichever was there first.
+    fn known_as(&self, site_id: i32, kind: SourceKind, settings: &Settings) -> Result<Option<String>, StoreError> {
+        if settings.known_as.is_some() || !kind.is_shopify() {
+            return Ok(settings.known_as.clone());
+        }
+        let others = self.sources(site_id)?.into_iter().map(|report| report.source);
+        let other = others
+            .into_iter()
+            .find(|source| source.kind.is_shopify() && source.settings.namespace == settings.namespace);
+        Ok(other.map(|source| source.settings.known_as.unwrap_or(source.key)))
     }
 
     /// The site's sources with what they have brought, oldest first.
@@ -203,8 +293,19 @@ impl Store {
              WHERE o.site_id = $1 GROUP BY o.source, o.outcome")
         .bind::<Integer, _>(site_id)
         .load(&mut *connection)?;
+        drop(connection);
+        let mut states = self.connectors(site_id)?;
         let report = |source: Source| {
-            let mut report = SourceReport { source, last_at: None, stored: 0, duplicate: 0, rejected: BTreeMap::new() };
+            let mut report = SourceReport {
+                source,
+                last_at: None,
+                stored: 0,
+                duplicate: 0,
+                rejected: BTreeMap::new(),
+                connector: None,
+            };
+            let own = states.iter().position(|state| state.key == report.source.key);
+            report.connector = own.map(|own| states.swap_remove(own));
             for row in outcomes.iter().filter(|row| row.source == report.source.key) {
                 report.last_at = report.last_at.max(row.last_at.map(from_timestamp));
                 match row.outcome.as_str() {
@@ -249,17 +350,19 @@ impl Store {
         let known = self.connected(site_id)?.into_iter().find(|source| source.key == key);
         let known = known.ok_or_else(|| SourceError::Unknown(key.to_owned()))?;
         let secret = match change.secret {
-            Some(secret) => known.vendor.check_secret(&secret).map_err(SourceError::Secret)?,
-            None => known.secret,
+            Some(secret) => known.kind.check_secret(secret.expose()).map_err(SourceError::Secret)?,
+            None => known.secret.expose().to_owned(),
         };
         let state = if change.is_active.unwrap_or(known.is_active) { ACTIVE } else { PAUSED };
-        sql("UPDATE sources SET secret = $1, state = $2 WHERE site_id = $3 AND key = $4")
-            .bind::<Text, _>(secret)
-            .bind::<Text, _>(state)
-            .bind::<Integer, _>(site_id)
-            .bind::<Text, _>(key.to_owned())
-            .execute(&mut *self.lend()?)
-            .map_err(StoreError::from)?;
+        self.lend()?.transaction::<_, StoreError, _>(|connection| {
+            sql("UPDATE sources SET secret = $1, state = $2 WHERE site_id = $3 AND key = $4")
+                .bind::<Text, _>(secret)
+                .bind::<Text, _>(state)
+                .bind::<Integer, _>(site_id)
+                .bind::<Text, _>(key.to_owned())
+                .execute(connection)?;
+            connectors::wake(connection, site_id, key)
+        })?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Every page in every state, by name.
 
+use super::acquisition as acquired;
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
@@ -21,13 +22,16 @@ fn grids(report: Segments, list: SegmentsInUse, problem: Option<&str>) -> Render
 
 /// What webhooks can be connected.
 const VENDORS: &[(&str, &str)] = &[("shopify", "Shopify"), ("stripe", "Stripe")];
+/// What can be asked.
+const ASKED: &[(&str, &str)] = &[("search-console", "Google Search Console")];
 
 fn source_form(text: &str) -> SourceForm {
     SourceForm {
-        vendor: "stripe".into(),
+        kind: "stripe".into(),
         name: text.into(),
         namespace: text.into(),
         order_numbers: true,
+        account: text.into(),
         problem: Some(text.into()),
     }
 }
@@ -121,6 +125,9 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
             "overview_hostile",
             overview(&hostile, &given::overview_hostile(), Measure::Orders, Some(&given::setup_hostile())),
         ),
+        ("acquisition", acquisition(&inside, &acquired::acquisition())),
+        ("acquisition_empty", acquisition(&inside, &acquired::empty())),
+        ("acquisition_hostile", acquisition(&hostile, &acquired::hostile())),
         ("live", live(&inside, &given::live())),
         ("live_empty", live(&inside, &given::live_empty())),
         ("live_hostile", live(&hostile, &given::live_hostile())),
@@ -223,9 +230,11 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("people", people(&inside, &given::people(), Some("Newsletter"), now)),
         ("people_none", people(&inside, &given::people_none(), None, now)),
         ("people_hostile", people(&hostile, &given::people_hostile(), Some(HOSTILE), now)),
-        ("sources", sources(&inside, &told::book(), VENDORS, &SourceForm::default())),
-        ("sources_empty", sources(&inside, &told::empty(), VENDORS, &SourceForm::default())),
-        ("sources_hostile", sources(&hostile, &told::book_hostile(), VENDORS, &source_form(HOSTILE))),
+        ("sources", sources(&inside, &told::book(), (VENDORS, ASKED), &SourceForm::default())),
+        ("sources_empty", sources(&inside, &told::empty(), (VENDORS, ASKED), &SourceForm::default())),
+        ("sources_hostile", sources(&hostile, &told::book_hostile(), (VENDORS, ASKED), &source_form(HOSTILE))),
+        ("source_connector", source(&inside, &told::connector("asked too often"), &SourceNotes::default())),
+        ("source_connector_hostile", source(&hostile, &told::connector(HOSTILE), &SourceNotes::default())),
         ("source_tracker", source(&inside, &told::tracker(), &SourceNotes::default())),
         ("source_waiting", source(&inside, &told::waiting(), &SourceNotes::default())),
         ("source_hook", source(&inside, &told::shopify(HookSecret::Kept), &SourceNotes::default())),

@@ -1,5 +1,6 @@
 //! Whole pages from fixture reports: what they look like, and what must never be in them.
 
+mod acquisition;
 mod all;
 mod fixtures;
 mod insight;
@@ -184,11 +185,17 @@ fn numbers_lead_to_definitions_that_exist() {
 
 #[test]
 fn every_table_has_its_file() {
-    use domain::report::{OverviewTable, PredictionsTable, ProfileTable};
+    use domain::report::{AcquisitionTable, OverviewTable, PredictionsTable, ProfileTable};
     let files = [
         ("overview/days", fixtures::overview().csv(OverviewTable::Days)),
         ("overview/pages", fixtures::overview().csv(OverviewTable::Pages)),
         ("overview/channels", fixtures::overview().csv(OverviewTable::Channels)),
+        ("acquisition/channels", acquisition::acquisition().csv(AcquisitionTable::Channels)),
+        ("acquisition/campaigns", acquisition::acquisition().csv(AcquisitionTable::Campaigns)),
+        ("acquisition/unmatched", acquisition::acquisition().csv(AcquisitionTable::Unmatched)),
+        ("acquisition/queries", acquisition::acquisition().csv(AcquisitionTable::Queries)),
+        ("acquisition/search-pages", acquisition::acquisition().csv(AcquisitionTable::SearchPages)),
+        ("acquisition/history", acquisition::acquisition().csv(AcquisitionTable::History)),
         ("live/events", fixtures::live().csv()),
         ("live/outcomes", fixtures::live().outcomes.csv()),
         ("live/rejected", fixtures::live().rejected_csv()),
@@ -233,7 +240,12 @@ fn nobody_can_put_a_formula_into_a_file() {
     overview.pages[0].title = Some(formula.into());
     let mut predictions = fixtures::predictions();
     predictions.clusters.iter_mut().for_each(|clusters| clusters.rows[0].name = formula.into());
+    let mut acquired = acquisition::acquisition();
+    acquired.search.queries[0].value = formula.into();
+    acquired.campaigns[0].campaign = formula.into();
     let files = [
+        acquired.csv(domain::report::AcquisitionTable::Queries),
+        acquired.csv(domain::report::AcquisitionTable::Campaigns),
         people.csv(),
         live.rejected_csv(),
         members.csv(),

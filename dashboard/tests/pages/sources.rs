@@ -78,6 +78,31 @@ pub(crate) fn tracker() -> SourcePage {
             trust: Trust::Browser,
         }],
         hook: None,
+        connector: None,
+    }
+}
+
+/// A system that is asked, and says no.
+pub(crate) fn connector(error: &str) -> SourcePage {
+    SourcePage {
+        line: line("search-console:google", Some("Google"), SourceState::Failing, Some(30), [0, 0, 0]),
+        connector: Some(Connector {
+            system: "Google Search Console".into(),
+            account: if error == HOSTILE { HOSTILE.into() } else { "sc-domain:shop.example".into() },
+            advice: "in Google Cloud, make a service account and a JSON key for it",
+            created_at: ago(90_000),
+            report: ConnectorReport {
+                key: "search-console:google".into(),
+                state: ConnectorState::Ready,
+                next_at: ago(-12),
+                last_at: Some(ago(30)),
+                last_ok_at: Some(ago(400)),
+                last_error: Some(error.into()),
+                pages: 12,
+                rows: 31_004,
+            },
+        }),
+        ..waiting()
     }
 }
 

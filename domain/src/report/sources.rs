@@ -1,7 +1,7 @@
 //! Where a site's events come from, and how each source fares.
 
 use super::csv::Table;
-use super::{LiveEvent, RejectedReason, Rejection, Site};
+use super::{ConnectorReport, ConnectorState, LiveEvent, RejectedReason, Rejection, Site};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +53,16 @@ impl SourceState {
             Some(at) if now.duration_since(at) > QUIET_AFTER => SourceState::Quiet,
             Some(_) if last_day.rejected > 0 && last_day.stored + last_day.duplicate == 0 => SourceState::Failing,
             Some(_) => SourceState::Receiving,
+        }
+    }
+
+    /// The state of a source that is asked; `Paused` is said by whoever knows its settings.
+    pub fn of_connector(report: &ConnectorReport) -> SourceState {
+        match (report.state, &report.last_error, report.last_ok_at) {
+            (ConnectorState::NeedsKey, _, _) => SourceState::NeedsSecret,
+            (ConnectorState::Ready, Some(_), _) => SourceState::Failing,
+            (ConnectorState::Ready, None, None) => SourceState::Waiting,
+            (ConnectorState::Ready, None, Some(_)) => SourceState::Receiving,
         }
     }
 
@@ -158,6 +168,21 @@ pub struct Hook {
     pub samples: Vec<HookSample>,
 }
 
+/// What the owner of a connector sees of how it is connected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connector {
+    /// The system's name.
+    pub system: String,
+    /// The property or shop that is asked.
+    pub account: String,
+    /// What to do at the other side.
+    pub advice: &'static str,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// How it stands.
+    pub report: ConnectorReport,
+}
+
 /// A request of a vendor's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookSample {
@@ -190,6 +215,8 @@ pub struct SourcePage {
     pub events: Vec<LiveEvent>,
     /// How it is connected, where an owner has made it as a webhook.
     pub hook: Option<Hook>,
+    /// How it is connected, where it is asked.
+    pub connector: Option<Connector>,
 }
 
 impl SourcePage {

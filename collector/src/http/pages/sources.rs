@@ -5,8 +5,10 @@ use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::intake::screen::Sender;
 use crate::intake::webhook::{self, OrderIds, Vendor};
+use crate::pull::{ConnectorKind, Reach};
+use crate::secrets::Secret;
 use crate::store::reports::sentence;
-use crate::store::sources::{NewSource, Source, SourceChange, SourceError};
+use crate::store::sources::{NewSource, Source, SourceChange, SourceError, SourceKind};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{SourceForm, SourceNotes};
@@ -38,8 +40,9 @@ async fn book(state: web::Data<State>, request: HttpRequest, site: web::Path<i32
 
 fn listed(page: &Inside, status: StatusCode, form: &SourceForm) -> Result<Reply, PageError> {
     let report = page.store.source_book(page.site()?, page.now)?;
-    let vendors: Vec<(&str, &str)> = Vendor::ALL.iter().map(|vendor| (vendor.key(), vendor.label())).collect();
-    Ok(Reply::Page(status, dashboard::sources(&page.shell(), &report, &vendors, form)?))
+    let vendors = Vendor::ALL.map(|vendor| (vendor.key(), vendor.label()));
+    let asked = ConnectorKind::ALL.map(|kind| (kind.key(), kind.label()));
+    Ok(Reply::Page(status, dashboard::sources(&page.shell(), &report, (&vendors, &asked), form)?))
 }
 
 async fn book_file(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
@@ -50,26 +53,27 @@ async fn book_file(state: web::Data<State>, request: HttpRequest, site: web::Pat
     .await
 }
 
-/// Connects a vendor's webhooks.
+/// Connects a vendor's webhooks, or a system that is asked.
 async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
     inside(&state, &request, Some(*site), move |page| {
         page.check(&form)?;
         let text = |name: &str| field(&form, name).trim().to_owned();
         let typed = SourceForm {
-            vendor: text("vendor"),
+            kind: text("kind"),
             name: text("name"),
             namespace: text("namespace"),
             order_numbers: form.contains_key("order_numbers"),
+            account: text("account"),
             problem: None,
         };
-        let vendor = Vendor::from_key(&typed.vendor).ok_or(PageError::NotFound)?;
+        let kind = SourceKind::from_key(&typed.kind).ok_or(PageError::NotFound)?;
         let namespace = Some(typed.namespace.clone()).filter(|namespace| !namespace.is_empty());
         let order_ids = if typed.order_numbers { OrderIds::Number } else { OrderIds::Id };
         let site_id = page.site()?.site_id;
-        let secret = Some(text("secret")).filter(|secret| !secret.is_empty());
-        let made = webhook::Settings::new(namespace, order_ids).map_err(SourceError::Namespace).and_then(|settings| {
-            let new = NewSource { vendor, name: typed.name.clone(), secret, settings };
-            page.store.add_source(site_id, new)
+        let secret = Some(text("secret")).filter(|secret| !secret.is_empty()).map(Secret::new);
+        let made = reach(kind, &typed.account).and_then(|reach| {
+            let settings = webhook::Settings::new(namespace, order_ids, reach).map_err(SourceError::Namespace)?;
+            page.store.add_source(site_id, NewSource { kind, name: typed.name.clone(), secret, settings })
         });
         match made {
             Ok(source) => Ok(Reply::To(at(source.site_id, &source.key))),
@@ -82,6 +86,17 @@ async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>
     .await
 }
 
+/// Where a connector asks; nothing of a webhook.
+fn reach(kind: SourceKind, account: &str) -> Result<Option<Reach>, SourceError> {
+    match kind {
+        SourceKind::Webhook(_) => Ok(None),
+        SourceKind::Connector(kind) => {
+            let account = kind.check_account(account).map_err(SourceError::Account)?;
+            Ok(Some(Reach { account, insecure_base_url: None }))
+        }
+    }
+}
+
 /// A source's page.
 fn at(site_id: i32, key: &str) -> String {
     format!("/s/{site_id}/sources/{}", dashboard::path_part(key))
@@ -92,10 +107,11 @@ fn said(error: SourceError) -> Result<String, PageError> {
     match error {
         SourceError::Unknown(_) => Err(PageError::NotFound),
         SourceError::Store(error) => Err(PageError::Store(error)),
-        error
-        @ (SourceError::Name | SourceError::NameTaken(_) | SourceError::Namespace(_) | SourceError::Secret(_)) => {
-            Ok(sentence(&error.to_string()))
-        }
+        error @ (SourceError::Name
+        | SourceError::NameTaken(_)
+        | SourceError::Namespace(_)
+        | SourceError::Account(_)
+        | SourceError::Secret(_)) => Ok(sentence(&error.to_string())),
     }
 }
 
@@ -106,7 +122,10 @@ fn report(page: &Inside, key: &str) -> Result<SourcePage, PageError> {
         return Err(PageError::NotFound);
     }
     let report = page.store.source_page(page.site()?, key, page.origin(), page.now)?;
-    let is_known = report.hook.is_some() || report.line.last_at.is_some() || dashboard::has_source_guide(key);
+    let is_known = report.hook.is_some()
+        || report.connector.is_some()
+        || report.line.last_at.is_some()
+        || dashboard::has_source_guide(key);
     if is_known { Ok(report) } else { Err(PageError::NotFound) }
 }
 
@@ -170,7 +189,7 @@ async fn secret(
     let (site_id, key) = path.into_inner();
     inside(&state, &request, Some(site_id), move |page| {
         page.check(&form)?;
-        changed(page, &key, SourceChange { secret: Some(field(&form, "secret")), is_active: None })
+        changed(page, &key, SourceChange { secret: Some(Secret::new(field(&form, "secret"))), is_active: None })
     })
     .await
 }
@@ -185,11 +204,13 @@ async fn pause(
     inside(&state, &request, Some(site_id), move |page| {
         page.check(&form)?;
         let is_active = match field(&form, "do").as_str() {
-            "pause" => false,
-            "resume" => true,
+            "pause" => Some(false),
+            "resume" => Some(true),
+            // A connector is asked when something of it changes.
+            "ask" => None,
             _ => return Err(PageError::NotFound),
         };
-        changed(page, &key, SourceChange { secret: None, is_active: Some(is_active) })
+        changed(page, &key, SourceChange { secret: None, is_active })
     })
     .await
 }
@@ -229,14 +250,15 @@ async fn try_out(
         if body.len() > TRIED_BYTES {
             return Err(PageError::BadRequest(format!("A body to try has {TRIED_BYTES} bytes at most.")));
         }
-        let trial = trial(page, &source, field(&form, "topic").trim(), &body)?;
+        let SourceKind::Webhook(vendor) = source.kind else { return Err(PageError::NotFound) };
+        let trial = trial(page, &source, vendor, field(&form, "topic").trim(), &body)?;
         shown(page, StatusCode::OK, &key, &SourceNotes { trial: Some(trial), problem: None })
     })
     .await
 }
 
-fn trial(page: &Inside, source: &Source, topic: &str, body: &str) -> Result<SourceTrial, PageError> {
+fn trial(page: &Inside, source: &Source, vendor: Vendor, topic: &str, body: &str) -> Result<SourceTrial, PageError> {
     let site = Arc::new(page.site()?.clone());
     let sender = Sender::new(site, &source.key, Trust::Trusted, page.now.as_microsecond(), None, None);
-    Ok(webhook::try_out(source.vendor, &source.settings, topic, body, &sender))
+    Ok(webhook::try_out(vendor, &source.settings, topic, body, &sender))
 }

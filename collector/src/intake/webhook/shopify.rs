@@ -11,6 +11,7 @@ use domain::event::{ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED, ORDER_UPDA
 use domain::identity::Kind as IdentityKind;
 use domain::money::{Currency, Money};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 
 pub(super) const TOPIC_HEADER: &str = "x-shopify-topic";
 
@@ -30,7 +31,7 @@ pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
     };
     match topic.as_str() {
         "orders/create" | "orders/updated" | "orders/paid" | "orders/cancelled" => {
-            order(&topic, &body, maker, &mut told);
+            order(&body, ToldBy::Topic(&topic), maker, &mut told);
         }
         // It names the order by its id alone, so where pages report numbers the order's own update tells of it.
         "refunds/create" if maker.settings.order_ids == OrderIds::Id => {
@@ -44,24 +45,77 @@ pub(super) fn tell(request: &Request<'_>, maker: &Maker<'_>) -> Told {
     told
 }
 
-fn order(topic: &str, order: &Value, maker: &Maker<'_>, told: &mut Told) {
-    let own = match maker.settings.order_ids {
+/// Something of a shop's that was asked for, in the form of the webhooks.
+pub(crate) enum FromShopify {
+    Order(Value),
+    Customer(Value),
+}
+
+/// Who tells of an order.
+#[derive(Clone, Copy)]
+enum ToldBy<'a> {
+    /// A webhook, on this topic.
+    Topic(&'a str),
+    /// It was asked for. The ids of orders that a trusted source has told of already are known.
+    Asked(&'a HashSet<String>),
+}
+
+/// What was asked for, as the webhooks would have told it. `known` are orders that a trusted source has told of.
+pub(super) fn asked(things: &[FromShopify], known: &HashSet<String>, maker: &Maker<'_>) -> Told {
+    let mut told = Told::default();
+    for thing in things {
+        match thing {
+            FromShopify::Order(body) => order(body, ToldBy::Asked(known), maker, &mut told),
+            FromShopify::Customer(body) => customer(body, maker, &mut told),
+        }
+    }
+    told
+}
+
+/// The order's id among those of the site; `None` where it has none.
+pub(super) fn order_id(thing: &FromShopify, maker: &Maker<'_>) -> Option<String> {
+    match thing {
+        FromShopify::Order(body) => own_id(body, maker).map(|own| maker.order_id(&own)),
+        FromShopify::Customer(_) => None,
+    }
+}
+
+fn own_id(order: &Value, maker: &Maker<'_>) -> Option<String> {
+    match maker.settings.order_ids {
         OrderIds::Id => text_at(order, &["id"]),
         OrderIds::Number => text_at(order, &["order_number"]),
-    };
-    let Some(own) = own else {
+    }
+}
+
+/// A moment as part of a message id: the same in whatever zone it is written.
+fn stamp(value: &Value, key: &str) -> String {
+    moment_at(value, &[key]).map_or_else(String::new, |us| crate::store::instant(us).to_string())
+}
+
+fn order(order: &Value, by: ToldBy<'_>, maker: &Maker<'_>, told: &mut Told) {
+    let Some(own) = own_id(order, maker) else {
         told.note(Err(Fault::new(Reason::BadOrder, "the order has no id")), order);
         return;
     };
     let created_us = moment_at(order, &["created_at"]).unwrap_or(maker.now_us());
     let updated_us = moment_at(order, &["updated_at"]).unwrap_or(created_us);
     let properties = properties(order, &maker.order_id(&own));
+    let placed = format!("order:{own}:completed");
+    let is_new = match by {
+        ToldBy::Topic(_) => false,
+        ToldBy::Asked(known) => !known.contains(&maker.order_id(&own)),
+    };
     if maker.is_known_again(created_us) {
-        let placed = format!("order:{own}:completed");
         told.note(maker.track(ORDER_COMPLETED, created_us, &placed, &person(order, maker), properties.clone()), order);
+    } else if is_new {
+        // Nobody else tells of it any more, so its event has an id for ever.
+        told.note(
+            maker.track_for_ever(ORDER_COMPLETED, created_us, &placed, &person(order, maker), properties.clone()),
+            order,
+        );
     }
-    if topic != "orders/create" {
-        let updated = format!("order:{own}:updated:{}", text_at(order, &["updated_at"]).unwrap_or_default());
+    if !matches!(by, ToldBy::Topic("orders/create")) {
+        let updated = format!("order:{own}:updated:{}", stamp(order, "updated_at"));
         told.note(maker.track(ORDER_UPDATED, updated_us, &updated, &Person::new(), properties), order);
     }
     if let Some(cancelled_us) = moment_at(order, &["cancelled_at"]) {
@@ -189,6 +243,6 @@ fn customer(customer: &Value, maker: &Maker<'_>, told: &mut Told) {
         ("sms_opt_in", opt_in("sms_marketing_consent")),
     ]);
     let at_us = moment_at(customer, &["updated_at"]).unwrap_or(maker.now_us());
-    let message_id = format!("customer:{id}:{}", text_at(customer, &["updated_at"]).unwrap_or_default());
+    let message_id = format!("customer:{id}:{}", stamp(customer, "updated_at"));
     told.note(maker.identify(at_us, &message_id, &person, traits), customer);
 }

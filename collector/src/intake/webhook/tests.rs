@@ -186,7 +186,7 @@ fn an_order_of_too_many_lines_for_one_event_goes_without_them() {
 
 #[test]
 fn a_further_shop_has_order_and_customer_numbers_of_its_own() {
-    let settings = Settings { namespace: Some("second".into()), order_ids: OrderIds::Number };
+    let settings = Settings { namespace: Some("second".into()), order_ids: OrderIds::Number, ..Settings::default() };
     let named = names(&shopify("orders/create", &settings, &order()));
     assert_eq!(named[0].1, "external second:77");
     assert_eq!(named[1].1, "order second:1001");
@@ -206,7 +206,7 @@ fn a_ping_of_woocommerce_is_answered_and_nothing_else_goes_unsigned() {
 
 #[test]
 fn settings_are_kept_as_they_were_said() {
-    let all = Settings { namespace: Some("second".into()), order_ids: OrderIds::Number };
+    let all = Settings { namespace: Some("second".into()), order_ids: OrderIds::Number, ..Settings::default() };
     let kept = serde_json::to_value(&all).unwrap();
     assert_eq!(kept, serde_json::json!({"namespace": "second", "order_ids": "number"}));
     assert_eq!(serde_json::from_value::<Settings>(kept).unwrap(), all);

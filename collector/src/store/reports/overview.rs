@@ -356,7 +356,7 @@ fn aside(connection: &mut PgConnection, site: &Site, windows: &Windows) -> Resul
 
 /// The earliest moment that is cheap to find: the first visit, the first order, or when whoever was not seen for the
 /// longest time was first seen. There is one as soon as there is an event.
-fn first_event_at(connection: &mut PgConnection, site: &Site) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn first_event_at(connection: &mut PgConnection, site: &Site) -> Result<Option<Timestamp>, StoreError> {
     let row: FirstRow = sql("SELECT LEAST(
             (SELECT min(started_at) FROM sessions WHERE site_id = $1),
             (SELECT min(ordered_at) FROM orders WHERE site_id = $2),

@@ -2,19 +2,19 @@
 
 use super::count;
 use super::live;
-use crate::intake::webhook;
+use crate::intake::webhook::{self, Vendor};
 use crate::store::events::Term;
 use crate::store::ingest::{DUPLICATE, STORED};
 use crate::store::sites::Site;
-use crate::store::sources::Source;
+use crate::store::sources::{Source, SourceKind};
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError, from_timestamp};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use domain::report::{
-    Hook, HookSecret, LiveEvent, RejectedReason, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage,
-    SourceState,
+    Connector, ConnectorReport, Hook, HookSecret, LiveEvent, RejectedReason, SourceBook, SourceCounts, SourceDay,
+    SourceLine, SourcePage, SourceState,
 };
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -56,6 +56,12 @@ struct KeyRow {
     identity_id: i64,
     #[diesel(sql_type = SqlUuid)]
     event_id: Uuid,
+}
+
+/// A source that an owner has made, and how it stands where it is asked.
+struct Made {
+    source: Source,
+    connector: Option<ConnectorReport>,
 }
 
 /// What one source sent, by day and outcome.
@@ -102,14 +108,18 @@ impl Fared {
         counts
     }
 
-    fn line(&self, key: &str, source: Option<&Source>, now: Timestamp) -> SourceLine {
+    fn line(&self, key: &str, made: Option<&Made>, now: Timestamp) -> SourceLine {
+        let connector = made.and_then(|made| made.connector.as_ref());
         let last_at = self.last.get(key).copied();
         let last_day = last_at.map(|at| at.to_zoned_datetime(TimeZone::UTC).date());
-        let state = match source {
-            Some(source) if !source.is_active => SourceState::Paused,
-            Some(source) if source.secret.is_empty() => SourceState::NeedsSecret,
-            Some(_) | None => SourceState::of(last_at, self.on(key, |day| Some(day) == last_day), now),
+        let source = made.map(|made| &made.source);
+        let state = match (source, connector) {
+            (Some(source), _) if !source.is_active => SourceState::Paused,
+            (Some(source), _) if source.secret.is_empty() => SourceState::NeedsSecret,
+            (_, Some(connector)) => SourceState::of_connector(connector),
+            (_, None) => SourceState::of(last_at, self.on(key, |day| Some(day) == last_day), now),
         };
+        let last_at = last_at.max(connector.and_then(|connector| connector.last_at));
         SourceLine {
             key: key.to_owned(),
             name: source.map(|source| source.name.clone()),
@@ -143,15 +153,23 @@ impl Fared {
 impl Store {
     /// The sources that an owner has made and those that have sent anything.
     pub(crate) fn source_book(&self, site: &Site, now: Timestamp) -> Result<SourceBook, StoreError> {
-        let made = self.connected(site.site_id)?;
+        let made = self.made(site.site_id)?;
         self.read(|connection| {
             let fared = Fared::read(connection, site, now)?;
-            let made_lines = made.iter().map(|source| fared.line(&source.key, Some(source), now));
-            let others = fared.last.keys().filter(|key| made.iter().all(|source| source.key != **key));
+            let made_lines = made.iter().map(|made| fared.line(&made.source.key, Some(made), now));
+            let others = fared.last.keys().filter(|key| made.iter().all(|made| made.source.key != **key));
             let mut sources: Vec<SourceLine> = made_lines.chain(others.map(|key| fared.line(key, None, now))).collect();
             sources.sort_by_key(|line| std::cmp::Reverse(line.last_at));
             Ok(SourceBook { site: crate::segments::report_site(site), now, sources })
         })
+    }
+
+    /// The sources that an owner has made.
+    fn made(&self, site_id: i32) -> Result<Vec<Made>, StoreError> {
+        let mut reports: BTreeMap<String, ConnectorReport> =
+            self.connectors(site_id)?.into_iter().map(|report| (report.key.clone(), report)).collect();
+        let sources = self.connected(site_id)?.into_iter();
+        Ok(sources.map(|source| Made { connector: reports.remove(&source.key), source }).collect())
     }
 
     /// Everything about one source, whether it has sent anything or not. `origin` is where the collector is reached.
@@ -162,35 +180,57 @@ impl Store {
         origin: &str,
         now: Timestamp,
     ) -> Result<SourcePage, StoreError> {
-        let made = self.connected(site.site_id)?.into_iter().find(|source| source.key == key);
+        let made = self.made(site.site_id)?.into_iter().find(|made| made.source.key == key);
         self.read(|connection| {
             let fared = Fared::read(connection, site, now)?;
+            let line = fared.line(key, made.as_ref(), now);
+            let (hook, connector) = match made {
+                Some(made) => connection_of(made, origin, now),
+                None => (None, None),
+            };
             Ok(SourcePage {
                 site: crate::segments::report_site(site),
                 now,
                 origin: origin.to_owned(),
                 write_key: site.write_key.clone(),
-                line: fared.line(key, made.as_ref(), now),
+                line,
                 days: fared.days(key, now),
                 reasons: fared.reasons(key),
                 latest_rejected: super::rejected(connection, site.site_id, Some(key), SHOWN)?,
                 events: latest(connection, site, key, fared.last.get(key).copied())?,
-                hook: made.map(|source| hook(source, origin, now)),
+                hook,
+                connector,
             })
         })
     }
 }
 
-fn hook(source: Source, origin: &str, now: Timestamp) -> Hook {
+fn connection_of(made: Made, origin: &str, now: Timestamp) -> (Option<Hook>, Option<Connector>) {
+    let Made { source, connector } = made;
+    match source.kind {
+        SourceKind::Webhook(vendor) => (Some(hook(source, vendor, origin, now)), None),
+        SourceKind::Connector(kind) => {
+            let connector = connector.map(|report| Connector {
+                system: kind.label().to_owned(),
+                account: source.settings.reach.map(|reach| reach.account).unwrap_or_default(),
+                advice: kind.advice(),
+                created_at: source.created_at,
+                report,
+            });
+            (None, connector)
+        }
+    }
+}
+
+fn hook(source: Source, vendor: Vendor, origin: &str, now: Timestamp) -> Hook {
     let address = source.posted_to(origin);
-    let vendor = source.vendor;
     Hook {
         vendor: vendor.label().to_owned(),
         address,
         secret: if source.secret.is_empty() {
             HookSecret::Missing
         } else if vendor.owner_chooses_secret() {
-            HookSecret::Told(source.secret)
+            HookSecret::Told(source.secret.expose().to_owned())
         } else {
             HookSecret::Kept
         },
