@@ -9,6 +9,8 @@ mod fixtures;
 mod insight;
 #[path = "../tests/pages/joins.rs"]
 mod joins;
+#[path = "../tests/pages/matches.rs"]
+mod matches;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ mod in_use;
 mod insight;
 mod joins;
 mod live;
+mod matches;
 mod overview;
 mod people;
 mod profile;

@@ -3,8 +3,9 @@
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
+use super::matches as alike;
 use dashboard::*;
-use domain::report::{Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
+use domain::report::{Listed, MatchState, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried};
 use domain::segment::rule::Rule;
 
 /// Two lines of which the second goes wrong.
@@ -220,6 +221,12 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("joins_hostile", joins(&hostile, &joined::joins_hostile())),
         ("identities", identities(&inside, &joined::identities())),
         ("identities_empty", identities(&inside, &joined::identities_empty())),
+        ("matches", matches(&inside, &alike::matches())),
+        ("matches_joined", matches(&inside, &alike::matches_decided(MatchState::Confirmed))),
+        ("matches_refused", matches(&inside, &alike::matches_decided(MatchState::Refused))),
+        ("matches_empty", matches(&inside, &alike::matches_empty(true))),
+        ("matches_not_compared", matches(&inside, &alike::matches_empty(false))),
+        ("matches_hostile", matches(&hostile, &alike::matches_hostile())),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),
