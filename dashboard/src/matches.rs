@@ -132,7 +132,8 @@ fn view(m: &Match) -> MatchView<'_> {
         other: label(&m.other),
         chance: chance(&m.probability),
         evidence: m.evidence.iter().map(evidence).collect(),
-        may_be_a_home: m.household_bits <= -1.0,
+        // Where everything else makes up for it, the doubt would only confuse.
+        may_be_a_home: m.household_bits <= -1.0 && m.probability < 0.99,
         is_typed: m.rests_on == Trust::Browser,
         m,
     }

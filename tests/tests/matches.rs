@@ -75,8 +75,10 @@ fn known(shop: &Shop, who: &str) -> Value {
     let mut told = shop.profile(who);
     let id = told["profile_id"].clone();
     told["identity"] = Value::Null;
-    told["sessions"] = shop.database.rows(&format!("SELECT * FROM sessions WHERE profile_id = {id} ORDER BY 1, 2, 3")).into();
-    told["orders"] = shop.database.rows(&format!("SELECT * FROM orders WHERE profile_id = {id} ORDER BY 1, 2, 3")).into();
+    told["sessions"] =
+        shop.database.rows(&format!("SELECT * FROM sessions WHERE profile_id = {id} ORDER BY 1, 2, 3")).into();
+    told["orders"] =
+        shop.database.rows(&format!("SELECT * FROM orders WHERE profile_id = {id} ORDER BY 1, 2, 3")).into();
     told["members"] = shop
         .database
         .rows(&format!(
@@ -108,7 +110,10 @@ fn people_of_two_sources_are_suggested_joined_and_taken_back_exactly() {
     assert!(found["probability"].as_f64() > Some(0.99), "{found}");
     let evidence = |comparison: &str| {
         let all = found["evidence"].as_array().expect("evidence");
-        all.iter().find(|one| one["comparison"] == comparison).cloned().unwrap_or_else(|| panic!("{comparison}: {found}"))
+        all.iter()
+            .find(|one| one["comparison"] == comparison)
+            .cloned()
+            .unwrap_or_else(|| panic!("{comparison}: {found}"))
     };
     assert_eq!(evidence("date_of_birth")["level"], "same");
     assert_eq!(evidence("address")["level"], "door");

@@ -149,7 +149,13 @@ impl Store {
             .test_on_check_out(true)
             .connection_customizer(Box::new(Customise))
             .build_unchecked(ConnectionManager::new(url));
-        Ok(Store { pool, url: url.to_owned(), books: Arc::default(), looks: Arc::default(), match_looks: Arc::default() })
+        Ok(Store {
+            pool,
+            url: url.to_owned(),
+            books: Arc::default(),
+            looks: Arc::default(),
+            match_looks: Arc::default(),
+        })
     }
 
     /// A connection from the pool.

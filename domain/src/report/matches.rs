@@ -24,13 +24,8 @@ pub enum MatchState {
 
 impl MatchState {
     /// All states.
-    pub const ALL: [MatchState; 5] = [
-        MatchState::Open,
-        MatchState::Confirmed,
-        MatchState::Applied,
-        MatchState::Refused,
-        MatchState::Outdated,
-    ];
+    pub const ALL: [MatchState; 5] =
+        [MatchState::Open, MatchState::Confirmed, MatchState::Applied, MatchState::Refused, MatchState::Outdated];
 
     /// The stored name.
     pub const fn key(self) -> &'static str {

@@ -42,7 +42,8 @@ fn person(of: &MatchPerson) -> Value {
 }
 
 fn evidence(of: &MatchEvidence) -> Value {
-    let value = |side: &Option<(String, Trust)>| side.as_ref().map(|(text, trust)| json!({ "value": text, "trust": trust }));
+    let value =
+        |side: &Option<(String, Trust)>| side.as_ref().map(|(text, trust)| json!({ "value": text, "trust": trust }));
     json!({
         "comparison": of.evidence.comparison.key(),
         "level": of.evidence.level.key(),
@@ -76,10 +77,9 @@ async fn book(
 ) -> Result<HttpResponse, ApiError> {
     let now = crate::store::instant(clock::now_us());
     let page = query.page.unwrap_or(1).clamp(1, 1_000_000);
-    let book = with_site(state, &request, move |state, site| {
-        Ok(state.store.match_book(site, (page, PER_PAGE), None, now)?)
-    })
-    .await?;
+    let book =
+        with_site(state, &request, move |state, site| Ok(state.store.match_book(site, (page, PER_PAGE), None, now)?))
+            .await?;
     Ok(HttpResponse::Ok().json(json!({
         "open": book.open.iter().map(told).collect::<Vec<_>>(),
         "page": book.paging.page,

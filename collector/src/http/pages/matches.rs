@@ -56,7 +56,9 @@ fn chosen(text: &str) -> Result<Option<f64>, PageError> {
         return Ok(None);
     }
     let found = MATCH_THRESHOLDS.into_iter().find(|threshold| threshold.to_string() == text);
-    found.map(Some).ok_or_else(|| PageError::BadRequest("Choose one of the thresholds that the page offers.".to_owned()))
+    found
+        .map(Some)
+        .ok_or_else(|| PageError::BadRequest("Choose one of the thresholds that the page offers.".to_owned()))
 }
 
 async fn look(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {

@@ -391,7 +391,7 @@ fn write_orders(
     .bind::<Integer, _>(site_id)
     .execute(connection)?;
     // An order's first claim takes it from nobody: no line in the ledger.
-    let taken: Vec<(&i64, &(i64, i64, Option<Uuid>))> = ordered.iter().filter(|(order, (from, _, _))| *order != from).collect();
+    let taken: Vec<_> = ordered.iter().filter(|(order, (from, _, _))| *order != from).collect();
     if !taken.is_empty() {
         sql("INSERT INTO identity_ledger (site_id, reason, identity_id, event_id, from_profile_id, to_profile_id)
              SELECT $1, $2, t.* FROM unnest($3, $4, $5, $6) AS t")

@@ -139,7 +139,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<MatchBook, StoreError> {
         self.read(|connection| {
-            let paging = Paging { page, per_page, total: waiting(connection, site.site_id)? };
+            let mut paging = Paging { page, per_page, total: waiting(connection, site.site_id)? };
+            // The last page empties while it is worked through.
+            paging.page = page.min(u32::try_from(paging.pages()).unwrap_or(u32::MAX));
             let open = open(connection, site, &paging)?;
             let decided = decided(connection, site)?;
             let just = match just {
