@@ -195,6 +195,7 @@ struct MatchesPage<'a> {
     f: Format,
     open: Vec<MatchView<'a>>,
     decided: Vec<MatchView<'a>>,
+    asked: Option<MatchView<'a>>,
     just: Option<MatchView<'a>>,
     choices: Vec<ChoiceView>,
     /// Percent of a comparison under way.
@@ -215,6 +216,7 @@ pub fn matches(shell: &Shell, report: &MatchBook) -> Rendered {
         f: Format::of(&report.site, report.now),
         open: report.open.iter().map(view).collect(),
         decided: report.decided.iter().map(view).collect(),
+        asked: report.asked.as_ref().map(view),
         just: report.just.as_ref().map(view),
         choices: choices(&report.look),
         progress: report.look.progress.map(|(done, total)| done.min(total) * 100 / total.max(1)),

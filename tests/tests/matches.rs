@@ -251,7 +251,9 @@ fn somebody_decides_on_the_page_and_on_no_other_sites() {
     assert!(read.contains("12 Rosewood Crescent") && read.contains("speaks strongly for it"), "{read}");
     assert!(owner.reads(&format!("/s/{}/identities", shop.keys.site_id)).contains("1\u{a0}pair of people"));
     let person = format!("/s/{}/people/{}", shop.keys.site_id, shop.profile_id("user_id=club-7"));
-    assert!(owner.reads(&person).contains("May be the same person as"));
+    assert!(owner.reads(&person).contains(&format!("matches?match={id}\">decide")));
+    assert!(owner.reads(&format!("{own}?match={id}")).contains("The pair that you came from"));
+    assert!(!owner.reads(&format!("{others}?match={id}&just={id}")).contains("Rosewood"), "not on another site's page");
     assert_eq!(owner.posts(&format!("{own}/{id}/later"), &[]).status, 303);
     let to = owner.posts(&format!("{own}/{id}/join"), &[("page", "1")]);
     let to = to.header("location").expect("where to").to_owned();

@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 
 /// The class of the lock: one process compares a site's people.
 const LOCK: i32 = 7;
+/// How long it rests at least after a comparison that could not be done.
+const AFTER_A_FAULT: Duration = Duration::from_secs(60);
 /// How often progress is written.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
@@ -98,11 +100,21 @@ impl Store {
             return Ok(false);
         }
         let started = Instant::now();
-        self.compare(&mut connection, site)?;
-        let joined = self.apply_matches(site.site_id)?;
-        self.match_looks.rest(site.site_id, started.elapsed().saturating_mul(MAKING_RESTS));
-        tracing::info!(site = site.site_id, joined, took = ?started.elapsed(), "people are compared");
-        Ok(true)
+        let done = self.compare(&mut connection, site).and_then(|()| self.apply_matches(site.site_id));
+        let rest = started.elapsed().saturating_mul(MAKING_RESTS);
+        match done {
+            Ok(joined) => {
+                self.match_looks.rest(site.site_id, rest);
+                tracing::info!(site = site.site_id, joined, took = ?started.elapsed(), "people are compared");
+                Ok(true)
+            }
+            Err(error) => {
+                // Whatever it was may be there next time, too: it is not tried without a pause.
+                self.match_looks.rest(site.site_id, rest.max(AFTER_A_FAULT));
+                self.give_up(site.site_id)?;
+                Err(error)
+            }
+        }
     }
 
     fn is_time(&self, connection: &mut PgConnection, site: &Site, now: Timestamp) -> Result<bool, StoreError> {
@@ -117,7 +129,7 @@ impl Store {
         }
         let day_of = |at: Timestamp| at.to_zoned_datetime(site.time_zone.clone()).date();
         let is_of_today = made_at.is_some_and(|at| day_of(at) == day_of(now));
-        if (is_of_today || made_at.is_none()) && !self.match_looks.is_due(site.site_id) {
+        if !self.match_looks.is_due(site.site_id) {
             return Ok(false);
         }
         let started = Instant::now();
@@ -181,6 +193,14 @@ impl Store {
         .bind::<BigInt, _>(done)
         .bind::<BigInt, _>(total)
         .execute(&mut *self.lend()?)?;
+        Ok(())
+    }
+
+    /// Notes that no comparison is under way or asked for any more.
+    fn give_up(&self, site_id: i32) -> Result<(), StoreError> {
+        sql("UPDATE match_settings SET asked_at = NULL, done = NULL, total = NULL WHERE site_id = $1")
+            .bind::<Integer, _>(site_id)
+            .execute(&mut *self.lend()?)?;
         Ok(())
     }
 

@@ -229,7 +229,10 @@ fn nobody_can_put_a_formula_into_a_file() {
     overview.pages[0].title = Some(formula.into());
     let mut predictions = fixtures::predictions();
     predictions.clusters.iter_mut().for_each(|clusters| clusters.rows[0].name = formula.into());
+    let mut alike = matches::matches();
+    alike.decided[0].one.identifier.value = formula.into();
     let files = [
+        domain::report::matches_csv(&alike.decided),
         people.csv(),
         live.rejected_csv(),
         members.csv(),

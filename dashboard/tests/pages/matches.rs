@@ -92,6 +92,7 @@ pub(crate) fn matches() -> MatchBook {
             is_due: false,
             progress: None,
         },
+        asked: None,
         just: None,
     }
 }
@@ -99,7 +100,7 @@ pub(crate) fn matches() -> MatchBook {
 /// Right after a decision, while people are being compared.
 pub(crate) fn matches_decided(state: MatchState) -> MatchBook {
     let look = MatchLook { progress: Some((12, 48)), left_out: 1_200, ..matches().look };
-    MatchBook { just: Some(vouched(3, state)), look, ..matches() }
+    MatchBook { asked: Some(claimed(7)), just: Some(vouched(3, state)), look, ..matches() }
 }
 
 pub(crate) fn matches_empty(is_compared: bool) -> MatchBook {
@@ -114,8 +115,8 @@ pub(crate) fn matches_empty(is_compared: bool) -> MatchBook {
 
 pub(crate) fn matches_hostile() -> MatchBook {
     let mut report = matches_decided(MatchState::Confirmed);
-    let MatchBook { open, decided, just, .. } = &mut report;
-    for one in open.iter_mut().chain(decided).chain(just) {
+    let MatchBook { open, decided, asked, just, .. } = &mut report;
+    for one in open.iter_mut().chain(decided).chain(asked).chain(just) {
         for person in [&mut one.one, &mut one.other] {
             (person.name, person.identifier.value) = (Some(HOSTILE.into()), HOSTILE.into());
         }

@@ -98,6 +98,11 @@ pub struct Match {
 }
 
 impl Match {
+    /// Whether somebody can decide: nobody has, and the two are two.
+    pub fn waits(&self) -> bool {
+        self.state == MatchState::Open && self.one.identifier.profile_id != self.other.identifier.profile_id
+    }
+
     /// Whether what was decided can be taken back: they were joined by it, or are kept apart.
     pub fn can_be_undone(&self) -> bool {
         match self.state {
@@ -144,41 +149,41 @@ pub struct MatchBook {
     pub decided: Vec<Match>,
     /// Settings and the last comparison.
     pub look: MatchLook,
+    /// The one that was asked for, where it waits; it is not among the others.
+    pub asked: Option<Match>,
     /// What was just decided, to be taken back if it was a slip.
     pub just: Option<Match>,
 }
 
-impl MatchBook {
-    /// The latest decisions as CSV.
-    pub fn decided_csv(&self) -> String {
-        let mut table = Table::with_header(&[
-            "match_id",
-            "state",
-            "probability",
-            "one_profile_id",
-            "one",
-            "other_profile_id",
-            "other",
-            "decided_at",
-            "decided_by",
-        ]);
-        for row in &self.decided {
-            let number = |value: i64| u64::try_from(value).unwrap_or_default();
-            let (at, by) = row.decided.as_ref().map_or((None, None), |(at, by)| (Some(*at), Some(by.as_str())));
-            table
-                .count(number(row.match_id))
-                .text(row.state.key())
-                .number(row.probability)
-                .count(number(row.one.identifier.profile_id.0))
-                .text(&row.one.identifier.value)
-                .count(number(row.other.identifier.profile_id.0))
-                .text(&row.other.identifier.value)
-                .moment(at)
-                .maybe_text(by)
-                .end();
-        }
-        table.into_text()
+/// Decisions about matches as CSV.
+pub fn matches_csv(decided: &[Match]) -> String {
+    let mut table = Table::with_header(&[
+        "match_id",
+        "state",
+        "probability",
+        "one_profile_id",
+        "one",
+        "other_profile_id",
+        "other",
+        "decided_at",
+        "decided_by",
+    ]);
+    for row in decided {
+        let number = |value: i64| u64::try_from(value).unwrap_or_default();
+        let (at, by) = row.decided.as_ref().map_or((None, None), |(at, by)| (Some(*at), Some(by.as_str())));
+        table
+            .count(number(row.match_id))
+            .text(row.state.key())
+            .number(row.probability)
+            .count(number(row.one.identifier.profile_id.0))
+            .text(&row.one.identifier.value)
+            .count(number(row.other.identifier.profile_id.0))
+            .text(&row.other.identifier.value)
+            .moment(at)
+            .maybe_text(by)
+            .end();
     }
+    table.into_text()
 }
 
 /// That somebody may be the same person as another.

@@ -113,7 +113,8 @@ async fn allow(
     pair: web::Path<(i64, i64)>,
 ) -> Result<HttpResponse, ApiError> {
     let (one, other) = pair.into_inner();
-    let done =
-        with_site(state, &request, move |state, site| told(state.store.allow_again(site.site_id, one, other)?));
+    let done = with_site(state, &request, move |state, site| {
+        told(state.store.allow_again(site.site_id, (one, other), SAID_BY)?)
+    });
     Ok(HttpResponse::Ok().json(done.await?))
 }

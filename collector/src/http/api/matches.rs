@@ -77,9 +77,10 @@ async fn book(
 ) -> Result<HttpResponse, ApiError> {
     let now = crate::store::instant(clock::now_us());
     let page = query.page.unwrap_or(1).clamp(1, 1_000_000);
-    let book =
-        with_site(state, &request, move |state, site| Ok(state.store.match_book(site, (page, PER_PAGE), None, now)?))
-            .await?;
+    let book = with_site(state, &request, move |state, site| {
+        Ok(state.store.match_book(site, (page, PER_PAGE), (None, None), now)?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(json!({
         "open": book.open.iter().map(told).collect::<Vec<_>>(),
         "page": book.paging.page,

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::identities::Decided;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::report::MATCH_THRESHOLDS;
+use domain::report::{MATCH_THRESHOLDS, matches_csv};
 
 /// Pairs of one page: each is read, not skimmed.
 const PER_PAGE: u32 = 10;
@@ -25,8 +25,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 async fn book(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
     let query = query(&request);
     inside(&state, &request, Some(*site), move |page| {
-        let just = query.get("just").and_then(|id| id.parse().ok());
-        let report = page.store.match_book(page.site()?, (page_number(&query), PER_PAGE), just, page.now)?;
+        let number = |name: &str| query.get(name).and_then(|id| id.parse().ok());
+        let named = (number("match"), number("just"));
+        let report = page.store.match_book(page.site()?, (page_number(&query), PER_PAGE), named, page.now)?;
         Ok(Reply::Page(StatusCode::OK, dashboard::matches(&page.shell(), &report)?))
     })
     .await
@@ -34,8 +35,8 @@ async fn book(state: web::Data<State>, request: HttpRequest, site: web::Path<i32
 
 async fn decided_file(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {
     inside(&state, &request, Some(*site), |page| {
-        let report = page.store.match_book(page.site()?, (1, PER_PAGE), None, page.now)?;
-        Ok(Reply::Csv { file: "matches-decided.csv".to_owned(), text: report.decided_csv() })
+        let decided = page.store.matches_decided(page.site()?)?;
+        Ok(Reply::Csv { file: "matches-decided.csv".to_owned(), text: matches_csv(&decided) })
     })
     .await
 }

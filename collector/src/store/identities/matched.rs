@@ -143,7 +143,7 @@ impl Store {
             .optional()?;
             let undone = match link {
                 Some(link) => take_back(connection, site_id, link.link_id, said_by)?,
-                None => lift(connection, site_id, matched.identity_id, matched.other_id)?,
+                None => lift(connection, site_id, (matched.identity_id, matched.other_id), said_by)?,
             };
             Ok(match undone {
                 Undone::Now(people) => Decided::Now(people),
@@ -338,19 +338,26 @@ pub(super) fn refused(
 
 /// Notes of a pair that is kept apart no longer what has become of its match: joined again by it, one for another reason,
 /// or to be decided anew.
-pub(super) fn reopened(connection: &mut PgConnection, site_id: i32, pair: (i64, i64)) -> Result<(), StoreError> {
+pub(super) fn reopened(
+    connection: &mut PgConnection,
+    site_id: i32,
+    pair: (i64, i64),
+    said_by: &str,
+) -> Result<(), StoreError> {
     sql("UPDATE match_suggestions AS m SET state = now_is.state,
-            decided_at = CASE WHEN now_is.state = 'open' THEN NULL ELSE now() END
+            decided_at = CASE now_is.state WHEN 'confirmed' THEN now() END,
+            decided_by = CASE now_is.state WHEN 'confirmed' THEN $1 END
          FROM (
             SELECT i.site_id, i.identity_id, o.identity_id AS other_id, CASE
                 WHEN i.profile_id <> o.profile_id THEN 'open'
                 WHEN EXISTS (SELECT FROM identity_links l WHERE l.site_id = i.site_id AND l.identity_id = i.identity_id
-                    AND l.other_id = o.identity_id AND l.call = ANY($1) AND l.outcome = 'merged') THEN 'confirmed'
+                    AND l.other_id = o.identity_id AND l.call = ANY($2) AND l.outcome = 'merged') THEN 'confirmed'
                 ELSE 'outdated' END AS state
             FROM identities i JOIN identities o ON o.site_id = i.site_id
-            WHERE i.site_id = $2 AND i.identity_id = $3 AND o.identity_id = $4
+            WHERE i.site_id = $3 AND i.identity_id = $4 AND o.identity_id = $5
          ) AS now_is
          WHERE m.site_id = now_is.site_id AND m.identity_id = now_is.identity_id AND m.other_id = now_is.other_id")
+    .bind::<Text, _>(said_by.to_owned())
     .bind::<Array<SmallInt>, _>(CALLS.map(Call::code).to_vec())
     .bind::<Integer, _>(site_id)
     .bind::<BigInt, _>(pair.0.min(pair.1))

@@ -72,13 +72,14 @@ impl Store {
     }
 
     /// Allows two identities to be one person again: what was said of them until now and what will be counts again.
+    /// `said_by` is the user who asks for it.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed then.
-    pub(crate) fn allow_again(&self, site_id: i32, identity_id: i64, other_id: i64) -> Result<Undone, StoreError> {
+    pub(crate) fn allow_again(&self, site_id: i32, pair: (i64, i64), said_by: &str) -> Result<Undone, StoreError> {
         self.lend()?.transaction(|connection| {
             lock_site(connection, site_id)?;
-            lift(connection, site_id, identity_id, other_id)
+            lift(connection, site_id, pair, said_by)
         })
     }
 }
@@ -115,8 +116,8 @@ pub(super) fn take_back(
 pub(super) fn lift(
     connection: &mut PgConnection,
     site_id: i32,
-    identity_id: i64,
-    other_id: i64,
+    (identity_id, other_id): (i64, i64),
+    said_by: &str,
 ) -> Result<Undone, StoreError> {
     let lifted = sql("DELETE FROM identity_apart WHERE site_id = $1 AND identity_id = $2 AND other_id = $3")
         .bind::<Integer, _>(site_id)
@@ -127,7 +128,7 @@ pub(super) fn lift(
         return Ok(Undone::Nothing);
     }
     let done = retell(connection, site_id, &PairRow { identity_id, other_id }, ALLOWED)?;
-    matched::reopened(connection, site_id, (identity_id, other_id))?;
+    matched::reopened(connection, site_id, (identity_id, other_id), said_by)?;
     Ok(done)
 }
 

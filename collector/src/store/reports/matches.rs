@@ -19,8 +19,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-/// Decisions that are listed.
+/// Decisions that a page lists, and a file.
 const DECIDED: i64 = 50;
+const DECIDED_IN_FILE: i64 = 10_000;
 /// Others who may be somebody, on that person's page.
 const MAY_BE: i64 = 5;
 
@@ -126,8 +127,8 @@ struct StoredEvidence {
 }
 
 impl Store {
-    /// A site's matches: a page of those that wait, the latest decisions, and `just`, the one that was decided a moment
-    /// ago.
+    /// A site's matches: a page of those that wait, the latest decisions, the one that is `asked` for, and `just`, which
+    /// was decided a moment ago.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -135,22 +136,33 @@ impl Store {
         &self,
         site: &Site,
         (page, per_page): (u32, u32),
-        just: Option<i64>,
+        (asked, just): (Option<i64>, Option<i64>),
         now: Timestamp,
     ) -> Result<MatchBook, StoreError> {
         self.read(|connection| {
             let mut paging = Paging { page, per_page, total: waiting(connection, site.site_id)? };
             // The last page empties while it is worked through.
             paging.page = page.min(u32::try_from(paging.pages()).unwrap_or(u32::MAX));
-            let open = open(connection, site, &paging)?;
-            let decided = decided(connection, site)?;
-            let just = match just {
-                Some(match_id) => one(connection, site, match_id)?.filter(Match::can_be_undone),
-                None => None,
+            let mut open = open(connection, site, &paging)?;
+            let decided = decided(connection, site, DECIDED)?;
+            let mut one = |match_id: Option<i64>| match match_id {
+                Some(match_id) => one(connection, site, match_id),
+                None => Ok(None),
             };
+            let asked = one(asked)?.filter(Match::waits);
+            let just = one(just)?.filter(Match::can_be_undone);
+            open.retain(|of| asked.as_ref().is_none_or(|asked| asked.match_id != of.match_id));
             let look = look(connection, site.site_id)?;
-            Ok(MatchBook { site: crate::segments::report_site(site), now, open, paging, decided, look, just })
+            Ok(MatchBook { site: crate::segments::report_site(site), now, open, paging, decided, look, asked, just })
         })
+    }
+
+    /// What was decided of a site's matches, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn matches_decided(&self, site: &Site) -> Result<Vec<Match>, StoreError> {
+        self.read(|connection| decided(connection, site, DECIDED_IN_FILE))
     }
 }
 
@@ -181,7 +193,7 @@ fn open(connection: &mut PgConnection, site: &Site, paging: &Paging) -> Result<V
     told(connection, site, rows)
 }
 
-fn decided(connection: &mut PgConnection, site: &Site) -> Result<Vec<Match>, StoreError> {
+fn decided(connection: &mut PgConnection, site: &Site, most: i64) -> Result<Vec<Match>, StoreError> {
     let rows: Vec<MatchRow> = sql("SELECT m.*, i.identity_id AS one_id, i.kind AS one_kind, i.value AS one_value,
             i.profile_id AS one_profile, o.kind AS other_kind, o.value AS other_value, o.profile_id AS other_profile
          FROM match_suggestions m
@@ -189,7 +201,7 @@ fn decided(connection: &mut PgConnection, site: &Site) -> Result<Vec<Match>, Sto
          JOIN identities o ON o.site_id = m.site_id AND o.identity_id = m.other_id
          WHERE m.site_id = $1 AND m.decided_at IS NOT NULL ORDER BY m.decided_at DESC, m.match_id DESC LIMIT $2")
     .bind::<Integer, _>(site.site_id)
-    .bind::<BigInt, _>(DECIDED)
+    .bind::<BigInt, _>(most)
     .load(connection)?;
     told(connection, site, rows)
 }
