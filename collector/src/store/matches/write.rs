@@ -50,7 +50,11 @@ pub(super) fn write(connection: &mut PgConnection, site_id: i32, found: &Found) 
                 continue;
             }
             match waiting.get(&pair) {
-                Some(match_id) => again.push(row(suggestion, trusted, ("match_id", *match_id), None)),
+                Some(match_id) => {
+                    let mut row = row(suggestion, trusted);
+                    row["match_id"] = (*match_id).into();
+                    again.push(row);
+                }
                 None => new.extend(row_of_new(found, suggestion, trusted)),
             }
         }
@@ -92,7 +96,7 @@ fn waiting(connection: &mut PgConnection, site_id: i32) -> Result<HashMap<(i64, 
 }
 
 /// A suggestion as it is stored: which values agree and how much that says, and no value.
-fn row(suggestion: &Suggestion, trusted: bool, one: (&str, i64), other: Option<i64>) -> Value {
+fn row(suggestion: &Suggestion, trusted: bool) -> Value {
     let evidence = suggestion.evidence.iter().map(|evidence| {
         json!({
             "comparison": evidence.comparison.key(),
@@ -101,22 +105,25 @@ fn row(suggestion: &Suggestion, trusted: bool, one: (&str, i64), other: Option<i
             "rarity_bits": evidence.rarity_bits,
         })
     });
-    let mut row = json!({
+    json!({
         "probability": suggestion.probability,
         "trusted": trusted,
         "automatic": trusted && suggestion.automatic,
         "evidence": evidence.collect::<Vec<_>>(),
         "household_bits": suggestion.household_bits,
-        "other_id": other,
-    });
-    row[one.0] = one.1.into();
-    row
+    })
 }
 
 fn row_of_new(found: &Found, suggestion: &Suggestion, trusted: bool) -> Option<Value> {
-    let known_by = |profile_id| found.people.known_by.get(profile_id).copied();
-    let (one, other) = in_order((known_by(&suggestion.a)?, known_by(&suggestion.b)?));
-    Some(row(suggestion, trusted, ("identity_id", one), Some(other)))
+    let known_by = |profile_id| Some((found.people.known_by.get(&profile_id).copied()?, profile_id.0));
+    let (a, b) = (known_by(suggestion.a)?, known_by(suggestion.b)?);
+    let (one, other) = (a.min(b), a.max(b));
+    let mut row = row(suggestion, trusted);
+    row["identity_id"] = one.0.into();
+    row["one_profile"] = one.1.into();
+    row["other_id"] = other.0.into();
+    row["other_profile"] = other.1.into();
+    Some(row)
 }
 
 fn update(connection: &mut PgConnection, site_id: i32, rows: Vec<Value>) -> Result<Vec<i64>, StoreError> {
@@ -132,17 +139,18 @@ fn update(connection: &mut PgConnection, site_id: i32, rows: Vec<Value>) -> Resu
 }
 
 fn insert(connection: &mut PgConnection, site_id: i32, rows: Vec<Value>) -> Result<Vec<i64>, StoreError> {
-    // Only of people who are two by now; one who was forgotten meanwhile has no identity. A pair that was alike before
-    // is opened again, but never one that somebody has refused.
+    // Only of identities that still belong to whom was compared: one may have been forgotten, joined or taken apart
+    // meanwhile. A pair that was alike before is opened again, but never one that somebody has refused.
     let written: Vec<WrittenRow> = sql("INSERT INTO match_suggestions AS m (site_id, identity_id, other_id, state,
             probability, trusted, automatic, evidence, household_bits)
          SELECT i.site_id, n.identity_id, n.other_id, 'open', n.probability, n.trusted, n.automatic, n.evidence,
             n.household_bits
-         FROM jsonb_to_recordset($1) AS n (identity_id bigint, other_id bigint, probability double precision,
-            trusted boolean, automatic boolean, evidence jsonb, household_bits double precision)
-         JOIN identities i ON i.identity_id = n.identity_id
-         JOIN identities o ON o.site_id = i.site_id AND o.identity_id = n.other_id
-         WHERE i.site_id = $2 AND i.profile_id <> o.profile_id
+         FROM jsonb_to_recordset($1) AS n (identity_id bigint, one_profile bigint, other_id bigint, other_profile bigint,
+            probability double precision, trusted boolean, automatic boolean, evidence jsonb,
+            household_bits double precision)
+         JOIN identities i ON i.identity_id = n.identity_id AND i.profile_id = n.one_profile
+         JOIN identities o ON o.site_id = i.site_id AND o.identity_id = n.other_id AND o.profile_id = n.other_profile
+         WHERE i.site_id = $2
          ON CONFLICT (site_id, identity_id, other_id) DO UPDATE SET state = 'open', probability = EXCLUDED.probability,
             trusted = EXCLUDED.trusted, automatic = EXCLUDED.automatic, evidence = EXCLUDED.evidence,
             household_bits = EXCLUDED.household_bits, found_at = now(), postponed_at = NULL, decided_at = NULL,
