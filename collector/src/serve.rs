@@ -64,6 +64,8 @@ const POOL: u32 = 12;
 const UPKEEP: Duration = Duration::from_secs(60);
 /// How often it is looked whether somebody is to be forgotten; it is promised within a minute.
 const ERASURES: Duration = Duration::from_secs(2);
+/// How often it is looked whether a site's people are to be compared.
+const MATCHES: Duration = Duration::from_secs(5);
 /// How often it is looked whether a site's models are to be made anew.
 const MODELS: Duration = Duration::from_secs(5);
 /// How long requests under way may take to end after SIGTERM, in seconds.
@@ -114,6 +116,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     let (writer, writers) = Writer::start(store, stored)?;
     let upkeep = upkeep(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
     let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
+    let matches = runs(Role::Worker).then(|| matches(store.clone())).transpose()?;
     let erasures = runs(Role::Worker).then(|| erasures(store.clone())).transpose()?;
     let columns =
         runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
@@ -149,6 +152,9 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     drop(models);
     drop(erasures);
     drop(connectors);
+    if let Some(matches) = matches {
+        matches.leave();
+    }
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -203,6 +209,22 @@ fn connectors(state: &web::Data<State>) -> std::io::Result<pull::Running> {
     })
 }
 
+/// Compares the people of all sites.
+fn matches(store: Store) -> std::io::Result<Periodic> {
+    Periodic::start("matches", MATCHES, move || {
+        let now = crate::store::instant(clock::now_us());
+        let sites = match store.sites() {
+            Ok(sites) => sites,
+            Err(error) => return tracing::warn!(%error, "people are compared later"),
+        };
+        for site in sites {
+            if let Err(error) = store.tend_matches(&site, now) {
+                tracing::warn!(site = site.site_id, %error, "people are compared later");
+            }
+        }
+    })
+}
+
 /// Deletes what is left of people who were forgotten.
 fn erasures(store: Store) -> std::io::Result<Periodic> {
     Periodic::start("erasures", ERASURES, move || {
@@ -237,6 +259,16 @@ impl Periodic {
             }
         })?;
         Ok(Periodic { stop, thread: Some(thread) })
+    }
+}
+
+impl Periodic {
+    /// Ends it without waiting for the work under way, which may take minutes and can be cut off anywhere.
+    fn leave(mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+        }
     }
 }
 

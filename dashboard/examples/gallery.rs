@@ -11,6 +11,8 @@ mod fixtures;
 mod insight;
 #[path = "../tests/pages/joins.rs"]
 mod joins;
+#[path = "../tests/pages/matches.rs"]
+mod matches;
 #[path = "../tests/pages/sources.rs"]
 mod sources;
 #[path = "../tests/pages/traits.rs"]

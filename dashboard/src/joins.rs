@@ -16,7 +16,7 @@ const BOX: (usize, usize) = (212, 46);
 const GAP: (usize, usize) = (84, 14);
 
 /// What kind of identifier it is, in words.
-fn kind_name(kind: Kind) -> &'static str {
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Visitor => "Browser",
         Kind::UserId => "User id",
@@ -40,6 +40,8 @@ fn reason(reason: Reason) -> &'static str {
         Reason::TrustedLink => "your server named both for one person",
         Reason::TrustedAlias => "your server said that both are one person",
         Reason::Carried => "joined before links were kept",
+        Reason::Confirmed => "somebody looked at both and said so",
+        Reason::Matched => "they are more alike than your threshold asks for",
     }
 }
 
@@ -186,18 +188,25 @@ fn link_view(link: &JoinLink) -> LinkView<'_> {
         Call::Alias => "said that both are one person",
         Call::Order => "reported the order",
         Call::Carried => "joined them",
+        Call::Confirmed | Call::Matched => "joined them as a match",
     };
     let believed = match link.standing {
         Standing::Trusted => "",
         Standing::Browser => ", a browser’s word",
         Standing::Claimed => ", without proof",
     };
+    let how = match &link.decided {
+        Some((who, probability)) => {
+            format!("{who} joined them as a match that is {} probable", crate::matches::chance(probability))
+        }
+        None => format!("{} {call}{believed}", source_name(link.source.as_deref())),
+    };
     LinkView {
         link,
         from_kind: kind_name(link.from.kind),
         to_kind: kind_name(link.to.kind),
         because: link.merged.map(reason),
-        how: format!("{} {call}{believed}", source_name(link.source.as_deref())),
+        how,
     }
 }
 

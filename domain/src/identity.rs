@@ -14,6 +14,7 @@
 //! | visitor, phone or order and anything | trusted | has a user id | has another | refused: devices, landlines and orders are shared |
 //! | user id or external id and e-mail or external id | trusted | has a user id | has another | merge: the business says that two accounts have one inbox or one customer number |
 //! | anything (alias) | trusted | any | any | merge: this is what alias says |
+//! | anything (a match, see [`crate::matching`]) | the site's own decision | any | any | merge: a person has looked at both, or the site lets what is this probable be joined |
 //! | measured or message id and anything | any | any | any | refused: they name a visit, not a person |
 //!
 //! Every merge keeps the caps of [`Kind::cap`], whoever asks for it: a value that many people share (a support inbox, a

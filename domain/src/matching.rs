@@ -13,7 +13,7 @@
 //!    (`frequency`), and what each comparison adds to it in bits ([`Evidence`]).
 //! 6. `cluster`: pairs above the threshold become people, without chains of weak links ([`Matching::clusters`]).
 //!
-//! [`suggest()`] puts that to a site's profiles and what persons have decided about them before.
+//! [`suggest()`] puts that to a site's profiles ([`Said`]) and what persons have decided about them before.
 //!
 //! # Dependence
 //!
@@ -38,6 +38,7 @@ mod nicknames;
 mod quality;
 mod record;
 mod suggest;
+mod traits;
 mod weigh;
 
 use crate::chance::Chance;
@@ -51,6 +52,7 @@ pub use quality::Quality;
 pub use record::{BirthDate, Field, Record};
 use std::collections::BTreeMap;
 pub use suggest::{Judged, Person, Suggestion, Suggestions, suggest};
+pub use traits::Said;
 use weigh::Scale;
 pub use weigh::{Evidence, Weighed, probability};
 

@@ -12,6 +12,7 @@ mod in_use;
 mod insight;
 mod joins;
 mod live;
+mod matches;
 mod overview;
 mod past;
 mod people;
@@ -37,6 +38,9 @@ pub use in_use::{
 pub use insight::{Compared, InMemory, MonthOfRevenue, Passage, SegmentInsight, Suggested, Why};
 pub use joins::{BlockedValue, Identifier, IdentityBook, JoinLink, JoinNode, Joins, KeptApart, RefusedJoins};
 pub use live::{Consent, Live, LiveEvent, Outcomes, RejectedReason, Rejection};
+pub use matches::{
+    MATCH_THRESHOLDS, Match, MatchBook, MatchEvidence, MatchLook, MatchPerson, MatchState, MayBe, matches_csv,
+};
 pub use overview::{
     Change, ChannelRow, Day, Direction, Driver, Measure, Moved, OrdersAside, Overview, OverviewTable, PageRow, Totals,
 };

@@ -104,12 +104,11 @@ impl Vendor {
     /// Opens one with nothing in it.
     ///
     /// # Panics
-    /// Without OpenSSL's program, which makes the service account's key.
+    /// Without Node.js, which makes the service account's key.
     pub fn open() -> Vendor {
-        let pem = Command::new("openssl")
-            .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-quiet"])
-            .output()
-            .expect("openssl runs");
+        let makes = "const { privateKey } = require('crypto').generateKeyPairSync('rsa', { modulusLength: 2048 });
+            process.stdout.write(privateKey.export({ type: 'pkcs8', format: 'pem' }))";
+        let pem = Command::new("node").args(["-e", makes]).output().expect("node runs");
         assert!(pem.status.success(), "{}", String::from_utf8_lossy(&pem.stderr));
         let pem = String::from_utf8(pem.stdout).expect("PEM");
         let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();

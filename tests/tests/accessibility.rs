@@ -5,7 +5,7 @@ use std::path::Path;
 use tests::browser::{Chromium, Tab};
 use tests::server::succeeds;
 use tests::speech::{identify, now_ms, page_from, snapshot, track, visitor_id};
-use tests::{Shop, npm, segments, shop};
+use tests::{SOON, Shop, npm, segments, shop, until};
 use wire::Who;
 
 const EMAIL: &str = "owner@shop.example";
@@ -32,6 +32,17 @@ fn busy_shop() -> Shop {
     let reply =
         shop.post(Who::Visitor(visitor_id("v1")), &[track(now_ms(), "<img src=x onerror=alert(1)>\0", json!({}))]);
     assert_eq!(reply.receipt(), (0, 0, 1));
+    // One who is there twice, and says so by markup.
+    let twin = |n: u32| {
+        json!({ "type": "identify", "userId": format!("twin-{n}"), "messageId": format!("twin-{n}"), "traits": {
+            "name": "Mia Harrington</td>", "birthday": "1990-02-03", "address": "12 Rosewood Crescent, <b>Leeton</b>" } })
+    };
+    assert_eq!(shop.server_says(&[twin(1), twin(2)]).receipt(), (2, 0, 0));
+    shop.is_projected();
+    assert_eq!(shop.call("POST", "/api/v1/matches/look", &json!({})).status, 202);
+    until("the two to be found", SOON, || {
+        shop.ask("/api/v1/matches").json()["total"].as_u64().filter(|found| *found > 0)
+    });
     let keen = json!({ "key": "keen", "name": "Keen", "says": "visited at least once", "action": "Call them." });
     assert_eq!(shop.call("POST", "/api/v1/segments", &keen).status, 201);
     let old = json!({ "key": "old", "name": "Old", "says": "never ordered" });
@@ -79,6 +90,7 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/traits"),
         format!("/s/{site}/traits/new"),
         format!("/s/{site}/traits/orders_90_days"),
+        format!("/s/{site}/matches"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

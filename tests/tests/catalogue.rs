@@ -107,6 +107,12 @@ fn migrations_go_up_down_and_up_again() {
     let shop = tests::Shop::on(database, &[]);
     shop.visitor("mia").views("/").signs_in("u1");
     shop.is_projected();
+    // One pair was joined by a person and by itself, another by a person and by an alias.
+    shop.database.run(
+        "INSERT INTO identity_links (site_id, identity_id, other_id, call, standing, outcome, reason)
+         SELECT site_id, 1, other_id, call, 2, 'merged', 'confirmed' FROM sites,
+            (VALUES (2, 5), (2, 6), (3, 5), (3, 2)) AS said (other_id, call)",
+    );
     let tests::Shop { server, database, .. } = shop;
     assert!(server.stop().success());
     let store = collector::store::Store::new(database.url(), 1).expect("a store");

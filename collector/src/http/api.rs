@@ -3,6 +3,7 @@
 
 mod analysis;
 mod joins;
+mod matches;
 mod newsletters;
 mod segments;
 mod traits;
@@ -41,6 +42,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/profiles", web::delete().to(erase))
         .route("/api/v1/profiles/export", web::get().to(export))
         .configure(joins::routes)
+        .configure(matches::routes)
         .configure(newsletters::routes)
         .configure(segments::routes)
         .configure(traits::routes);

@@ -8,6 +8,7 @@ mod file;
 mod joins;
 mod lists;
 mod live;
+mod matches;
 mod overview;
 mod people;
 mod predictions;
@@ -48,6 +49,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     predictions::routes(config);
     // Before the people, whose files would be taken for it.
     joins::routes(config);
+    matches::routes(config);
     people::routes(config);
     setup::routes(config);
     sources::routes(config);

@@ -259,6 +259,8 @@ impl Store {
                 "DELETE FROM identity_links WHERE site_id = $1 AND other_id = ANY($2)",
                 "DELETE FROM identity_apart WHERE site_id = $1 AND identity_id = ANY($2)",
                 "DELETE FROM identity_apart WHERE site_id = $1 AND other_id = ANY($2)",
+                "DELETE FROM match_suggestions WHERE site_id = $1 AND identity_id = ANY($2)",
+                "DELETE FROM match_suggestions WHERE site_id = $1 AND other_id = ANY($2)",
                 "DELETE FROM identity_ledger WHERE site_id = $1 AND identity_id = ANY($2)",
                 "DELETE FROM segment_lists WHERE site_id = $1 AND identity_id = ANY($2)",
                 "DELETE FROM identities WHERE site_id = $1 AND identity_id = ANY($2)",

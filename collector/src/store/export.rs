@@ -83,6 +83,16 @@ impl Store {
                      JOIN identities o ON o.site_id = l.site_id AND o.identity_id = l.other_id
                      WHERE i.site_id = $1 AND i.profile_id = $2",
                 ),
+                // What of theirs was compared with somebody else's, and what came of it; not with whose.
+                (
+                    "matches",
+                    "SELECT COALESCE(jsonb_agg(jsonb_build_object('identifier', i.value, 'found_at', m.found_at,
+                        'state', m.state, 'probability', m.probability, 'evidence', m.evidence,
+                        'decided_at', m.decided_at) ORDER BY m.match_id), '[]') AS rows
+                     FROM identities i JOIN match_suggestions m
+                        ON m.site_id = i.site_id AND i.identity_id IN (m.identity_id, m.other_id)
+                     WHERE i.site_id = $1 AND i.profile_id = $2",
+                ),
             ] {
                 let row: RowsRow = sql(statement)
                     .bind::<Integer, _>(site.site_id)

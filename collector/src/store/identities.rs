@@ -4,9 +4,11 @@
 //! messages say ([`link`]) and is decided by [`domain::identity::Graph`], under one lock per site.
 
 mod link;
+mod matched;
 mod undo;
 
-pub(crate) use link::Claims;
+pub(crate) use link::{Claims, lock_site};
+pub(crate) use matched::{Decided, Judged};
 pub(crate) use undo::Undone;
 
 use super::StoreError;

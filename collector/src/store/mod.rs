@@ -14,6 +14,7 @@ pub(crate) mod identities;
 pub(crate) mod ingest;
 pub(crate) mod lists;
 pub(crate) mod marketing;
+pub(crate) mod matches;
 pub(crate) mod membership;
 pub(crate) mod migrate;
 pub(crate) mod models;
@@ -115,6 +116,7 @@ pub struct Store {
     url: String,
     books: Arc<customers::Books>,
     looks: Arc<models::Looks>,
+    match_looks: Arc<models::Looks>,
 }
 
 /// A connection lent by the pool.
@@ -150,7 +152,13 @@ impl Store {
             .test_on_check_out(true)
             .connection_customizer(Box::new(Customise))
             .build_unchecked(ConnectionManager::new(url));
-        Ok(Store { pool, url: url.to_owned(), books: Arc::default(), looks: Arc::default() })
+        Ok(Store {
+            pool,
+            url: url.to_owned(),
+            books: Arc::default(),
+            looks: Arc::default(),
+            match_looks: Arc::default(),
+        })
     }
 
     /// A connection from the pool.

@@ -172,11 +172,11 @@ pub(crate) fn read_values(connection: &mut PgConnection, site: &Site) -> Result<
 }
 
 /// How long after the last look a smaller growth is worth another one.
-const A_WHILE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+pub(super) const A_WHILE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// Whether so many of something are worth another look after so many before: a fifth more, after a while a fiftieth, and
 /// not just a few.
-fn have_grown(now: i64, before: i64, is_while_ago: bool) -> bool {
+pub(super) fn have_grown(now: i64, before: i64, is_while_ago: bool) -> bool {
     let share = if is_while_ago { 50 } else { 5 };
     now - before >= 20 && (now - before) * share >= before
 }
@@ -189,23 +189,23 @@ fn have_doubled(now: i64, before: i64) -> bool {
 /// Counting a site's people waits so many times as long as it took last: it has at most a hundredth of the time, however
 /// large the site is. A million profiles took 80 ms where they fit into memory, so that they are counted every eight
 /// seconds, and small sites whenever anybody looks. An index would not help: everybody's visits are counted.
-const REST: u32 = 100;
+pub(super) const REST: u32 = 100;
 
 /// Making the models waits so many times as long as it took last: while a large history comes in it has a sixth of one
 /// core at most, and what people do is not kept waiting.
-const MAKING_RESTS: u32 = 5;
+pub(super) const MAKING_RESTS: u32 = 5;
 
 /// When this process counts each site's people next.
 #[derive(Default)]
 pub(crate) struct Looks(Mutex<HashMap<i32, Instant>>);
 
 impl Looks {
-    fn is_due(&self, site_id: i32) -> bool {
+    pub(super) fn is_due(&self, site_id: i32) -> bool {
         let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.get(&site_id).is_none_or(|next| *next <= Instant::now())
     }
 
-    fn rest(&self, site_id: i32, time: Duration) {
+    pub(super) fn rest(&self, site_id: i32, time: Duration) {
         let next = Instant::now() + time;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(site_id, next);
     }

@@ -9,6 +9,7 @@ mod in_use;
 mod insight;
 mod joins;
 mod live;
+mod matches;
 mod overview;
 mod people;
 mod profile;

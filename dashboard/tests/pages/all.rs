@@ -4,11 +4,12 @@ use super::acquisition as acquired;
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
+use super::matches as alike;
 use super::sources as told;
 use super::traits as computed;
 use dashboard::*;
 use domain::report::{
-    HookSecret, Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried, TriedTrait,
+    HookSecret, Listed, MatchState, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried, TriedTrait,
 };
 use domain::segment::rule::Rule;
 
@@ -327,6 +328,12 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("trait_preview_nobody", trait_preview(&computed::traits().site, now, "", &computed::nobody())),
         ("trait_preview_hostile", trait_preview(&computed::traits().site, now, HOSTILE, &computed::faulty(HOSTILE))),
         ("trait_preview_nothing", trait_preview(&computed::traits().site, now, "", &TriedTrait::Nothing)),
+        ("matches", matches(&inside, &alike::matches())),
+        ("matches_joined", matches(&inside, &alike::matches_decided(MatchState::Confirmed))),
+        ("matches_refused", matches(&inside, &alike::matches_decided(MatchState::Refused))),
+        ("matches_empty", matches(&inside, &alike::matches_empty(true))),
+        ("matches_not_compared", matches(&inside, &alike::matches_empty(false))),
+        ("matches_hostile", matches(&hostile, &alike::matches_hostile())),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),

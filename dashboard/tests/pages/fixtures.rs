@@ -891,6 +891,10 @@ pub(crate) fn profile() -> Profile {
             time_zone: Some("Europe/Vienna".into()),
             ..Surroundings::read(Some("AT"), Some("mobile|Safari|17|iOS"), Some("de-AT||"))
         },
+        may_be: vec![
+            MayBe { match_id: 1, profile_id: ProfileId(77), name: Some("Mia Example".into()), probability: 0.9978 },
+            MayBe { match_id: 2, profile_id: ProfileId(78), name: None, probability: 0.62 },
+        ],
         email_class: Some(EmailClass::Company),
         currency: Some("USD".into()),
         traits: vec![
@@ -1056,6 +1060,7 @@ pub(crate) fn profile_anonymous() -> Profile {
         first_order_at: None,
         last_order_at: None,
         surroundings: Surroundings::default(),
+        may_be: Vec::new(),
         email_class: None,
         currency: None,
         traits: Vec::new(),
@@ -1083,6 +1088,7 @@ pub(crate) fn profile_hostile() -> Profile {
         known("website", "javascript:alert(1)", TraitOrigin::Unknown),
         known("favourite", HOSTILE, TraitOrigin::Computed(Some(HOSTILE.into()))),
     ];
+    report.may_be[0].name = Some(hostile());
     report.identities[0].value = hostile();
     report.segments[0].because = hostile();
     report.segments[0].name = hostile();

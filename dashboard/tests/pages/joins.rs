@@ -20,7 +20,7 @@ fn node(identifier: Identifier, minutes: i64, trust: Trust, source: Option<&str>
 
 fn link(link_id: i64, from: Identifier, to: Identifier, standing: Standing, merged: Option<Reason>) -> JoinLink {
     let source = Some(if standing == Standing::Trusted { "segment" } else { "tracker" }.to_owned());
-    JoinLink { link_id, at: ago(60 - link_id), from, to, call: Call::Together, standing, source, merged }
+    JoinLink { link_id, at: ago(60 - link_id), from, to, call: Call::Together, standing, source, merged, decided: None }
 }
 
 pub(crate) fn joins() -> Joins {
@@ -41,6 +41,12 @@ pub(crate) fn joins() -> Joins {
         ],
         all_nodes: 4,
         links: vec![
+            JoinLink {
+                call: Call::Confirmed,
+                source: None,
+                decided: Some(("anna@shop.example".into(), 0.9973)),
+                ..link(5, mail(), identifier(43, Kind::External, "club:7"), Standing::Trusted, Some(Reason::Confirmed))
+            },
             link(4, laptop(), user(), Standing::Browser, None),
             link(3, user(), mail(), Standing::Trusted, Some(Reason::TrustedLink)),
             link(2, laptop(), user(), Standing::Browser, Some(Reason::SignedIn)),
@@ -71,6 +77,7 @@ pub(crate) fn joins_hostile() -> Joins {
     }
     for link in &mut report.links {
         (link.from.value, link.to.value, link.source) = (HOSTILE.into(), HOSTILE.into(), Some(HOSTILE.into()));
+        link.decided = link.decided.take().map(|(_, probability)| (HOSTILE.into(), probability));
     }
     report.refused[0].named.value = HOSTILE.into();
     report.refused[0].by.value = HOSTILE.into();
@@ -98,9 +105,17 @@ pub(crate) fn identities() -> IdentityBook {
             last_at: ago(1),
         }],
         apart: person.apart,
+        matches_waiting: 3,
     }
 }
 
 pub(crate) fn identities_empty() -> IdentityBook {
-    IdentityBook { merges: Vec::new(), refused: Vec::new(), blocked: Vec::new(), apart: Vec::new(), ..identities() }
+    IdentityBook {
+        merges: Vec::new(),
+        refused: Vec::new(),
+        blocked: Vec::new(),
+        apart: Vec::new(),
+        matches_waiting: 0,
+        ..identities()
+    }
 }

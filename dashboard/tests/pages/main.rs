@@ -5,6 +5,7 @@ mod all;
 mod fixtures;
 mod insight;
 mod joins;
+mod matches;
 mod sources;
 mod traits;
 
@@ -240,12 +241,15 @@ fn nobody_can_put_a_formula_into_a_file() {
     overview.pages[0].title = Some(formula.into());
     let mut predictions = fixtures::predictions();
     predictions.clusters.iter_mut().for_each(|clusters| clusters.rows[0].name = formula.into());
+    let mut alike = matches::matches();
+    alike.decided[0].one.identifier.value = formula.into();
     let mut acquired = acquisition::acquisition();
     acquired.search.queries[0].value = formula.into();
     acquired.campaigns[0].campaign = formula.into();
     let files = [
         acquired.csv(domain::report::AcquisitionTable::Queries),
         acquired.csv(domain::report::AcquisitionTable::Campaigns),
+        domain::report::matches_csv(&alike.decided),
         people.csv(),
         live.rejected_csv(),
         members.csv(),

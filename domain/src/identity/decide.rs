@@ -16,11 +16,16 @@ pub enum Call {
     Order,
     /// A merge of a version that kept no links; the ledger alone told of it.
     Carried,
+    /// Somebody looked at two profiles that are alike and said that they are one person.
+    Confirmed,
+    /// Two profiles are so much alike that the site joins them without asking.
+    Matched,
 }
 
 impl Call {
     /// All calls.
-    pub const ALL: [Call; 4] = [Call::Together, Call::Alias, Call::Order, Call::Carried];
+    pub const ALL: [Call; 6] =
+        [Call::Together, Call::Alias, Call::Order, Call::Carried, Call::Confirmed, Call::Matched];
 
     /// The stored number; never given to another call.
     pub const fn code(self) -> i16 {
@@ -29,6 +34,8 @@ impl Call {
             Call::Alias => 2,
             Call::Order => 3,
             Call::Carried => 4,
+            Call::Confirmed => 5,
+            Call::Matched => 6,
         }
     }
 
@@ -166,6 +173,10 @@ pub enum Reason {
     TrustedAlias,
     /// See [`Call::Carried`].
     Carried,
+    /// See [`Call::Confirmed`].
+    Confirmed,
+    /// See [`Call::Matched`].
+    Matched,
 }
 
 impl Reason {
@@ -176,12 +187,21 @@ impl Reason {
             Reason::TrustedLink => "trusted_link",
             Reason::TrustedAlias => "trusted_alias",
             Reason::Carried => "carried",
+            Reason::Confirmed => "confirmed",
+            Reason::Matched => "matched",
         }
     }
 
     /// The reason of that [`Reason::key`].
     pub fn from_key(key: &str) -> Option<Reason> {
-        let all = [Reason::SignedIn, Reason::TrustedLink, Reason::TrustedAlias, Reason::Carried];
+        let all = [
+            Reason::SignedIn,
+            Reason::TrustedLink,
+            Reason::TrustedAlias,
+            Reason::Carried,
+            Reason::Confirmed,
+            Reason::Matched,
+        ];
         all.into_iter().find(|reason| reason.key() == key)
     }
 }
@@ -322,6 +342,9 @@ fn reason(link: &Link, a: &ProfileSummary, b: &ProfileSummary) -> Result<Reason,
         Standing::Trusted => match link.call {
             Call::Alias => Ok(Reason::TrustedAlias),
             Call::Carried => Ok(Reason::Carried),
+            // Two accounts of one person are what a match is there to find; the caps hold as for everybody.
+            Call::Confirmed => Ok(Reason::Confirmed),
+            Call::Matched => Ok(Reason::Matched),
             Call::Together | Call::Order => match [link.from, link.to].into_iter().find(|kind| kind.is_shared()) {
                 Some(kind) if a.has_user_id() && b.has_user_id() => Err(Refusal::TwoUsers(kind)),
                 Some(_) | None => Ok(Reason::TrustedLink),

@@ -81,6 +81,24 @@ fn a_trusted_source_joins_what_is_known_apart() {
 }
 
 #[test]
+fn a_match_joins_two_users_but_no_more_than_one_person_has_and_nobody_by_a_browsers_word() {
+    let matched = |trust, call| Link { call, ..link(trust, Kind::UserId, Kind::Visitor) };
+    for (call, reason) in [(Call::Confirmed, Reason::Confirmed), (Call::Matched, Reason::Matched)] {
+        let trusted = matched(Trust::Trusted, call);
+        assert_eq!(decide(&trusted, &user(1), &signed_in(2)), merge(2, 1, reason));
+        let limit = Kind::UserId.cap().unwrap();
+        let many = profile(2, &[(Kind::UserId, limit)]);
+        let refusal = Refusal::TooMany { kind: Kind::UserId, count: limit + 1, limit };
+        assert_eq!(decide(&trusted, &user(1), &many), Decision::Refuse(refusal));
+        let typed = matched(Trust::Browser, call);
+        assert_eq!(decide(&typed, &user(1), &signed_in(2)), Decision::Refuse(Refusal::AlreadyKnown));
+        assert_eq!(Reason::from_key(reason.key()), Some(reason));
+        let nameless = Link { to: Kind::Message, ..trusted };
+        assert_eq!(decide(&nameless, &user(1), &anonymous(2)), Decision::Refuse(Refusal::NamesNobody(Kind::Message)));
+    }
+}
+
+#[test]
 fn what_people_share_never_makes_two_users_one() {
     for shared in [Kind::Visitor, Kind::Phone, Kind::Order] {
         let a = profile(1, &[(shared, 1), (Kind::UserId, 1)]);

@@ -71,6 +71,16 @@ impl Comparison {
         }
     }
 
+    /// The comparison of that [`Comparison::key`].
+    pub fn from_key(key: &str) -> Option<Comparison> {
+        Comparison::ALL.into_iter().find(|comparison| comparison.key() == key)
+    }
+
+    /// The level of that [`Level::key`], where this comparison has it.
+    pub fn level_from_key(self, key: &str) -> Option<Level> {
+        self.levels().iter().copied().find(|level| level.key() == key)
+    }
+
     /// Its levels, from the least agreement to the most. [`Level::Swapped`] stands last and outside that order.
     pub const fn levels(self) -> &'static [Level] {
         match self {

@@ -34,6 +34,8 @@ pub struct Suggestion {
     pub probability: f64,
     /// What of their best matching records speaks for and against it, the strongest first.
     pub evidence: Vec<Evidence>,
+    /// What it takes away that they may be two people of one home, in bits, at most 0.
+    pub household_bits: f64,
     /// What their best matching records agree on.
     pub pattern: Pattern,
     /// May be applied without a person: the probability is at least the site's threshold, and both stand in one group
@@ -102,10 +104,12 @@ pub fn suggest(
             continue;
         }
         let together = cluster_of.get(&a).is_some_and(|cluster| cluster_of.get(&b) == Some(cluster));
+        let household_bits = pair.weighed.household_bits;
         let mut evidence = pair.weighed.evidence;
         evidence.sort_by(|x, y| y.bits.abs().total_cmp(&x.bits.abs()).then(x.comparison.cmp(&y.comparison)));
         let automatic = together && pair.probability >= settings.threshold;
-        let suggestion = Suggestion { a, b, probability: pair.probability, evidence, pattern: pair.pattern, automatic };
+        let (probability, pattern) = (pair.probability, pair.pattern);
+        let suggestion = Suggestion { a, b, probability, evidence, household_bits, pattern, automatic };
         best.insert((a, b), suggestion);
     }
     let mut suggestions: Vec<Suggestion> = best.into_values().collect();

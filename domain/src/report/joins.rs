@@ -51,6 +51,8 @@ pub struct JoinLink {
     pub source: Option<String>,
     /// Why two people became one by it; `None` where they were one already.
     pub merged: Option<Reason>,
+    /// Who decided it, and how probable it was, where it came of a match.
+    pub decided: Option<(String, f64)>,
 }
 
 /// Statements that one rule refused, about one identifier.
@@ -134,6 +136,8 @@ pub struct IdentityBook {
     pub blocked: Vec<BlockedValue>,
     /// Who is kept apart, newest first.
     pub apart: Vec<KeptApart>,
+    /// Matches that wait for somebody.
+    pub matches_waiting: u64,
 }
 
 impl IdentityBook {

@@ -1,7 +1,7 @@
 //! People: found, listed, and one of them with everything that is known.
 
 use super::csv::Table;
-use super::{KnownTrait, MoveOfSegment, Period, Scored, Site};
+use super::{KnownTrait, MayBe, MoveOfSegment, Period, Scored, Site};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
 use crate::surroundings::{EmailClass, Surroundings};
@@ -495,6 +495,8 @@ pub struct Profile {
     pub last_channel: Option<String>,
     /// Where and with what the person was last.
     pub surroundings: Surroundings,
+    /// Who may be the same person, the most probable first.
+    pub may_be: Vec<MayBe>,
     /// The kind of the person's mail address.
     pub email_class: Option<EmailClass>,
     /// The currency of the latest order.

@@ -12,7 +12,7 @@ use domain::report::{Identifier, JoinLink, KeptApart, RefusedJoins};
 use serde_json::{Value, json};
 
 /// Who is noted as having asked for it.
-const SAID_BY: &str = "the API";
+pub(super) const SAID_BY: &str = "the API";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -21,7 +21,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/apart/{one:\\d{1,18}}/{other:\\d{1,18}}", web::delete().to(allow));
 }
 
-fn identifier(of: &Identifier) -> Value {
+pub(super) fn identifier(of: &Identifier) -> Value {
     json!({ "identity_id": of.identity_id, "kind": of.kind, "value": of.value, "profile_id": of.profile_id })
 }
 
@@ -34,6 +34,8 @@ fn link(link: &JoinLink) -> Value {
         "call": link.call,
         "source": link.source,
         "merged": link.merged.map(Reason::key),
+        "decided_by": link.decided.as_ref().map(|(who, _)| who),
+        "probability": link.decided.as_ref().map(|(_, probability)| probability),
     })
 }
 
@@ -111,7 +113,8 @@ async fn allow(
     pair: web::Path<(i64, i64)>,
 ) -> Result<HttpResponse, ApiError> {
     let (one, other) = pair.into_inner();
-    let done =
-        with_site(state, &request, move |state, site| told(state.store.allow_again(site.site_id, one, other)?));
+    let done = with_site(state, &request, move |state, site| {
+        told(state.store.allow_again(site.site_id, (one, other), SAID_BY)?)
+    });
     Ok(HttpResponse::Ok().json(done.await?))
 }

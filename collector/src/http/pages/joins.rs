@@ -84,7 +84,7 @@ async fn allow(state: web::Data<State>, request: HttpRequest, site: web::Path<i3
     inside(&state, &request, Some(*site), move |page| {
         page.check(&form)?;
         let (one, other) = (number(&form, "one")?, number(&form, "other")?);
-        after(page, page.store.allow_again(page.site()?.site_id, one, other)?)
+        after(page, page.store.allow_again(page.site()?.site_id, (one, other), page.user_email())?)
     })
     .await
 }

@@ -124,7 +124,7 @@ impl Identities {
         let mut told = Told::default();
         for (statement, event_id) in &said {
             let outcome = graph.tell(statement).map_err(|unknown| StoreError::Refused(unknown.to_string()))?;
-            told.note(*statement, *event_id, outcome);
+            told.note(*statement, Some(*event_id), outcome);
         }
         vouch(connection, site_id, vouched)?;
         told.write(connection, site_id, &found.founded)
@@ -132,7 +132,7 @@ impl Identities {
 }
 
 /// Locks who is who in a site until the transaction ends.
-pub(super) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
+pub(crate) fn lock_site(connection: &mut PgConnection, site_id: i32) -> Result<(), StoreError> {
     // 1: the class of this lock; 2 is the projector's.
     sql("SELECT pg_advisory_xact_lock(1, $1)").bind::<Integer, _>(site_id).execute(connection)?;
     Ok(())
@@ -169,7 +169,7 @@ struct PairRow {
 }
 
 /// The graph around some identities. Of `vouched`, those stay that were not vouched for before.
-fn read(
+pub(super) fn read(
     connection: &mut PgConnection,
     site_id: i32,
     touched: BTreeSet<i64>,
@@ -251,21 +251,22 @@ pub(super) fn moves(outcome: &Outcome) -> Option<(i64, i64, Option<&'static str>
 
 /// What a transaction was told, and what it changes.
 #[derive(Default)]
-struct Told {
-    links: Vec<(Statement, Uuid, Outcome)>,
+pub(super) struct Told {
+    /// With the event that said it, where it was one.
+    links: Vec<(Statement, Option<Uuid>, Outcome)>,
 }
 
 /// The reason of the ledger's rows of orders.
 const ORDER: &str = "order";
 
 impl Told {
-    fn note(&mut self, statement: Statement, event_id: Uuid, outcome: Outcome) {
+    pub(super) fn note(&mut self, statement: Statement, event_id: Option<Uuid>, outcome: Outcome) {
         self.links.push((statement, event_id, outcome));
     }
 
     /// Writes everything; gives back the profiles that are to be projected anew. `founded` are the identities that did
     /// not exist before this transaction.
-    fn write(
+    pub(super) fn write(
         self,
         connection: &mut PgConnection,
         site_id: i32,
@@ -273,9 +274,9 @@ impl Told {
     ) -> Result<BTreeSet<i64>, StoreError> {
         let mut relinked = BTreeSet::new();
         // Where each profile that is gone ends, by whose event and why; a later merge takes an earlier one along.
-        let mut merged: BTreeMap<i64, (i64, Uuid, Reason)> = BTreeMap::new();
+        let mut merged: BTreeMap<i64, (i64, Option<Uuid>, Reason)> = BTreeMap::new();
         // The last holder of each order that has moved by itself.
-        let mut ordered: BTreeMap<i64, (i64, i64, Uuid)> = BTreeMap::new();
+        let mut ordered: BTreeMap<i64, (i64, i64, Option<Uuid>)> = BTreeMap::new();
         for (statement, event_id, outcome) in &self.links {
             match *outcome {
                 Outcome::Merged { from, into, reason } => {
@@ -313,7 +314,7 @@ impl Told {
         }
         let mut order: Vec<usize> = different.into_values().collect();
         order.sort_unstable();
-        let rows: Vec<&(Statement, Uuid, Outcome)> = order.into_iter().map(|n| &self.links[n]).collect();
+        let rows: Vec<&(Statement, Option<Uuid>, Outcome)> = order.into_iter().map(|n| &self.links[n]).collect();
         // What merges only now was refused, or has been undone and allowed again: it moves to the end.
         sql("INSERT INTO identity_links AS l (site_id, identity_id, other_id, call, standing, event_id, outcome,
                 from_profile_id, into_profile_id, reason)
@@ -333,7 +334,7 @@ impl Told {
         .bind::<Array<BigInt>, _>(rows.iter().map(|(s, _, _)| s.to.0).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(rows.iter().map(|(s, _, _)| s.call.code()).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(rows.iter().map(|(s, _, _)| s.standing.code()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, event_id, _)| *event_id).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(rows.iter().map(|(_, event_id, _)| *event_id).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(rows.iter().map(|(_, _, outcome)| name(outcome)).collect::<Vec<_>>())
         .bind::<Array<Nullable<BigInt>>, _>(
             rows.iter().map(|(_, _, o)| moves(o).map(|(from, _, _)| from)).collect::<Vec<_>>(),
@@ -352,7 +353,7 @@ impl Told {
 fn write_merges(
     connection: &mut PgConnection,
     site_id: i32,
-    merged: &BTreeMap<i64, (i64, Uuid, Reason)>,
+    merged: &BTreeMap<i64, (i64, Option<Uuid>, Reason)>,
 ) -> Result<(), StoreError> {
     if merged.is_empty() {
         return Ok(());
@@ -368,7 +369,7 @@ fn write_merges(
          SELECT * FROM moved")
     .bind::<Array<BigInt>, _>(merged.keys().copied().collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(merged.values().map(|(into, _, _)| *into).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(merged.values().map(|(_, event_id, _)| *event_id).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(merged.values().map(|(_, event_id, _)| *event_id).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(merged.values().map(|(_, _, reason)| reason.key()).collect::<Vec<_>>())
     .bind::<Integer, _>(site_id)
     .execute(connection)?;
@@ -378,7 +379,7 @@ fn write_merges(
 fn write_orders(
     connection: &mut PgConnection,
     site_id: i32,
-    ordered: &BTreeMap<i64, (i64, i64, Uuid)>,
+    ordered: &BTreeMap<i64, (i64, i64, Option<Uuid>)>,
 ) -> Result<(), StoreError> {
     if ordered.is_empty() {
         return Ok(());
@@ -390,14 +391,14 @@ fn write_orders(
     .bind::<Integer, _>(site_id)
     .execute(connection)?;
     // An order's first claim takes it from nobody: no line in the ledger.
-    let taken: Vec<(&i64, &(i64, i64, Uuid))> = ordered.iter().filter(|(order, (from, _, _))| *order != from).collect();
+    let taken: Vec<_> = ordered.iter().filter(|(order, (from, _, _))| *order != from).collect();
     if !taken.is_empty() {
         sql("INSERT INTO identity_ledger (site_id, reason, identity_id, event_id, from_profile_id, to_profile_id)
              SELECT $1, $2, t.* FROM unnest($3, $4, $5, $6) AS t")
         .bind::<Integer, _>(site_id)
         .bind::<Text, _>(ORDER)
         .bind::<Array<BigInt>, _>(taken.iter().map(|(order, _)| **order).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(taken.iter().map(|(_, (_, _, event_id))| *event_id).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(taken.iter().map(|(_, (_, _, event_id))| *event_id).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(taken.iter().map(|(_, (from, _, _))| *from).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(taken.iter().map(|(_, (_, to, _))| *to).collect::<Vec<_>>())
         .execute(connection)?;

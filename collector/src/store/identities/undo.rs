@@ -2,7 +2,7 @@
 //! is told again from the first statement.
 
 use super::link::{lock_site, moves, name};
-use super::{kind, lost};
+use super::{kind, lost, matched};
 use crate::store::sql::sql;
 use crate::store::{Store, StoreError};
 use diesel::Connection;
@@ -67,45 +67,69 @@ impl Store {
     pub(crate) fn undo_merge(&self, site_id: i32, link_id: i64, said_by: &str) -> Result<Undone, StoreError> {
         self.lend()?.transaction(|connection| {
             lock_site(connection, site_id)?;
-            let pair: Option<PairRow> = sql("SELECT l.identity_id, l.other_id FROM identity_links l
-                 JOIN identities i ON i.site_id = l.site_id AND i.identity_id = l.identity_id
-                 JOIN identities o ON o.site_id = l.site_id AND o.identity_id = l.other_id
-                 WHERE l.site_id = $1 AND l.link_id = $2 AND l.outcome = 'merged' AND i.profile_id = o.profile_id")
-            .bind::<Integer, _>(site_id)
-            .bind::<BigInt, _>(link_id)
-            .get_result(connection)
-            .optional()?;
-            let Some(pair) = pair else { return Ok(Undone::Nothing) };
-            sql("INSERT INTO identity_apart (site_id, identity_id, other_id, link_id, said_by)
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
-            .bind::<Integer, _>(site_id)
-            .bind::<BigInt, _>(pair.identity_id)
-            .bind::<BigInt, _>(pair.other_id)
-            .bind::<BigInt, _>(link_id)
-            .bind::<Text, _>(said_by.to_owned())
-            .execute(connection)?;
-            retell(connection, site_id, &pair, UNDONE)
+            take_back(connection, site_id, link_id, said_by)
         })
     }
 
     /// Allows two identities to be one person again: what was said of them until now and what will be counts again.
+    /// `said_by` is the user who asks for it.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed then.
-    pub(crate) fn allow_again(&self, site_id: i32, identity_id: i64, other_id: i64) -> Result<Undone, StoreError> {
+    pub(crate) fn allow_again(&self, site_id: i32, pair: (i64, i64), said_by: &str) -> Result<Undone, StoreError> {
         self.lend()?.transaction(|connection| {
             lock_site(connection, site_id)?;
-            let lifted = sql("DELETE FROM identity_apart WHERE site_id = $1 AND identity_id = $2 AND other_id = $3")
-                .bind::<Integer, _>(site_id)
-                .bind::<BigInt, _>(identity_id)
-                .bind::<BigInt, _>(other_id)
-                .execute(connection)?;
-            match lifted {
-                0 => Ok(Undone::Nothing),
-                _ => retell(connection, site_id, &PairRow { identity_id, other_id }, ALLOWED),
-            }
+            lift(connection, site_id, pair, said_by)
         })
     }
+}
+
+/// See [`Store::undo_merge`]; the site is locked.
+pub(super) fn take_back(
+    connection: &mut PgConnection,
+    site_id: i32,
+    link_id: i64,
+    said_by: &str,
+) -> Result<Undone, StoreError> {
+    let pair: Option<PairRow> = sql("SELECT l.identity_id, l.other_id FROM identity_links l
+         JOIN identities i ON i.site_id = l.site_id AND i.identity_id = l.identity_id
+         JOIN identities o ON o.site_id = l.site_id AND o.identity_id = l.other_id
+         WHERE l.site_id = $1 AND l.link_id = $2 AND l.outcome = 'merged' AND i.profile_id = o.profile_id")
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(link_id)
+    .get_result(connection)
+    .optional()?;
+    let Some(pair) = pair else { return Ok(Undone::Nothing) };
+    sql("INSERT INTO identity_apart (site_id, identity_id, other_id, link_id, said_by)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(pair.identity_id)
+    .bind::<BigInt, _>(pair.other_id)
+    .bind::<BigInt, _>(link_id)
+    .bind::<Text, _>(said_by.to_owned())
+    .execute(connection)?;
+    matched::refused(connection, site_id, (pair.identity_id, pair.other_id), said_by)?;
+    retell(connection, site_id, &pair, UNDONE)
+}
+
+/// See [`Store::allow_again`]; the site is locked.
+pub(super) fn lift(
+    connection: &mut PgConnection,
+    site_id: i32,
+    (identity_id, other_id): (i64, i64),
+    said_by: &str,
+) -> Result<Undone, StoreError> {
+    let lifted = sql("DELETE FROM identity_apart WHERE site_id = $1 AND identity_id = $2 AND other_id = $3")
+        .bind::<Integer, _>(site_id)
+        .bind::<BigInt, _>(identity_id)
+        .bind::<BigInt, _>(other_id)
+        .execute(connection)?;
+    if lifted == 0 {
+        return Ok(Undone::Nothing);
+    }
+    let done = retell(connection, site_id, &PairRow { identity_id, other_id }, ALLOWED)?;
+    matched::reopened(connection, site_id, (identity_id, other_id), said_by)?;
+    Ok(done)
 }
 
 /// Tells again what was said of the people who have these two identities, and writes what is different now.

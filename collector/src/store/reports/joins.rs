@@ -6,7 +6,7 @@ use crate::store::sql::sql;
 use crate::store::{Store, StoreError, from_timestamp};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
 use domain::event::{ProfileId, Trust};
 use domain::identity::{Call, Guard, Kind, Reason, Standing};
 use domain::report::{BlockedValue, Identifier, IdentityBook, JoinLink, JoinNode, Joins, KeptApart, RefusedJoins};
@@ -74,6 +74,10 @@ struct LinkRow {
     reason: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     source: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    said_by: Option<String>,
+    #[diesel(sql_type = Nullable<Double>)]
+    probability: Option<f64>,
 }
 
 #[derive(QueryableByName)]
@@ -156,6 +160,7 @@ impl Store {
                 refused: refused(connection, site.site_id, None)?,
                 blocked: blocked(connection, site.site_id)?,
                 apart: apart(connection, site.site_id, None)?,
+                matches_waiting: super::matches::waiting(connection, site.site_id)?,
             })
         })
     }
@@ -266,7 +271,7 @@ fn links(connection: &mut PgConnection, site_id: i32, person: Option<i64>) -> Re
                 (SELECT l.* FROM asked a JOIN identity_links l USING (site_id)
                  WHERE a.profile_id IS NULL AND l.outcome = 'merged' ORDER BY l.link_id DESC LIMIT $3)
             )
-         SELECT l.link_id, l.at, l.call, l.standing, l.reason, t.value AS source,
+         SELECT l.link_id, l.at, l.call, l.standing, l.reason, t.value AS source, l.said_by, l.probability,
                 i.identity_id AS from_id, i.kind AS from_kind, i.value AS from_value, i.profile_id AS from_profile,
                 o.identity_id AS to_id, o.kind AS to_kind, o.value AS to_value, o.profile_id AS to_profile
          FROM chosen l CROSS JOIN asked a
@@ -294,6 +299,7 @@ fn links(connection: &mut PgConnection, site_id: i32, person: Option<i64>) -> Re
                 standing: Standing::from_code(row.standing).ok_or_else(|| odd("the standing"))?,
                 source: row.source,
                 merged: row.reason.as_deref().and_then(Reason::from_key),
+                decided: row.said_by.zip(row.probability),
             })
         })
         .collect()

@@ -244,6 +244,7 @@ impl Store {
                 currency: facts.currency,
                 identities: identities.into_iter().map(identity).collect(),
                 segments,
+                may_be: super::matches::may_be(connection, site.site_id, profile_id)?,
                 moves: super::in_use::moves_of(connection, site, profile_id)?,
                 scored: crate::store::models::read_scored(connection, site, profile_id)?,
                 sources: sources.into_iter().collect(),
