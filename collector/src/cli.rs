@@ -6,6 +6,7 @@ mod source;
 use crate::analysis;
 use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
+use crate::import::{Kind as ImportKind, command as import};
 use crate::intake::limits::Rate;
 use crate::postgres::{self, EmbeddedPostgres};
 use crate::serve::{self, Role, Settings};
@@ -194,20 +195,12 @@ enum UserCommand {
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// Orders from a CSV file; can be run again without storing anything twice.
-    Orders {
-        /// The site's name.
-        #[arg(long)]
-        site: String,
-        /// A CSV file with a header line, or `-` for standard input.
-        file: PathBuf,
-        /// Which columns hold what, for example customer_id=master_id,ordered_at=date,total=amount.
-        #[arg(long, value_name = "FIELD=COLUMN,…")]
-        map: Option<String>,
-        /// Where the rejected lines go; by default beside the file, as FILE.rejected.csv.
-        #[arg(long, value_name = "FILE")]
-        rejected: Option<PathBuf>,
-    },
+    /// Customers with what is known of them; can be run again without storing anything twice.
+    Customers(import::Options),
+    /// Orders with their products, refunds and cancellations; can be run again without storing anything twice.
+    Orders(import::Options),
+    /// What happened to newsletters: sent, opened, clicked, …; can be run again without storing anything twice.
+    Newsletter(import::Options),
 }
 
 #[derive(Subcommand)]
@@ -273,8 +266,13 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Site(command) => site(&open()?.store, command),
         Command::User(command) => user(&open()?.store, command),
-        Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
-            crate::import::orders(&open()?.store, &site, &file, map.as_deref(), rejected)
+        Command::Import(command) => {
+            let (kind, options) = match &command {
+                ImportCommand::Customers(options) => (ImportKind::Customers, options),
+                ImportCommand::Orders(options) => (ImportKind::Orders, options),
+                ImportCommand::Newsletter(options) => (ImportKind::Newsletter, options),
+            };
+            import::run(&open()?.store, kind, options)
         }
         Command::Rebuild(Rebuild { site, cache }) => {
             let opened = open()?;

@@ -6,6 +6,7 @@
 
 mod audience;
 mod csv;
+mod imports;
 mod in_use;
 mod insight;
 mod joins;
@@ -20,6 +21,9 @@ mod setup;
 
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use csv::csv_line;
+pub use imports::{
+    Import, ImportFault, ImportField, ImportKind, ImportPreview, ImportReport, ImportState, ImportedEvent, Imports,
+};
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,
     MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, Shape, SharedWith, SizeDay,

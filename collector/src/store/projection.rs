@@ -18,7 +18,7 @@ use super::sites::{Site, read_sites};
 use super::sql::sql;
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use domain::event::Event;
 use domain::history::{self, History, Session};
 use domain::identity::Kind as IdentityKind;
@@ -443,6 +443,21 @@ struct Newest {
 pub(crate) fn journal_end(connection: &mut PgConnection) -> Result<String, StoreError> {
     let row: Newest = sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS tx").get_result(connection)?;
     Ok(row.tx)
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Events that wait to be projected, of one site or of all.
+pub(crate) fn waiting_events(connection: &mut PgConnection, site_id: Option<i32>) -> Result<u64, StoreError> {
+    let row: Count = sql("SELECT COALESCE(sum(cardinality(event_ids)), 0)::bigint AS count FROM journal
+         WHERE NOT projected AND site_id = COALESCE($1, site_id)")
+    .bind::<Nullable<Integer>, _>(site_id)
+    .get_result(connection)?;
+    Ok(u64::try_from(row.count).unwrap_or(0))
 }
 
 #[derive(QueryableByName)]
