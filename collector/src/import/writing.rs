@@ -3,6 +3,7 @@
 use super::{Batch, RejectedLine};
 use crate::intake::screen::Fault;
 use crate::intake::{Reason, clock};
+use crate::store::erasure::Forgotten;
 use crate::store::events::NewEvent;
 use crate::store::ingest::{Ingest, Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
@@ -16,9 +17,17 @@ use std::sync::Arc;
 /// How often a transaction that met another one is tried again.
 const TRIES: u32 = 5;
 
-/// What else happens in a batch's transaction: it is told what became of the events, and of which lines nothing was
-/// stored.
-pub(crate) type Also<'a> = dyn FnMut(&mut PgConnection, Receipt, &[RejectedLine]) -> Result<(), StoreError> + 'a;
+/// What becomes of a batch, in its transaction.
+pub(crate) struct Outcome<'a> {
+    pub(crate) receipt: Receipt,
+    /// Lines of which nothing is stored.
+    pub(crate) rejected: &'a [RejectedLine],
+    /// People of whom nothing may be kept.
+    pub(crate) forgotten: &'a Forgotten,
+}
+
+/// What else happens in a batch's transaction.
+pub(crate) type Also<'a> = dyn FnMut(&mut PgConnection, Outcome<'_>) -> Result<(), StoreError> + 'a;
 
 /// A writer of one site's files.
 pub(crate) struct Writing {
@@ -79,7 +88,7 @@ impl Writing {
     ) -> Result<(), StoreError> {
         let (lines, events) = (lines.split_at(lines.len() / 2), events.split_at(events.len() / 2));
         for (lines, events) in [(lines.0, events.0), (lines.1, events.1)] {
-            match self.commit(events, &[], Receipt::default(), &mut |_, _, _| Ok(())) {
+            match self.commit(events, &[], Receipt::default(), &mut |_, _| Ok(())) {
                 Ok(receipt) => *told = sum(*told, receipt),
                 Err(StoreError::Refused(_)) if events.len() > 1 => self.halve(lines, events, told, rejected)?,
                 Err(StoreError::Refused(why)) => {
@@ -113,9 +122,9 @@ impl Writing {
         }];
         let mut tries = 0;
         loop {
-            let stored = self.ingest.store_and(&mut self.connection, &group, clock::now_us(), &mut |connection, receipts| {
+            let stored = self.ingest.store_and(&mut self.connection, &group, clock::now_us(), &mut |connection, receipts, forgotten| {
                 let own = receipts.first().copied().unwrap_or_default();
-                also(connection, sum(before, own), rejected)
+                also(connection, Outcome { receipt: sum(before, own), rejected, forgotten })
             });
             match stored {
                 Ok(receipts) => return Ok(receipts.first().copied().unwrap_or_default()),

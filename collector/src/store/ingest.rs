@@ -55,7 +55,7 @@ pub(crate) struct Ingest {
 }
 
 /// What a caller does in the same transaction.
-pub(crate) type Also<'a> = dyn FnMut(&mut PgConnection, &[Receipt]) -> Result<(), StoreError> + 'a;
+pub(crate) type Also<'a> = dyn FnMut(&mut PgConnection, &[Receipt], &Forgotten) -> Result<(), StoreError> + 'a;
 
 /// Events that are to be stored, each with the index of its request.
 type Chosen<'a> = Vec<(usize, &'a NewEvent)>;
@@ -101,7 +101,7 @@ impl Ingest {
         now_us: i64,
         mut written: impl FnMut(),
     ) -> Result<Vec<Receipt>, StoreError> {
-        self.store_and(connection, group, now_us, &mut |_, _| {
+        self.store_and(connection, group, now_us, &mut |_, _, _| {
             written();
             Ok(())
         })
@@ -180,7 +180,7 @@ impl Ingest {
             count_outcomes(connection, self.slot, group, (&receipts, &erased), today)?;
             count_blocked(connection, self.slot, group, &rows)?;
             sampled = write_samples(connection, (&self.samples, &self.forgotten), group, now_us)?;
-            also(connection, &receipts)?;
+            also(connection, &receipts, &self.forgotten)?;
             Ok(receipts)
         })?;
         self.terms.remember(learnt_terms);
