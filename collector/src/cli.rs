@@ -104,6 +104,9 @@ struct Serve {
     /// Memory in MiB that people of all sites may take for questions about everybody; older page views stay out of it.
     #[arg(long, env = "SEGMENTS_ANALYSIS_MEMORY", value_name = "MIB", default_value_t = analysis::Settings::MEMORY_MIB)]
     analysis_memory: u64,
+    /// Size in MiB that a file may have that is uploaded on the dashboard to be imported.
+    #[arg(long, env = "SEGMENTS_IMPORT_LIMIT", value_name = "MIB", default_value_t = 512)]
+    import_limit: u64,
     /// Folder for files that let the next start go on without reading everybody again; by default in the data folder.
     #[arg(long, env = "SEGMENTS_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -338,6 +341,7 @@ impl Opened {
             public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             demo: serve.demo,
             metrics_token: serve.metrics_token,
+            import_limit_mib: serve.import_limit,
             analysis: analysis::Settings {
                 memory_bytes: serve.analysis_memory.saturating_mul(1 << 20),
                 cache: cache_folder(serve.cache, self.data.as_deref()),

@@ -19,7 +19,7 @@ mod scan;
 pub(crate) mod worker;
 mod writing;
 
-pub(crate) use fields::Kind;
+pub(crate) use fields::{Fields, Kind};
 pub(crate) use format::FormatError;
 pub(crate) use maker::moment;
 pub(crate) use mapping::{Layout, Mapping, MappingError};
@@ -33,6 +33,7 @@ use crate::store::Store;
 use crate::store::events::NewEvent;
 use crate::store::ingest::Receipt;
 use crate::store::sites::Site;
+use format::Lines;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -109,6 +110,19 @@ pub(crate) fn orders(store: &Store, site: &Arc<Site>, input: impl Read) -> anyho
         imported.add(writing.store(batch, &mut |_, _| Ok(()))?.0);
     }
     Ok(imported)
+}
+
+/// What a column is called that is kept as a trait.
+pub(crate) fn trait_name(heading: &str) -> String {
+    fields::plain(heading)
+}
+
+/// The headings of a file.
+///
+/// # Errors
+/// [`FormatError`]
+pub(crate) fn headings(input: impl Read) -> Result<Vec<String>, FormatError> {
+    Ok(Lines::open(Box::new(input))?.columns)
 }
 
 /// Where a file of orders has what the models need: customer, moment, total, and the currency if it names one.

@@ -53,6 +53,8 @@ pub struct Settings {
     pub demo: bool,
     /// What `/metrics` asks for; without it there is no such page.
     pub metrics_token: Option<String>,
+    /// What a file may have that is uploaded to be imported, in MiB.
+    pub import_limit_mib: u64,
     /// How people are kept in memory, where there are pages.
     pub analysis: analysis::Settings,
 }
@@ -131,6 +133,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         public_url: settings.public_url.clone(),
         demo: settings.demo,
         metrics_token: settings.metrics_token.clone(),
+        import_limit_mib: settings.import_limit_mib,
         projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
         analysis: columns.as_ref().map(analysis::Running::analysis),
     });

@@ -10,6 +10,7 @@ mod chart;
 mod curves;
 mod entry;
 mod format;
+mod imports;
 mod in_use;
 mod insight;
 mod joins;
@@ -29,6 +30,7 @@ mod words;
 
 pub use builder::{SegmentForm, Writing, segment_form, segment_preview};
 pub use entry::{LoginForm, LoginProblem, WelcomeForm, login, welcome};
+pub use imports::{import, import_progress, imports};
 pub use in_use::{segments_archived, segments_in_use, segments_progress};
 pub use insight::insight;
 pub use joins::{identities, joins};

@@ -73,6 +73,7 @@ pub(crate) enum Nav {
     Predictions,
     People,
     Identities,
+    Imports,
     Setup,
     Definitions,
     Nowhere,
@@ -108,7 +109,13 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
             NavLink { nav: Nav::Identities, path: "identities", label: "Identities" },
         ],
     },
-    NavGroup { title: "Set up", links: &[NavLink { nav: Nav::Setup, path: "setup", label: "Set up" }] },
+    NavGroup {
+        title: "Set up",
+        links: &[
+            NavLink { nav: Nav::Setup, path: "setup", label: "Set up" },
+            NavLink { nav: Nav::Imports, path: "imports", label: "Imports" },
+        ],
+    },
 ];
 
 impl Shell {

@@ -4,6 +4,7 @@
 //! comes of it into an answer.
 
 mod file;
+mod imports;
 mod joins;
 mod lists;
 mod live;
@@ -45,6 +46,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     // Before the people, whose files would be taken for it.
     joins::routes(config);
     people::routes(config);
+    imports::routes(config);
     setup::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
