@@ -5,6 +5,8 @@
 mod all;
 #[path = "../tests/pages/fixtures.rs"]
 mod fixtures;
+#[path = "../tests/pages/imports.rs"]
+mod imports;
 #[path = "../tests/pages/insight.rs"]
 mod insight;
 #[path = "../tests/pages/joins.rs"]

@@ -2,6 +2,7 @@
 
 mod all;
 mod fixtures;
+mod imports;
 mod insight;
 mod joins;
 
@@ -201,6 +202,7 @@ fn every_table_has_its_file() {
         ("predictions/trials", fixtures::predictions().csv(PredictionsTable::Trials)),
         ("predictions/clusters", fixtures::predictions_proposal().csv(PredictionsTable::Clusters)),
         ("predictions/rules", fixtures::predictions().csv(PredictionsTable::Rules)),
+        ("imports", imports::list().csv()),
         ("people", fixtures::people().csv()),
         ("people/41/timeline", fixtures::profile().csv(ProfileTable::Timeline)),
         ("people/41/identities", fixtures::profile().csv(ProfileTable::Identities)),
