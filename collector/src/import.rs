@@ -138,9 +138,8 @@ pub(crate) fn order_columns(
     if let Some(missing) = layout.missing(Kind::Orders, &mapping).into_iter().next() {
         return Err(missing);
     }
-    let need = |field: &str| {
-        layout.column(field).ok_or_else(|| MappingError::Missing(field.to_owned(), field.to_owned()))
-    };
+    let need =
+        |field: &str| layout.column(field).ok_or_else(|| MappingError::Missing(field.to_owned(), field.to_owned()));
     let customer = need("customer_id").or_else(|_| need("email"))?;
     Ok((customer, need("ordered_at")?, need("total")?, layout.column("currency")))
 }

@@ -231,7 +231,11 @@ struct Periodic {
 }
 
 impl Periodic {
-    fn start(name: &str, every: Duration, mut work: impl FnMut(&AtomicBool) + Send + 'static) -> std::io::Result<Periodic> {
+    fn start(
+        name: &str,
+        every: Duration,
+        mut work: impl FnMut(&AtomicBool) + Send + 'static,
+    ) -> std::io::Result<Periodic> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {

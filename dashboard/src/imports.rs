@@ -115,7 +115,8 @@ fn progress_view(report: &ImportReport, is_part: bool) -> ProgressView {
         ImportState::Running if import.lines == 0 => "A worker takes it in a moment.".to_owned(),
         ImportState::Running => {
             let speed = format!("{} lines/s", format::count(&import.lines_per_s));
-            let rest = import.remaining_s().map(|rest_s| format!(", about {} left", format::duration(&(rest_s * 1_000))));
+            let rest =
+                import.remaining_s().map(|rest_s| format!(", about {} left", format::duration(&(rest_s * 1_000))));
             format!("{} %, {lines} read, {speed}{}", import.percent(), rest.unwrap_or_default())
         }
         ImportState::Paused => format!("Paused at {} %, {lines} read.", import.percent()),

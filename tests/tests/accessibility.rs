@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tests::browser::{Chromium, Tab};
 use tests::server::succeeds;
-use tests::web::Owner;
 use tests::speech::{identify, now_ms, page_from, snapshot, track, visitor_id};
+use tests::web::Owner;
 use tests::{Shop, npm, segments, shop};
 use wire::Who;
 

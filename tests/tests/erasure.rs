@@ -112,7 +112,10 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     let states: Vec<&str> = files.iter().filter_map(|row| row["state"].as_str()).collect();
     assert_eq!(states, ["done", "failed", "ready"], "a file that names nobody of them stays");
     assert_eq!(shop.database.number("SELECT count(*) FROM import_chunks"), 1);
-    assert!(owner.reads(&format!("/s/{}/imports", shop.keys.site_id)).contains("(erased)"), "not even in a file's name");
+    assert!(
+        owner.reads(&format!("/s/{}/imports", shop.keys.site_id)).contains("(erased)"),
+        "not even in a file's name"
+    );
     let log = shop.server.log();
     assert!(PLANTED.iter().all(|planted| !log.contains(planted)), "{log}");
     assert_eq!(shop.profile(&shop.visitor("other").query()), others, "nobody else is touched");

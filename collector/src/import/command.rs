@@ -170,6 +170,9 @@ fn say_preview(told: &ImportPreview, site: &Site) {
     for missing in &told.missing {
         say(&format!("missing: {missing}"));
     }
+    if !told.missing.is_empty() {
+        say("name columns with --map FIELD=COLUMN, what a newsletter's file tells as a whole with --event");
+    }
     for doubt in &told.doubts {
         say(&format!("doubtful: {doubt}"));
     }

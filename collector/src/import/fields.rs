@@ -40,16 +40,51 @@ const fn needed(name: &'static str, label: &'static str, form: Form, synonyms: &
     Field { name, label, form, needed: true, synonyms }
 }
 
-const EMAIL: Field = field("email", "E-mail address", Form::Email, &[
-    "email", "e_mail", "email_address", "e_mail_address", "customer_email", "billing_email", "email_billing",
-    "customer_email_address", "contact_email", "recipient", "recipient_email", "subscriber", "subscriber_email",
-    "user_email", "e_mail_adresse", "email_adresse", "mail", "to", "billing_email_address",
-]);
+const EMAIL: Field = field(
+    "email",
+    "E-mail address",
+    Form::Email,
+    &[
+        "email",
+        "e_mail",
+        "email_address",
+        "e_mail_address",
+        "customer_email",
+        "billing_email",
+        "email_billing",
+        "customer_email_address",
+        "contact_email",
+        "recipient",
+        "recipient_email",
+        "subscriber",
+        "subscriber_email",
+        "user_email",
+        "e_mail_adresse",
+        "email_adresse",
+        "mail",
+        "to",
+        "billing_email_address",
+    ],
+);
 
-const PHONE: Field = field("phone", "Phone number", Form::Text, &[
-    "phone", "phone_number", "mobile", "mobile_phone", "telephone", "billing_phone", "phone_billing", "telefon",
-    "default_address_phone", "customer_phone", "sms_phone_number",
-]);
+const PHONE: Field = field(
+    "phone",
+    "Phone number",
+    Form::Text,
+    &[
+        "phone",
+        "phone_number",
+        "mobile",
+        "mobile_phone",
+        "telephone",
+        "billing_phone",
+        "phone_billing",
+        "telefon",
+        "default_address_phone",
+        "customer_phone",
+        "sms_phone_number",
+    ],
+);
 
 #[rustfmt::skip]
 const CUSTOMERS: &[Field] = &[

@@ -130,7 +130,11 @@ enum Source<'a> {
         /// 1 where lines end with CR and LF: the reader counts the LF to the next record.
         late: u64,
     },
-    Ndjson { reader: BufReader<Whole<'a>>, number: u64, bytes: u64 },
+    Ndjson {
+        reader: BufReader<Whole<'a>>,
+        number: u64,
+        bytes: u64,
+    },
 }
 
 /// The head that was looked at, and the rest.
@@ -377,7 +381,8 @@ mod tests {
 
     #[test]
     fn nested_names_are_joined_by_dots() {
-        let text = b"{\"id\":7,\"to\":{\"city\":\"Linz\",\"far\":true},\"items\":[{\"sku\":\"a\"}]}\n\n{\"id\":null}\nno\n";
+        let text =
+            b"{\"id\":7,\"to\":{\"city\":\"Linz\",\"far\":true},\"items\":[{\"sku\":\"a\"}]}\n\n{\"id\":null}\nno\n";
         let (lines, all) = lines(text);
         assert_eq!(lines.columns, ["id", "items", "to.city", "to.far"]);
         assert_eq!(shown(&all[0]), ["7", "[{\"sku\":\"a\"}]", "Linz", "true"]);

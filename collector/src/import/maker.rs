@@ -168,15 +168,21 @@ impl Maker {
             if text.is_empty() {
                 continue;
             }
-            let value = normalise(*kind, text)
-                .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string().replacen(kind.name(), field, 1)))?;
+            let value = normalise(*kind, text).map_err(|invalid| {
+                Fault::new(Reason::MissingIdentity, invalid.to_string().replacen(kind.name(), field, 1))
+            })?;
             return Ok(Some((*kind, value.into())));
         }
         Ok(None)
     }
 
     /// Ties the other identifiers of a line to the event's own.
-    pub(super) fn tie_all(&self, new: &mut NewEvent, line: &Line, fields: &[(&str, IdentityKind)]) -> Result<(), Fault> {
+    pub(super) fn tie_all(
+        &self,
+        new: &mut NewEvent,
+        line: &Line,
+        fields: &[(&str, IdentityKind)],
+    ) -> Result<(), Fault> {
         for (field, kind) in fields {
             let text = self.text(line, field)?;
             if !text.is_empty() {

@@ -42,8 +42,24 @@ pub(crate) enum MappingError {
     Missing(String, String),
     #[error("say what happened: a column with --map event=COLUMN, or for the whole file with --event opened")]
     NoEvent,
-    #[error("{0:?} is nothing that happens to a newsletter; write sent, delivered, opened, clicked, bounced, spam, unsubscribed or subscribed")]
+    #[error(
+        "{0:?} is nothing that happens to a newsletter; write sent, delivered, opened, clicked, bounced, spam, unsubscribed or subscribed"
+    )]
     UnknownEvent(String),
+}
+
+impl MappingError {
+    /// In words for whoever is not on the command line.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            MappingError::Missing(fields, _) => format!("no column for {fields}"),
+            MappingError::NoEvent => "no column says what happened, and nothing is said of the whole file".to_owned(),
+            MappingError::UnknownColumn { field, column, .. } => format!("{field}: there is no column {column}"),
+            MappingError::Written(_) | MappingError::UnknownField { .. } | MappingError::UnknownEvent(_) => {
+                self.to_string()
+            }
+        }
+    }
 }
 
 impl Mapping {
@@ -107,8 +123,10 @@ impl Layout {
             if is_settled || (field.name == "order_id" && is_no_export_of_orders(&plain)) {
                 continue;
             }
-            let is_free = |at: &usize| !layout.at.values().chain(layout.traits.iter().map(|(_, at)| at)).any(|own| own == at);
-            let found = field.synonyms.iter().find_map(|synonym| plain.iter().position(|own| own == synonym).filter(is_free));
+            let is_free =
+                |at: &usize| !layout.at.values().chain(layout.traits.iter().map(|(_, at)| at)).any(|own| own == at);
+            let found =
+                field.synonyms.iter().find_map(|synonym| plain.iter().position(|own| own == synonym).filter(is_free));
             if let Some(at) = found {
                 layout.at.insert(field.name, at);
             }
@@ -182,9 +200,9 @@ impl Layout {
 /// `Name` is Shopify's word for an order's number, and anybody's for a person's name.
 fn is_no_export_of_orders(plain: &[String]) -> bool {
     let has = |heading: &str| plain.iter().any(|own| own == heading);
-    let is_named_otherwise = Kind::Orders.field("order_id").is_some_and(|field| {
-        field.synonyms.iter().filter(|synonym| **synonym != "name").any(|synonym| has(synonym))
-    });
+    let is_named_otherwise = Kind::Orders
+        .field("order_id")
+        .is_some_and(|field| field.synonyms.iter().filter(|synonym| **synonym != "name").any(|synonym| has(synonym)));
     !is_named_otherwise && !(has("financial_status") || has("lineitem_name"))
 }
 
@@ -297,7 +315,11 @@ mod tests {
             let missing = found(kind, header, "").missing(kind, &Mapping::default());
             missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         };
-        assert!(told(Kind::Orders, "who,total").contains("customer_id or email"), "{}", told(Kind::Orders, "who,total"));
+        assert!(
+            told(Kind::Orders, "who,total").contains("customer_id or email"),
+            "{}",
+            told(Kind::Orders, "who,total")
+        );
         assert!(told(Kind::Orders, "email,total").contains("--map ordered_at=COLUMN"));
         assert!(told(Kind::Newsletter, "email,time").contains("--event"));
     }

@@ -28,14 +28,34 @@ const WORDS: [(&str, &[&str]); 8] = [
     (OPENED, &["opened", "open", "opened_email", "email_opened", "opens", "geöffnet"]),
     (CLICKED, &["clicked", "click", "clicked_email", "email_clicked", "email_link_clicked", "clicks", "geklickt"]),
     (BOUNCED, &["bounced", "bounce", "bounced_email", "email_bounced", "hard_bounce", "soft_bounce", "cleaned"]),
-    (SPAM, &[
-        "spam", "spamreport", "spam_report", "complaint", "complained", "abuse", "abuse_report", "marked_email_as_spam",
-        "email_marked_as_spam", "spam_complaint",
-    ]),
-    (UNSUBSCRIBED, &[
-        "unsubscribed", "unsubscribe", "unsub", "unsubscribed_from_email_marketing", "group_unsubscribe", "optout",
-        "opt_out", "abgemeldet",
-    ]),
+    (
+        SPAM,
+        &[
+            "spam",
+            "spamreport",
+            "spam_report",
+            "complaint",
+            "complained",
+            "abuse",
+            "abuse_report",
+            "marked_email_as_spam",
+            "email_marked_as_spam",
+            "spam_complaint",
+        ],
+    ),
+    (
+        UNSUBSCRIBED,
+        &[
+            "unsubscribed",
+            "unsubscribe",
+            "unsub",
+            "unsubscribed_from_email_marketing",
+            "group_unsubscribe",
+            "optout",
+            "opt_out",
+            "abgemeldet",
+        ],
+    ),
     (SUBSCRIBED, &["subscribed", "subscribe", "subscribed_to_email_marketing", "optin", "opt_in", "angemeldet"]),
 ];
 

@@ -71,7 +71,8 @@ pub(crate) fn shows(text: &str) -> Option<Mark> {
     let (comma, point) = (read(text, Mark::Comma)?.plain, read(text, Mark::Point)?.plain);
     let (core, _) = without_currency(text.trim());
     let last = core.rfind([',', '.'])?;
-    (comma == point && comma.contains('.')).then(|| if core[last..].starts_with(',') { Mark::Comma } else { Mark::Point })
+    (comma == point && comma.contains('.'))
+        .then(|| if core[last..].starts_with(',') { Mark::Comma } else { Mark::Point })
 }
 
 /// The mark of a column: a comma where numbers show one and none shows a point.
@@ -147,8 +148,8 @@ fn plain(text: &str, mark: Mark) -> Option<String> {
     let groups: Vec<&str> = whole.split(['.', ',']).collect();
     let mixed = whole.contains('.') && whole.contains(',');
     let one_mark = decimal.is_none_or(|sign| !whole.contains(sign));
-    let grouped = groups.len() == 1
-        || (groups[1..].iter().all(|group| group.len() == 3) && (1..=3).contains(&groups[0].len()));
+    let grouped =
+        groups.len() == 1 || (groups[1..].iter().all(|group| group.len() == 3) && (1..=3).contains(&groups[0].len()));
     if mixed || !one_mark || !grouped {
         return None;
     }

@@ -64,7 +64,8 @@ pub(super) fn events(maker: &mut Maker, group: &[Line]) -> Result<Vec<NewEvent>,
     let Some(line) = group.first() else { return Ok(Vec::new()) };
     maker.needed(line, "customer_id")?;
     let who = maker.who(line, &WHO)?.ok_or_else(|| {
-        let fields = if maker.layout.column("email").is_some() { "customer_id and email are" } else { "customer_id is" };
+        let fields =
+            if maker.layout.column("email").is_some() { "customer_id and email are" } else { "customer_id is" };
         Fault::new(Reason::MissingIdentity, format!("{fields} empty"))
     })?;
     let at_us = maker.read_moment(maker.needed(line, "ordered_at")?, "ordered_at")?;
@@ -105,12 +106,7 @@ fn currency(maker: &Maker, line: &Line) -> Result<Currency, Fault> {
 }
 
 /// The event's id. What it is made of must stay what it is.
-fn key(
-    maker: &mut Maker,
-    (order_id, customer): (Option<&str>, &str),
-    at_us: i64,
-    total: Money,
-) -> EventKey {
+fn key(maker: &mut Maker, (order_id, customer): (Option<&str>, &str), at_us: i64, total: Money) -> EventKey {
     let site_id = maker.site.site_id.to_be_bytes();
     if let Some(order_id) = order_id {
         return maker.own_key(at_us, &[b"order", &site_id, order_id.as_bytes()]);

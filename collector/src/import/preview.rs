@@ -4,7 +4,7 @@ use super::fields::{Field, Fields, Form, Kind};
 use super::format::{Cell, FormatError, Line, Lines};
 use super::maker::Maker;
 use super::mapping::{Layout, Mapping, MappingError};
-use super::{LOOKED_AT, customers, number, newsletter};
+use super::{LOOKED_AT, customers, newsletter, number};
 use crate::intake::clock;
 use crate::store::events::{Kind as EventKind, NewEvent, Term};
 use crate::store::identities::Who;
@@ -57,7 +57,7 @@ pub(crate) fn preview(
         left: (0..lines.columns.len()).filter(|at| !layout.uses(*at)).collect(),
         columns: lines.columns,
         event: mapping.event.clone(),
-        missing: missing.iter().map(MappingError::to_string).collect(),
+        missing: missing.iter().map(MappingError::told).collect(),
         doubts: broken.into_iter().chain(doubts(kind, &layout, &sample)).collect(),
         lines: sample.len() as u64,
         events: Vec::new(),

@@ -60,13 +60,8 @@ impl<'a> Reading<'a> {
         {
             ahead.push_back(line);
         }
-        let maker = Maker::new(
-            (site, &super::source()),
-            (kind, layout),
-            mapping,
-            ahead.make_contiguous(),
-            clock::now_us(),
-        );
+        let maker =
+            Maker::new((site, &super::source()), (kind, layout), mapping, ahead.make_contiguous(), clock::now_us());
         Ok(Reading { maker, lines, ahead, group: Vec::new(), skipped, read: 0, is_over: false })
     }
 

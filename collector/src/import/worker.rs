@@ -98,9 +98,8 @@ fn import(store: &Store, claimed: &Claimed, stop: &AtomicBool) -> Result<(), End
         let seconds = begun.elapsed().as_secs_f64().max(0.001);
         let lines_per_s = (batch.lines.saturating_sub(import.lines) as f64 / seconds) as u64;
         let to = Advance { from_lines: done, lines: batch.lines, bytes: batch.bytes, lines_per_s };
-        let stored = writing.store(batch, &mut |connection, outcome| {
-            imports::advance(connection, claimed, to, &outcome, &stopped)
-        });
+        let stored = writing
+            .store(batch, &mut |connection, outcome| imports::advance(connection, claimed, to, &outcome, &stopped));
         match stored {
             Ok(_) => done = to.lines,
             Err(_) if stopped.load(Ordering::Relaxed) => return Err(Ended::Stopped),

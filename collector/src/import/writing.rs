@@ -1,6 +1,7 @@
 //! Storing batches of a file, each in one transaction.
 
 use super::{Batch, RejectedLine};
+use crate::intake::enrich::MailDomains;
 use crate::intake::screen::Fault;
 use crate::intake::{Reason, clock};
 use crate::store::erasure::Forgotten;
@@ -37,6 +38,7 @@ pub(crate) struct Writing {
     connection: PgConnection,
     ingest: Ingest,
     months: BTreeSet<Date>,
+    mail: MailDomains,
 }
 
 impl Writing {
@@ -52,6 +54,7 @@ impl Writing {
             connection: store.connect()?,
             ingest: Ingest::new(),
             months: BTreeSet::new(),
+            mail: MailDomains::built_in(),
         })
     }
 
@@ -66,7 +69,10 @@ impl Writing {
     ) -> Result<(Receipt, Vec<RejectedLine>), StoreError> {
         self.ensure_months(&batch.events)?;
         let mut rejected = batch.rejected;
-        let (lines, events): (Vec<u64>, Vec<NewEvent>) = batch.events.into_iter().unzip();
+        let (lines, mut events): (Vec<u64>, Vec<NewEvent>) = batch.events.into_iter().unzip();
+        for event in &mut events {
+            event.email_class = self.mail.email_class(event);
+        }
         match self.commit(&events, &rejected, Receipt::default(), also) {
             Err(StoreError::Refused(_)) if !events.is_empty() => {
                 let mut told = Receipt::default();
@@ -122,10 +128,15 @@ impl Writing {
         }];
         let mut tries = 0;
         loop {
-            let stored = self.ingest.store_and(&mut self.connection, &group, clock::now_us(), &mut |connection, receipts, forgotten| {
-                let own = receipts.first().copied().unwrap_or_default();
-                also(connection, Outcome { receipt: sum(before, own), rejected, forgotten })
-            });
+            let stored = self.ingest.store_and(
+                &mut self.connection,
+                &group,
+                clock::now_us(),
+                &mut |connection, receipts, forgotten| {
+                    let own = receipts.first().copied().unwrap_or_default();
+                    also(connection, Outcome { receipt: sum(before, own), rejected, forgotten })
+                },
+            );
             match stored {
                 Ok(receipts) => return Ok(receipts.first().copied().unwrap_or_default()),
                 Err(StoreError::Contended(_)) if tries < TRIES => tries += 1,

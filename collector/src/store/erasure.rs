@@ -281,7 +281,8 @@ impl Store {
             }
             let traces = traces(connection, site.site_id, profile_id, &identities)?;
             let identity_ids: Vec<i64> = identities.iter().map(|row| row.identity_id).collect();
-            let identifiers = identities.iter().map(IdentityRow::written).collect::<Result<Vec<String>, StoreError>>()?;
+            let identifiers =
+                identities.iter().map(IdentityRow::written).collect::<Result<Vec<String>, StoreError>>()?;
             let row: NumberRow = sql("INSERT INTO erasures (site_id, asked_by, profile_id, identity_ids, traces,
                     identifiers)
                  VALUES ($1, $2, $3, $4, $5, $6) RETURNING erasure_id AS number")
@@ -324,10 +325,11 @@ impl Store {
     /// [`StoreError`]; what is left is deleted by the next call.
     pub(crate) fn finish_erasures(&self, site_id: i32) -> Result<usize, StoreError> {
         let mut connection = self.connect()?;
-        let waiting: Vec<WaitingRow> = sql("SELECT erasure_id, profile_id, identity_ids, traces, identifiers FROM erasures
+        let waiting: Vec<WaitingRow> =
+            sql("SELECT erasure_id, profile_id, identity_ids, traces, identifiers FROM erasures
              WHERE site_id = $1 AND done_at IS NULL ORDER BY erasure_id")
-        .bind::<Integer, _>(site_id)
-        .load(&mut connection)?;
+            .bind::<Integer, _>(site_id)
+            .load(&mut connection)?;
         let mut done = 0;
         for erasure in &waiting {
             match finish(&mut connection, site_id, erasure) {

@@ -196,8 +196,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn has_imports_to_run(&self) -> Result<bool, StoreError> {
-        let row: GotRow = sql("SELECT EXISTS (SELECT FROM imports WHERE state = 'running') AS got")
-            .get_result(&mut *self.lend()?)?;
+        let row: GotRow =
+            sql("SELECT EXISTS (SELECT FROM imports WHERE state = 'running') AS got").get_result(&mut *self.lend()?)?;
         Ok(row.got)
     }
 

@@ -28,6 +28,9 @@ use uuid::Uuid;
 
 /// Journal rows of one transaction. A group of the writers is one row of up to 5,000 events.
 const CLAIMED_ROWS: i32 = 8;
+/// Events of one transaction, where they are not all of one journal row. Each may be another person's, with a history, a
+/// row and an answer of every segment: up to 30 KB in memory until it is committed.
+const CLAIMED_EVENTS: usize = 2_000;
 /// Buckets that people are locked by: enough that two processes seldom meet, few enough for PostgreSQL's lock table.
 const LOCK_BUCKETS: i64 = 256;
 
@@ -140,12 +143,20 @@ impl Projector {
 
     fn attempt(&mut self, connection: &mut PgConnection) -> Result<Step, StoreError> {
         connection.transaction(|connection| {
-            let rows: Vec<JournalRow> =
+            let mut rows: Vec<JournalRow> =
                 sql("SELECT tx::text AS tx, site_id, identity_ids, event_ids, relinked_profiles FROM journal
                  WHERE NOT projected ORDER BY tx LIMIT $1 FOR UPDATE SKIP LOCKED")
                 .bind::<Integer, _>(CLAIMED_ROWS)
                 .load(connection)?;
-            let is_full = rows.len() >= CLAIMED_ROWS as usize;
+            let mut events = 0;
+            let few = rows.iter().take_while(|row| {
+                let is_first = events == 0;
+                events += row.event_ids.len();
+                is_first || events <= CLAIMED_EVENTS
+            });
+            let few = few.count();
+            let is_full = rows.len() >= CLAIMED_ROWS as usize || few < rows.len();
+            rows.truncate(few);
             let mut step = Step { rows: rows.len(), is_full, ..Step::default() };
             if rows.is_empty() {
                 return Ok(step);

@@ -106,7 +106,7 @@ pub(crate) fn preview_wrong() -> ImportPreview {
     let mut wrong = preview();
     wrong.fields[2].column = None;
     wrong.fields[3].column = Some(1);
-    wrong.missing = vec!["no column for ordered_at; name it with --map ordered_at=COLUMN".into()];
+    wrong.missing = vec!["no column for ordered_at".into()];
     wrong.doubts = vec!["Total: the column holds no number in 980 of 1000 lines; is another column meant?".into()];
     ImportPreview { events: Vec::new(), faults: Vec::new(), faulty_lines: 0, ..wrong }
 }

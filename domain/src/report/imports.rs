@@ -162,10 +162,23 @@ impl Imports {
     /// The list as a file.
     pub fn csv(&self) -> String {
         let mut table = Table::with_header(&[
-            "file", "kind", "state", "uploaded", "by", "lines", "stored", "duplicate", "rejected",
+            "file",
+            "kind",
+            "state",
+            "uploaded",
+            "by",
+            "lines",
+            "stored",
+            "duplicate",
+            "rejected",
         ]);
         for row in &self.rows {
-            table.text(&row.file).text(row.kind.key()).text(row.state.key()).moment(Some(row.created_at)).text(&row.created_by);
+            table
+                .text(&row.file)
+                .text(row.kind.key())
+                .text(row.state.key())
+                .moment(Some(row.created_at))
+                .text(&row.created_by);
             table.count(row.lines).count(row.stored).count(row.duplicate).count(row.rejected).end();
         }
         table.into_text()

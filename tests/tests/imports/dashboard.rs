@@ -55,7 +55,8 @@ fn a_file_is_looked_at_mapped_and_imported() {
     assert!(page.contains("no column for customer_id or email"), "{page}");
     let early = owner.posts(&format!("{path}/start"), &[("kind", "orders")]);
     assert_eq!(early.status, 422, "not before the columns are known");
-    let wrong = [("kind", "orders"), ("field.customer_id", "Who"), ("field.ordered_at", "When"), ("field.total", "Who")];
+    let wrong =
+        [("kind", "orders"), ("field.customer_id", "Who"), ("field.ordered_at", "When"), ("field.total", "Who")];
     assert_eq!(leads(&owner.posts(&format!("{path}/map"), &wrong)), path);
     assert!(owner.reads(&path).contains("Total: the column holds no number in 400 of 400 lines"));
     let right =
@@ -72,7 +73,7 @@ fn a_file_is_looked_at_mapped_and_imported() {
     let rejected = owner.gets(&format!("{path}/rejected.csv"));
     assert!(rejected.body.starts_with("line,reason,Who,When,How much\r\n202,"), "{}", rejected.body);
     assert!(rejected.body.contains("'=much"), "no formula: {}", rejected.body);
-    assert!(owner.reads(&format!("{path}/progress")).contains("All 400 lines read."));
+    assert!(owner.reads(&format!("{path}/progress")).contains("All 400\u{a0}lines read."));
     assert!(owner.reads(&format!("{}.csv", list(&shop))).contains("orders.csv,orders,done,"));
     assert_eq!(shop.brought("import").get("Order Completed"), Some(&398));
     // The same file again is known.
@@ -118,9 +119,7 @@ fn an_import_can_be_paused_ended_and_removed() {
     let right =
         [("kind", "orders"), ("field.customer_id", "Who"), ("field.ordered_at", "When"), ("field.total", "How much")];
     leads(&owner.posts(&format!("{path}/start"), &right));
-    until("it to begin", SOON * 3, || {
-        (shop.database.number("SELECT done_lines FROM imports") > 0).then_some(())
-    });
+    until("it to begin", SOON * 3, || (shop.database.number("SELECT done_lines FROM imports") > 0).then_some(()));
     leads(&owner.posts(&format!("{path}/pause"), &[]));
     reaches(&shop, "paused");
     let stored = shop.stored();

@@ -34,9 +34,8 @@ fn shopifys_orders_come_with_products_refunds_and_cancellations() {
     let mia = shop.profile("email=mia@mail.example");
     assert_eq!(mia["facts"]["revenue_minor"], 4_500, "{mia}");
     assert_eq!(shop.profile("email=zoe@mail.example")["facts"]["revenue_minor"], 0, "a cancelled order counts not");
-    let orders = shop.database.rows(
-        "SELECT order_id AS value, total_minor, refunded_minor, counted FROM orders ORDER BY 1",
-    );
+    let orders =
+        shop.database.rows("SELECT order_id AS value, total_minor, refunded_minor, counted FROM orders ORDER BY 1");
     assert_eq!(
         orders,
         [
@@ -94,7 +93,10 @@ fn customers_have_traits_consent_and_the_columns_that_their_owner_keeps() {
     assert!(told.starts_with("read 4 stored 2 duplicate 0 rejected 2\n"), "{told}");
     let mia = shop.profile("email=mia@mail.example");
     let traits = &mia["facts"]["traits"];
-    assert_eq!((&traits["firstName"], &traits["city"], &traits["plan"]), (&json!("Mia"), &json!("Linz"), &json!("gold")));
+    assert_eq!(
+        (&traits["firstName"], &traits["city"], &traits["plan"]),
+        (&json!("Mia"), &json!("Linz"), &json!("gold"))
+    );
     assert_eq!((&traits["email_opt_in"], &traits["birthday"]), (&json!(true), &json!("1990-02-03")));
     assert_eq!(shop.profile("user_id=c1"), mia, "id, address and phone are one person's");
     assert_eq!(shop.profile("email=zoe@mail.example")["facts"]["traits"]["email_opt_in"], json!(false));
@@ -144,7 +146,7 @@ fn a_preview_names_a_wrong_mapping_and_stores_nothing() {
     assert!(wrong.contains("doubtful: Total: the column holds no number in 51 of 51 lines"), "{wrong}");
     assert!(wrong.contains("lines that would be rejected: 51 of 51"), "{wrong}");
     let missing = imports(&shop, "orders", &text, &["--preview"]);
-    assert!(missing.contains("missing: no column for total; name it with --map total=COLUMN"), "{missing}");
+    assert!(missing.contains("missing: no column for total\n"), "{missing}");
     let right = imports(&shop, "orders", &text, &["--preview", "--map", "total=much"]);
     assert!(right.contains("columns that are left: who") && !right.contains("doubtful"), "{right}");
     assert!(right.contains("Order Completed of email p0@mail.example at 2026-01-05 00:00:00"), "{right}");
@@ -162,7 +164,10 @@ fn files_that_are_none_are_told_what_to_do() {
         (b"PK\x03\x04rest", "Excel"),
         (b"[{\"email\":1}]", "NDJSON"),
         (b"", "header"),
-        (b"email,date,total\na@b.example,2026-01-05,1\nb@b.example,\"2026", "1 valid line, then a quote without an end"),
+        (
+            b"email,date,total\na@b.example,2026-01-05,1\nb@b.example,\"2026",
+            "1 valid line, then a quote without an end",
+        ),
     ] {
         let file = folder.path().join("file.csv");
         let mut bytes = bytes.to_vec();

@@ -112,9 +112,8 @@ impl Receiving {
             }
             return stored.map(|()| import_id);
         }
-        let ready = web::block(move || {
-            store.move_import(site_id, import_id, &[ImportState::Uploading], ImportState::Ready)
-        });
+        let ready =
+            web::block(move || store.move_import(site_id, import_id, &[ImportState::Uploading], ImportState::Ready));
         ready.await.map_err(|_| stopping())??;
         Ok(import_id)
     }
