@@ -297,7 +297,7 @@ fn names(head: &[u8]) -> Vec<String> {
     for line in head.split(|byte| *byte == b'\n').take(super::LOOKED_AT) {
         let Ok(Value::Object(object)) = serde_json::from_slice::<Value>(line) else { continue };
         flatten(&object, "", &mut |name, _| {
-            if names.len() < MAX_COLUMNS && !names.iter().any(|own| *own == name) {
+            if names.len() < MAX_COLUMNS && !names.contains(&name) {
                 names.push(name);
             }
         });

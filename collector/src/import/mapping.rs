@@ -203,7 +203,7 @@ fn is_no_export_of_orders(plain: &[String]) -> bool {
     let is_named_otherwise = Kind::Orders
         .field("order_id")
         .is_some_and(|field| field.synonyms.iter().filter(|synonym| **synonym != "name").any(|synonym| has(synonym)));
-    !is_named_otherwise && !(has("financial_status") || has("lineitem_name"))
+    !(is_named_otherwise || has("financial_status") || has("lineitem_name"))
 }
 
 fn position(columns: &[String], field: &str, column: &str) -> Result<usize, MappingError> {
