@@ -7,6 +7,7 @@ mod traits;
 use crate::analysis;
 use crate::demo::load as demo;
 use crate::http::intake::{ADDRESS_RATE, KEY_RATE};
+use crate::import::{Kind as ImportKind, command as import};
 use crate::intake::limits::Rate;
 use crate::postgres::{self, EmbeddedPostgres};
 use crate::serve::{self, Role, Settings};
@@ -106,6 +107,9 @@ struct Serve {
     /// Memory in MiB that people of all sites may take for questions about everybody; older page views stay out of it.
     #[arg(long, env = "SEGMENTS_ANALYSIS_MEMORY", value_name = "MIB", default_value_t = analysis::Settings::MEMORY_MIB)]
     analysis_memory: u64,
+    /// Size in MiB that a file may have that is uploaded on the dashboard to be imported.
+    #[arg(long, env = "SEGMENTS_IMPORT_LIMIT", value_name = "MIB", default_value_t = 512)]
+    import_limit: u64,
     /// Folder for files that let the next start go on without reading everybody again; by default in the data folder.
     #[arg(long, env = "SEGMENTS_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -197,20 +201,12 @@ enum UserCommand {
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// Orders from a CSV file; can be run again without storing anything twice.
-    Orders {
-        /// The site's name.
-        #[arg(long)]
-        site: String,
-        /// A CSV file with a header line, or `-` for standard input.
-        file: PathBuf,
-        /// Which columns hold what, for example customer_id=master_id,ordered_at=date,total=amount.
-        #[arg(long, value_name = "FIELD=COLUMN,…")]
-        map: Option<String>,
-        /// Where the rejected lines go; by default beside the file, as FILE.rejected.csv.
-        #[arg(long, value_name = "FILE")]
-        rejected: Option<PathBuf>,
-    },
+    /// Customers with what is known of them; can be run again without storing anything twice.
+    Customers(import::Options),
+    /// Orders with their products, refunds and cancellations; can be run again without storing anything twice.
+    Orders(import::Options),
+    /// What happened to newsletters: sent, opened, clicked, …; can be run again without storing anything twice.
+    Newsletter(import::Options),
 }
 
 #[derive(Subcommand)]
@@ -276,8 +272,13 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Site(command) => site(&open()?.store, command),
         Command::User(command) => user(&open()?.store, command),
-        Command::Import(ImportCommand::Orders { site, file, map, rejected }) => {
-            crate::import::orders(&open()?.store, &site, &file, map.as_deref(), rejected)
+        Command::Import(command) => {
+            let (kind, options) = match &command {
+                ImportCommand::Customers(options) => (ImportKind::Customers, options),
+                ImportCommand::Orders(options) => (ImportKind::Orders, options),
+                ImportCommand::Newsletter(options) => (ImportKind::Newsletter, options),
+            };
+            import::run(&open()?.store, kind, options)
         }
         Command::Rebuild(Rebuild { site, cache }) => {
             let opened = open()?;
@@ -344,6 +345,7 @@ impl Opened {
             public_url: serve.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             demo: serve.demo,
             metrics_token: serve.metrics_token,
+            import_limit_mib: serve.import_limit,
             analysis: analysis::Settings {
                 memory_bytes: serve.analysis_memory.saturating_mul(1 << 20),
                 cache: cache_folder(serve.cache, self.data.as_deref()),

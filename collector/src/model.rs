@@ -1,7 +1,7 @@
 //! Predictions from a file of orders: what the models make of it, and how good they are on what came after a day.
 
 use crate::cli::say;
-use crate::import::{Columns, moment};
+use crate::import::{moment, order_columns};
 use anyhow::{Context, bail};
 use domain::segment::predict::{
     self, Fitted, Kind, Measures, Method, Occasion, Prior, PurchaseHistory, Spend, Summary,
@@ -167,7 +167,8 @@ fn read(path: &Path, map: Option<&str>) -> anyhow::Result<Orders> {
     };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
     let header = reader.headers().context("the file has no header line")?.clone();
-    let columns = Columns::find(&header, map)?;
+    let names: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let columns = order_columns(&names, map)?;
     let mut by_customer: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut orders: Vec<Vec<Occasion>> = Vec::new();
     let mut last_day = i32::MIN;
@@ -176,7 +177,7 @@ fn read(path: &Path, map: Option<&str>) -> anyhow::Result<Orders> {
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).context("the file cannot be read on")? {
         lines += 1;
-        match order(&record, &columns, &mut currency) {
+        match order(&record, columns, &mut currency) {
             Ok((customer, occasion)) => {
                 last_day = last_day.max(occasion.day);
                 let at = *by_customer.entry(customer).or_insert_with(|| {
@@ -206,25 +207,25 @@ fn read(path: &Path, map: Option<&str>) -> anyhow::Result<Orders> {
 /// One line's customer and order, or what is wrong with it.
 fn order(
     record: &csv::ByteRecord,
-    columns: &Columns,
+    (customer, ordered_at, total, named_currency): (usize, usize, usize, Option<usize>),
     currency: &mut Option<String>,
 ) -> Result<(Vec<u8>, Occasion), String> {
     let field = |column: usize, name: &str| {
         let bytes = record.get(column).ok_or_else(|| format!("the line has no {name}"))?;
         std::str::from_utf8(bytes).map(str::trim).map_err(|_| format!("{name} is not valid UTF-8"))
     };
-    let customer = field(columns.customer_id, "customer_id")?;
+    let customer = field(customer, "customer_id")?;
     if customer.is_empty() {
         return Err("customer_id is empty".to_owned());
     }
-    let ordered_at = field(columns.ordered_at, "ordered_at")?;
+    let ordered_at = field(ordered_at, "ordered_at")?;
     let moment = moment(ordered_at, &TimeZone::UTC)
         .ok_or_else(|| format!("ordered_at {ordered_at:?} is no date; write 2026-11-23 or 2026-11-23T18:30:00Z"))?;
     let day = i32::try_from(moment.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
-    let total = field(columns.total, "total")?;
+    let total = field(total, "total")?;
     let spend = total.parse::<f64>().ok().filter(|spend| spend.is_finite());
     let spend = spend.ok_or_else(|| format!("total {total:?} is no amount; write 19.90"))?;
-    if let Some(column) = columns.currency {
+    if let Some(column) = named_currency {
         let code = field(column, "currency")?;
         if currency.get_or_insert_with(|| code.to_owned()) != code {
             return Err(format!("currency {code:?} is another than that of the first line"));

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long projecting goes on before others have their turn.
 const FIRST: Duration = Duration::from_millis(200);
+/// How often it is told how much is projected.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a failed step.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -125,10 +127,25 @@ struct Done {
 /// # Errors
 /// [`StoreError`]
 pub(crate) fn drain(store: &Store) -> Result<(), StoreError> {
+    drain_telling(store, |_, _| ())
+}
+
+/// As [`drain`]; `tell` is called after each step with the events that are projected and all that there were to project.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn drain_telling(store: &Store, mut tell: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     let mut projector = Projector::default();
     let mut connection = None;
     let end = projection::journal_end(&mut *store.lend()?)?;
+    let all = projection::waiting_events(&mut *store.lend()?, None)?;
+    let mut told = Instant::now();
     loop {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            // Others may project at the same time, and more may come in meanwhile.
+            tell(all.saturating_sub(projection::waiting_events(&mut *store.lend()?, None)?), all);
+        }
         match step(store, &mut projector, &mut connection) {
             Ok(Done { projected: 0, asked: 0 }) => {
                 let other = &mut *store.lend()?;

@@ -54,6 +54,8 @@ pub struct Settings {
     pub demo: bool,
     /// What `/metrics` asks for; without it there is no such page.
     pub metrics_token: Option<String>,
+    /// What a file may have that is uploaded to be imported, in MiB.
+    pub import_limit_mib: u64,
     /// How people are kept in memory, where there are pages.
     pub analysis: analysis::Settings,
 }
@@ -66,6 +68,8 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const ERASURES: Duration = Duration::from_secs(2);
 /// How often it is looked whether a site's people are to be compared.
 const MATCHES: Duration = Duration::from_secs(5);
+/// How often it is looked whether a file is to be imported.
+const IMPORTS: Duration = Duration::from_secs(1);
 /// How often it is looked whether a site's models are to be made anew.
 const MODELS: Duration = Duration::from_secs(5);
 /// How long requests under way may take to end after SIGTERM, in seconds.
@@ -118,6 +122,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     let models = runs(Role::Worker).then(|| models(store.clone())).transpose()?;
     let matches = runs(Role::Worker).then(|| matches(store.clone())).transpose()?;
     let erasures = runs(Role::Worker).then(|| erasures(store.clone())).transpose()?;
+    let imports = runs(Role::Worker).then(|| imports(store.clone())).transpose()?;
     let columns =
         runs(Role::Dashboard).then(|| analysis::start(store.clone(), settings.analysis.clone())).transpose()?;
     let state = web::Data::new(State {
@@ -132,6 +137,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
         public_url: settings.public_url.clone(),
         demo: settings.demo,
         metrics_token: settings.metrics_token.clone(),
+        import_limit_mib: settings.import_limit_mib,
         projected: projector.as_ref().map(|projector| Arc::clone(&projector.events)).unwrap_or_default(),
         analysis: columns.as_ref().map(analysis::Running::analysis),
     });
@@ -155,6 +161,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
     if let Some(matches) = matches {
         matches.leave();
     }
+    drop(imports);
     // The last front of the writers goes with the state: they store what is queued and end.
     drop(state);
     for writer in writers {
@@ -170,7 +177,7 @@ pub fn serve(store: &Store, settings: Settings, ready: impl FnOnce(SocketAddr)) 
 /// Keeps sites fresh, turns salts and tidies up.
 fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io::Result<Periodic> {
     let mut tidied: Option<Instant> = None;
-    Periodic::start("upkeep", SiteDirectory::REFRESH, move || {
+    Periodic::start("upkeep", SiteDirectory::REFRESH, move |_| {
         if let Err(error) = sites.refresh() {
             tracing::warn!(%error, "sites are read again later");
         } else if tidied.is_none_or(|at| at.elapsed() > UPKEEP) {
@@ -185,7 +192,7 @@ fn upkeep(store: Store, sites: Arc<SiteDirectory>, salts: Arc<Salts>) -> std::io
 
 /// Sees to the models of all sites.
 fn models(store: Store) -> std::io::Result<Periodic> {
-    Periodic::start("models", MODELS, move || {
+    Periodic::start("models", MODELS, move |_| {
         let now = crate::store::instant(clock::now_us());
         match store.sites() {
             Ok(sites) => {
@@ -211,7 +218,7 @@ fn connectors(state: &web::Data<State>) -> std::io::Result<pull::Running> {
 
 /// Compares the people of all sites.
 fn matches(store: Store) -> std::io::Result<Periodic> {
-    Periodic::start("matches", MATCHES, move || {
+    Periodic::start("matches", MATCHES, move |_| {
         let now = crate::store::instant(clock::now_us());
         let sites = match store.sites() {
             Ok(sites) => sites,
@@ -227,7 +234,7 @@ fn matches(store: Store) -> std::io::Result<Periodic> {
 
 /// Deletes what is left of people who were forgotten.
 fn erasures(store: Store) -> std::io::Result<Periodic> {
-    Periodic::start("erasures", ERASURES, move || {
+    Periodic::start("erasures", ERASURES, move |_| {
         let sites = match store.sites() {
             Ok(sites) => sites,
             Err(error) => return tracing::warn!(%error, "people are forgotten later"),
@@ -242,19 +249,32 @@ fn erasures(store: Store) -> std::io::Result<Periodic> {
     })
 }
 
-/// A thread that does the same again and again; dropping it lets the work under way end.
+/// Imports files that were uploaded.
+fn imports(store: Store) -> std::io::Result<Periodic> {
+    Periodic::start("imports", IMPORTS, move |stop| {
+        if let Err(error) = crate::import::worker::run(&store, stop) {
+            tracing::warn!(%error, "imports go on later");
+        }
+    })
+}
+
+/// A thread that does the same again and again; dropping it lets the work under way end. Long work looks at the flag.
 struct Periodic {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Periodic {
-    fn start(name: &str, every: Duration, mut work: impl FnMut() + Send + 'static) -> std::io::Result<Periodic> {
+    fn start(
+        name: &str,
+        every: Duration,
+        mut work: impl FnMut(&AtomicBool) + Send + 'static,
+    ) -> std::io::Result<Periodic> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                work();
+                work(&stopped);
                 std::thread::park_timeout(every);
             }
         })?;

@@ -94,7 +94,7 @@ addEventListener("hashchange", unfold);
 // Polls stand still while nobody looks and while the live list is paused.
 let paused = false;
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const polls = event.target.matches("#live-poll, #tag-state, #sweep");
+  const polls = event.target.matches("#live-poll, #tag-state, #sweep, #import-progress");
   if (polls && (document.hidden || (paused && event.target.id === "live-poll"))) event.preventDefault();
 });
 

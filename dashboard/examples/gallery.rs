@@ -7,6 +7,8 @@ mod acquisition;
 mod all;
 #[path = "../tests/pages/fixtures.rs"]
 mod fixtures;
+#[path = "../tests/pages/imports.rs"]
+mod imports;
 #[path = "../tests/pages/insight.rs"]
 mod insight;
 #[path = "../tests/pages/joins.rs"]

@@ -76,6 +76,7 @@ pub(crate) enum Nav {
     Identities,
     Sources,
     Traits,
+    Imports,
     Setup,
     Definitions,
     Nowhere,
@@ -117,6 +118,7 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
         title: "Set up",
         links: &[
             NavLink { nav: Nav::Sources, path: "sources", label: "Sources" },
+            NavLink { nav: Nav::Imports, path: "imports", label: "Imports" },
             NavLink { nav: Nav::Setup, path: "setup", label: "Set up" },
         ],
     },

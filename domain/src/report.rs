@@ -8,6 +8,7 @@ mod acquisition;
 mod audience;
 mod connectors;
 mod csv;
+mod imports;
 mod in_use;
 mod insight;
 mod joins;
@@ -30,6 +31,9 @@ pub use acquisition::{
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use connectors::{ConnectorReport, ConnectorState};
 pub use csv::csv_line;
+pub use imports::{
+    Import, ImportFault, ImportField, ImportKind, ImportPreview, ImportReport, ImportState, ImportedEvent, Imports,
+};
 pub use in_use::{
     ArchivedSegment, ArchivedSegments, DayChange, InUse, KeptBy, KnownWord, KnownWords, Listed, Move, MoveOfPerson,
     MoveOfSegment, Preview, PreviewPerson, Progress, SegmentReport, SegmentsInUse, Shape, SharedWith, SizeDay,

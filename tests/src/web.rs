@@ -166,6 +166,36 @@ impl Owner {
         self.posts_bare(path, &all)
     }
 
+    /// Sends a form with a file, and the token of the session before it.
+    #[track_caller]
+    pub fn uploads(&self, path: &str, fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Reply {
+        let page = self.reads("/definitions");
+        let token = page.split("name=\"csrf_token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let mut all = vec![("csrf_token", token.expect("a token"))];
+        all.extend(fields);
+        self.uploads_bare(path, &all, name, bytes)
+    }
+
+    /// Sends a form with a file as it is.
+    pub fn uploads_bare(&self, path: &str, fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Reply {
+        const BOUNDARY: &str = "----a-boundary-of-the-tests";
+        let mut body = Vec::new();
+        for (field, value) in fields {
+            let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             Content-Type: text/csv\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let headers = [("content-type", content_type.as_str()), ("cookie", self.cookie.as_str())];
+        self.web.send("POST", path, &headers, &body)
+    }
+
     /// Sends a form as it is.
     pub fn posts_bare(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let form: Vec<String> =

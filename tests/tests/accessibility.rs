@@ -5,6 +5,7 @@ use std::path::Path;
 use tests::browser::{Chromium, Tab};
 use tests::server::succeeds;
 use tests::speech::{identify, now_ms, page_from, snapshot, track, visitor_id};
+use tests::web::Owner;
 use tests::{SOON, Shop, npm, segments, shop, until};
 use wire::Who;
 
@@ -92,6 +93,8 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/traits/orders_90_days"),
         format!("/s/{site}/matches"),
         format!("/s/{site}/setup"),
+        format!("/s/{site}/imports"),
+        format!("/s/{site}/imports/{}", shop.database.number("SELECT max(import_id) FROM imports")),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),
     ]
@@ -142,6 +145,10 @@ fn every_page_is_accessible_in_light_and_dark_and_fits_a_phone() {
     look("/login");
     tab.goes_to(&url("/login")).types("#email", EMAIL).types("#password", PASSWORD).clicks("button[type=submit]");
     tab.sees("location.pathname.endsWith('/overview')");
+    let owner = Owner::logs_in(&shop.server, EMAIL, PASSWORD);
+    let file = b"email,date,total,plan\nmia@mail.example,2026-01-05,1,gold\nbroken,soon,x,\n";
+    let list = format!("/s/{}/imports", shop.keys.site_id);
+    assert_eq!(owner.uploads(&list, &[("kind", "orders")], "orders.csv", file).status, 303);
     for path in pages(&shop) {
         look(&path);
     }

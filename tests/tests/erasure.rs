@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::server::succeeds;
 use tests::speech::{self, now_ms};
+use tests::web::Owner;
 use tests::{SOON, Shop, segments, until};
 
 /// Texts that were planted in everything the person sent.
@@ -54,6 +55,26 @@ fn everything(shop: &Shop, at_ms: i64) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
+/// Uploads three files: one that was imported and had a line rejected that names the person, one that names them and
+/// has not been started, and one of other people.
+fn uploads(shop: &Shop) -> Owner {
+    tests::shop::add_user(&shop.database, "owner@shop.example", "a long enough password");
+    let owner = Owner::logs_in(&shop.server, "owner@shop.example", "a long enough password");
+    let list = format!("/s/{}/imports", shop.keys.site_id);
+    let put = |name: &str, text: &str| {
+        let reply = owner.uploads(&list, &[("kind", "orders")], name, text.as_bytes());
+        reply.header("location").unwrap_or_else(|| panic!("{}", reply.body)).to_owned()
+    };
+    let done = put("a.csv", "email,date,total,order_id\nplanted@mail.example,never,1,plantedproperty\n");
+    assert_eq!(owner.posts(&format!("{done}/start"), &[]).status, 303);
+    until("the import to end", SOON, || {
+        (shop.database.number("SELECT count(*) FROM import_rejected") == 1).then_some(())
+    });
+    put("planted@mail.example.csv", "customer_id,date,total\nplanted-user-7,2026-01-05,1\nother,2026-01-05,1\n");
+    put("other.csv", "customer_id,date,total\nother,2026-01-05,1\n");
+    owner
+}
+
 #[test]
 fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     let shop = Shop::open();
@@ -71,6 +92,7 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     std::fs::write(&file, lines).expect("a file");
     let import = ["import", "orders", "--site", "shop", &file];
     succeeds(&segments(&shop.database, &import));
+    let owner = uploads(&shop);
     let profile = shop.profile("email=planted@mail.example");
     assert_eq!(profile["facts"]["traits"]["hobby"], "plantedtrait");
     assert_eq!(profile["computed_traits"]["favourite"], "plantedproperty");
@@ -90,6 +112,14 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
         (shop.database.number("SELECT count(*) FROM erasures WHERE done_at IS NULL") == 0).then_some(())
     });
     assert_eq!(traces(&shop), Vec::<String>::new());
+    let files = shop.database.rows("SELECT state FROM imports ORDER BY import_id");
+    let states: Vec<&str> = files.iter().filter_map(|row| row["state"].as_str()).collect();
+    assert_eq!(states, ["done", "failed", "ready"], "a file that names nobody of them stays");
+    assert_eq!(shop.database.number("SELECT count(*) FROM import_chunks"), 1);
+    assert!(
+        owner.reads(&format!("/s/{}/imports", shop.keys.site_id)).contains("(erased)"),
+        "not even in a file's name"
+    );
     let log = shop.server.log();
     assert!(PLANTED.iter().all(|planted| !log.contains(planted)), "{log}");
     assert_eq!(shop.profile(&shop.visitor("other").query()), others, "nobody else is touched");

@@ -1,4 +1,11 @@
-//! Orders from a file, and the command line where something is wrong.
+//! Files of every kind, from the command line and the dashboard, and the command line where something is wrong.
+
+#[path = "imports/dashboard.rs"]
+mod dashboard;
+#[path = "imports/kinds.rs"]
+mod kinds;
+#[path = "imports/large.rs"]
+mod large;
 
 use serde_json::Value;
 use std::fs;

@@ -148,8 +148,7 @@ impl Prepared {
     fn load(&self, store: &Store, url: &str) -> anyhow::Result<()> {
         if let Some(cdnow) = &self.cdnow {
             eprintln!("demo: loading the CDNOW orders …");
-            let rejected = std::env::temp_dir().join("segments-cdnow.rejected.csv");
-            crate::import::import(store, cdnow, super::CDNOW_ORDERS, None, &rejected, |_, _| {})?;
+            crate::import::orders(store, cdnow, super::CDNOW_ORDERS)?;
         }
         if let Some(shop) = &self.shop {
             shop.load(store, url)?;

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) demo: bool,
     /// What `/metrics` asks for; without it there is no such page.
     pub(crate) metrics_token: Option<String>,
+    /// What a file may have that is uploaded to be imported, in MiB.
+    pub(crate) import_limit_mib: u64,
     /// Events projected by this process.
     pub(crate) projected: Arc<AtomicU64>,
     /// People in memory, where this process has pages.

@@ -5,6 +5,7 @@
 
 mod acquisition;
 mod file;
+mod imports;
 mod joins;
 mod lists;
 mod live;
@@ -51,6 +52,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     joins::routes(config);
     matches::routes(config);
     people::routes(config);
+    imports::routes(config);
     setup::routes(config);
     sources::routes(config);
     traits::routes(config);

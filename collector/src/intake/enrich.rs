@@ -14,7 +14,7 @@ use bots::Crawlers;
 use domain::event::Trust;
 use domain::identity::Kind as IdentityKind;
 use domain::surroundings::{Device, DeviceClass, EmailClass, Software};
-use mail::MailDomains;
+pub(crate) use mail::MailDomains;
 pub(crate) use place::Address;
 use place::Places;
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ impl Enricher {
         Ok(Enricher {
             places: Places::open(country_database, lists::COUNTRIES)?,
             crawlers: Crawlers::read(lists::CRAWLERS)?,
-            mail: MailDomains::read(lists::FREE_MAIL, lists::DISPOSABLE_MAIL),
+            mail: MailDomains::built_in(),
             agents: Memory::default(),
             devices: Memory::default(),
         })
@@ -89,27 +89,8 @@ impl Enricher {
             let agent = agents.of(agent, |agent| self.agent(agent));
             event.bot_score = self.score(event, agent.as_ref());
             event.set(Term::Software, agent.and_then(|agent| agent.software));
-            event.email_class = self.email_class(event);
+            event.email_class = self.mail.email_class(event);
         }
-    }
-
-    /// The kind of the mail address that an event names: as its own identity, as one that it ties, or as a trait.
-    fn email_class(&self, event: &NewEvent) -> Option<EmailClass> {
-        // What is only claimed tells nothing of the person.
-        if event.flags & flags::CLAIMED != 0 {
-            return None;
-        }
-        let own = match &event.who {
-            crate::store::identities::Who::Known { kind: IdentityKind::Email, value } => Some(value),
-            _ => None,
-        };
-        let tied = event.links.iter().find(|link| link.kind == IdentityKind::Email).map(|link| &link.value);
-        if let Some(email) = own.or(tied) {
-            return self.mail.class(email);
-        }
-        let said =
-            (event.kind == Kind::Identify).then(|| event.properties.as_deref().and_then(mail::trait_of)).flatten();
-        said.and_then(|email| self.mail.class(&email))
     }
 
     fn device(&self, text: &Arc<str>) -> Option<Arc<str>> {
@@ -135,6 +116,32 @@ impl Enricher {
         let is_spam =
             event.text(Term::Referrer).is_some_and(|referrer| domain::attribution::is_referrer_spam(referrer));
         if is_spam { by_agent.max(bots::SPAM_REFERRER) } else { by_agent }
+    }
+}
+
+impl MailDomains {
+    /// The built-in lists.
+    pub(crate) fn built_in() -> MailDomains {
+        MailDomains::read(lists::FREE_MAIL, lists::DISPOSABLE_MAIL)
+    }
+
+    /// The kind of the mail address that an event names: as its own identity, as one that it ties, or as a trait.
+    pub(crate) fn email_class(&self, event: &NewEvent) -> Option<EmailClass> {
+        // What is only claimed tells nothing of the person.
+        if event.flags & flags::CLAIMED != 0 {
+            return None;
+        }
+        let own = match &event.who {
+            crate::store::identities::Who::Known { kind: IdentityKind::Email, value } => Some(value),
+            _ => None,
+        };
+        let tied = event.links.iter().find(|link| link.kind == IdentityKind::Email).map(|link| &link.value);
+        if let Some(email) = own.or(tied) {
+            return self.class(email);
+        }
+        let said =
+            (event.kind == Kind::Identify).then(|| event.properties.as_deref().and_then(mail::trait_of)).flatten();
+        said.and_then(|email| self.class(&email))
     }
 }
 

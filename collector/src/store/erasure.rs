@@ -152,6 +152,33 @@ impl Forgotten {
     }
 }
 
+impl Forgotten {
+    /// Whether any of a file's cells names a forgotten person, as a whole or with a word of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn are_in_cells<'c>(
+        &self,
+        site_id: i32,
+        cells: impl Iterator<Item = &'c String>,
+    ) -> Result<bool, StoreError> {
+        let Some(site) = self.sites.get(&site_id) else { return Ok(false) };
+        for cell in cells {
+            for kind in Kind::ALL {
+                if let Ok(value) = normalise(kind, cell)
+                    && site.hashes.contains(&hash(&site.key, kind, &value)?)
+                {
+                    return Ok(true);
+                }
+            }
+            if self.are_in(site_id, cell)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 #[derive(QueryableByName)]
 struct IdentityRow {
     #[diesel(sql_type = BigInt)]
@@ -160,6 +187,13 @@ struct IdentityRow {
     kind: i16,
     #[diesel(sql_type = Text)]
     value: String,
+}
+
+impl IdentityRow {
+    /// `kind:value`
+    fn written(&self) -> Result<String, StoreError> {
+        Ok(format!("{}:{}", super::identities::kind(self.kind)?, self.value))
+    }
 }
 
 #[derive(QueryableByName)]
@@ -209,6 +243,8 @@ struct WaitingRow {
     identity_ids: Vec<i64>,
     #[diesel(sql_type = Array<Text>)]
     traces: Vec<String>,
+    #[diesel(sql_type = Array<Text>)]
+    identifiers: Vec<String>,
 }
 
 #[derive(QueryableByName)]
@@ -245,13 +281,17 @@ impl Store {
             }
             let traces = traces(connection, site.site_id, profile_id, &identities)?;
             let identity_ids: Vec<i64> = identities.iter().map(|row| row.identity_id).collect();
-            let row: NumberRow = sql("INSERT INTO erasures (site_id, asked_by, profile_id, identity_ids, traces)
-                 VALUES ($1, $2, $3, $4, $5) RETURNING erasure_id AS number")
+            let identifiers =
+                identities.iter().map(IdentityRow::written).collect::<Result<Vec<String>, StoreError>>()?;
+            let row: NumberRow = sql("INSERT INTO erasures (site_id, asked_by, profile_id, identity_ids, traces,
+                    identifiers)
+                 VALUES ($1, $2, $3, $4, $5, $6) RETURNING erasure_id AS number")
             .bind::<Integer, _>(site.site_id)
             .bind::<Text, _>(asked_by.to_owned())
             .bind::<BigInt, _>(profile_id)
             .bind::<Array<BigInt>, _>(identity_ids.clone())
             .bind::<Array<Text>, _>(traces)
+            .bind::<Array<Text>, _>(identifiers)
             .get_result(connection)?;
             remember(connection, site.site_id, row.number, &identities)?;
             for statement in [
@@ -287,10 +327,11 @@ impl Store {
     /// [`StoreError`]; what is left is deleted by the next call.
     pub(crate) fn finish_erasures(&self, site_id: i32) -> Result<usize, StoreError> {
         let mut connection = self.connect()?;
-        let waiting: Vec<WaitingRow> = sql("SELECT erasure_id, profile_id, identity_ids, traces FROM erasures
+        let waiting: Vec<WaitingRow> =
+            sql("SELECT erasure_id, profile_id, identity_ids, traces, identifiers FROM erasures
              WHERE site_id = $1 AND done_at IS NULL ORDER BY erasure_id")
-        .bind::<Integer, _>(site_id)
-        .load(&mut connection)?;
+            .bind::<Integer, _>(site_id)
+            .load(&mut connection)?;
         let mut done = 0;
         for erasure in &waiting {
             match finish(&mut connection, site_id, erasure) {
@@ -381,6 +422,7 @@ fn remember(
 
 /// Deletes what is left of one person. Each step finds what a cut-off run before has left.
 fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> Result<bool, StoreError> {
+    super::imports::forget(connection, site_id, &erasure.identifiers, &erasure.traces)?;
     scrub(connection, site_id, &erasure.identity_ids)?;
     for statement in [
         "DELETE FROM events WHERE site_id = $1 AND identity_id = ANY($2)",
@@ -415,7 +457,7 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     ] {
         sql(statement).bind::<Integer, _>(site_id).bind::<BigInt, _>(erasure.profile_id).execute(connection)?;
     }
-    sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}'
+    sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}', identifiers = '{}'
          WHERE site_id = $1 AND erasure_id = $2")
     .bind::<Integer, _>(site_id)
     .bind::<BigInt, _>(erasure.erasure_id)

@@ -74,6 +74,15 @@ impl Store {
                      FROM segment_scores s WHERE site_id = $1 AND profile_id = $2",
                 ),
                 (
+                    "rejected_lines",
+                    "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', r.at, 'line', r.line, 'reason', r.reason,
+                        'cells', r.cells) ORDER BY r.import_id, r.line), '[]') AS rows
+                     FROM import_rejected r
+                     WHERE r.site_id = $1 AND EXISTS (SELECT FROM identities i
+                        WHERE i.site_id = r.site_id AND i.profile_id = $2 AND lower(i.value) = ANY(
+                            SELECT lower(btrim(cell)) FROM unnest(r.cells) AS cell))",
+                ),
+                (
                     "links",
                     "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', l.at, 'from', i.value, 'to',
                         CASE WHEN o.profile_id = i.profile_id THEN o.value END,

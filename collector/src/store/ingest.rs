@@ -54,6 +54,9 @@ pub(crate) struct Ingest {
     samples: SampleLimit,
 }
 
+/// What a caller does in the same transaction.
+pub(crate) type Also<'a> = dyn FnMut(&mut PgConnection, &[Receipt], &Forgotten) -> Result<(), StoreError> + 'a;
+
 /// Events that are to be stored, each with the index of its request.
 type Chosen<'a> = Vec<(usize, &'a NewEvent)>;
 
@@ -98,8 +101,26 @@ impl Ingest {
         now_us: i64,
         mut written: impl FnMut(),
     ) -> Result<Vec<Receipt>, StoreError> {
-        match self.attempt(connection, group, now_us, Path::Straight, &mut written) {
-            Err(StoreError::AlreadyThere) => self.attempt(connection, group, now_us, Path::Stepping, &mut written),
+        self.store_and(connection, group, now_us, &mut |_, _, _| {
+            written();
+            Ok(())
+        })
+    }
+
+    /// As [`Ingest::store`], with something of the caller's own in the same transaction, which is done last and told what
+    /// becomes of each request. It may be done twice, when the first attempt is taken back.
+    ///
+    /// # Errors
+    /// As [`Ingest::store`], and those of the caller's own.
+    pub(crate) fn store_and(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[SiteBatch],
+        now_us: i64,
+        also: &mut Also<'_>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        match self.attempt(connection, group, now_us, Path::Straight, also) {
+            Err(StoreError::AlreadyThere) => self.attempt(connection, group, now_us, Path::Stepping, also),
             result => result,
         }
     }
@@ -110,7 +131,7 @@ impl Ingest {
         group: &[SiteBatch],
         now_us: i64,
         path: Path,
-        written: &mut dyn FnMut(),
+        also: &mut Also<'_>,
     ) -> Result<Vec<Receipt>, StoreError> {
         let mut learnt_terms = HashMap::new();
         let mut learnt_identities = super::identities::Found::default();
@@ -159,7 +180,7 @@ impl Ingest {
             count_outcomes(connection, self.slot, group, (&receipts, &erased), today)?;
             count_blocked(connection, self.slot, group, &rows)?;
             sampled = write_samples(connection, (&self.samples, &self.forgotten), group, now_us)?;
-            written();
+            also(connection, &receipts, &self.forgotten)?;
             Ok(receipts)
         })?;
         self.terms.remember(learnt_terms);

@@ -11,6 +11,7 @@ pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod identities;
+pub(crate) mod imports;
 pub(crate) mod ingest;
 pub(crate) mod lists;
 pub(crate) mod marketing;

@@ -18,7 +18,7 @@ use super::sites::{Site, read_sites};
 use super::sql::sql;
 use diesel::Connection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use domain::event::Event;
 use domain::history::{self, History, Session};
 use domain::identity::Kind as IdentityKind;
@@ -28,6 +28,9 @@ use uuid::Uuid;
 
 /// Journal rows of one transaction. A group of the writers is one row of up to 5,000 events.
 const CLAIMED_ROWS: i32 = 8;
+/// Events of one transaction, where they are not all of one journal row. Each may be another person's, with a history, a
+/// row and an answer of every segment: up to 30 KB in memory until it is committed.
+const CLAIMED_EVENTS: usize = 2_000;
 /// Buckets that people are locked by: enough that two processes seldom meet, few enough for PostgreSQL's lock table.
 const LOCK_BUCKETS: i64 = 256;
 
@@ -140,12 +143,20 @@ impl Projector {
 
     fn attempt(&mut self, connection: &mut PgConnection) -> Result<Step, StoreError> {
         connection.transaction(|connection| {
-            let rows: Vec<JournalRow> =
+            let mut rows: Vec<JournalRow> =
                 sql("SELECT tx::text AS tx, site_id, identity_ids, event_ids, relinked_profiles FROM journal
                  WHERE NOT projected ORDER BY tx LIMIT $1 FOR UPDATE SKIP LOCKED")
                 .bind::<Integer, _>(CLAIMED_ROWS)
                 .load(connection)?;
-            let is_full = rows.len() >= CLAIMED_ROWS as usize;
+            let mut events = 0;
+            let few = rows.iter().take_while(|row| {
+                let is_first = events == 0;
+                events += row.event_ids.len();
+                is_first || events <= CLAIMED_EVENTS
+            });
+            let few = few.count();
+            let is_full = rows.len() >= CLAIMED_ROWS as usize || few < rows.len();
+            rows.truncate(few);
             let mut step = Step { rows: rows.len(), is_full, ..Step::default() };
             if rows.is_empty() {
                 return Ok(step);
@@ -443,6 +454,21 @@ struct Newest {
 pub(crate) fn journal_end(connection: &mut PgConnection) -> Result<String, StoreError> {
     let row: Newest = sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS tx").get_result(connection)?;
     Ok(row.tx)
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Events that wait to be projected, of one site or of all.
+pub(crate) fn waiting_events(connection: &mut PgConnection, site_id: Option<i32>) -> Result<u64, StoreError> {
+    let row: Count = sql("SELECT COALESCE(sum(cardinality(event_ids)), 0)::bigint AS count FROM journal
+         WHERE NOT projected AND site_id = COALESCE($1, site_id)")
+    .bind::<Nullable<Integer>, _>(site_id)
+    .get_result(connection)?;
+    Ok(u64::try_from(row.count).unwrap_or(0))
 }
 
 #[derive(QueryableByName)]

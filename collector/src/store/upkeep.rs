@@ -43,7 +43,7 @@ impl Store {
              WHERE r.site_id = o.site_id AND r.rejection_id = o.rejection_id AND o.n > $1")
         .bind::<BigInt, _>(SAMPLES)
         .execute(&mut *connection)?;
-        Ok(())
+        super::imports::tidy(&mut connection)
     }
 
     /// Whether PostgreSQL takes writes now: a standby or a read-only database gives out no transaction number.

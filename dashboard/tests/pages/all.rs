@@ -2,6 +2,7 @@
 
 use super::acquisition as acquired;
 use super::fixtures::{self as given, HOSTILE};
+use super::imports as files;
 use super::insight as special;
 use super::joins as joined;
 use super::matches as alike;
@@ -9,7 +10,8 @@ use super::sources as told;
 use super::traits as computed;
 use dashboard::*;
 use domain::report::{
-    HookSecret, Listed, MatchState, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried, TriedTrait,
+    HookSecret, ImportState, Listed, MatchState, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried,
+    TriedTrait,
 };
 use domain::segment::rule::Rule;
 
@@ -266,6 +268,18 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ),
         ("setup_hostile", setup(&hostile, &given::setup_hostile(), &refused(HOSTILE), Some(HOSTILE))),
         ("setup_state", setup_state(&given::setup())),
+        ("imports", imports(&inside, &files::list(), None)),
+        ("imports_empty", imports(&inside, &files::list_empty(), Some("The file is empty."))),
+        ("imports_hostile", imports(&hostile, &files::list_hostile(), Some(HOSTILE))),
+        ("import_ready", import(&inside, &files::report(ImportState::Ready), Some(&files::preview()), None)),
+        ("import_wrong", import(&inside, &files::report(ImportState::Ready), Some(&files::preview_wrong()), None)),
+        ("import_hostile", import(&hostile, &files::report_hostile(), Some(&files::preview_hostile()), Some(HOSTILE))),
+        ("import_running", import(&inside, &files::report(ImportState::Running), None, None)),
+        ("import_paused", import(&inside, &files::report(ImportState::Paused), None, None)),
+        ("import_done", import(&inside, &files::report(ImportState::Done), None, None)),
+        ("import_failed", import(&inside, &files::report(ImportState::Failed), None, None)),
+        ("import_progress", import_progress(&files::report(ImportState::Running))),
+        ("import_progress_over", import_progress(&files::report(ImportState::Done))),
         ("joins", joins(&inside, &joined::joins())),
         ("joins_hostile", joins(&hostile, &joined::joins_hostile())),
         ("identities", identities(&inside, &joined::identities())),

@@ -3,6 +3,7 @@
 mod acquisition;
 mod all;
 mod fixtures;
+mod imports;
 mod insight;
 mod joins;
 mod matches;
@@ -214,6 +215,7 @@ fn every_table_has_its_file() {
         ("sources", sources::book().csv()),
         ("sources/tracker/days", sources::tracker().days_csv()),
         ("sources/tracker/rejected", sources::tracker().rejected_csv()),
+        ("imports", imports::list().csv()),
         ("people", fixtures::people().csv()),
         ("people/41/timeline", fixtures::profile().csv(ProfileTable::Timeline)),
         ("people/41/identities", fixtures::profile().csv(ProfileTable::Identities)),

@@ -9,7 +9,7 @@ const MORE_FREE: [&str; 9] =
     ["duck.com", "hey.com", "mailbox.org", "pm.me", "proton.me", "tuta.com", "tuta.io", "tutanota.com", "zohomail.eu"];
 
 /// The lists.
-pub(super) struct MailDomains {
+pub(crate) struct MailDomains {
     free: HashSet<&'static str>,
     disposable: HashSet<&'static str>,
 }

@@ -1,0 +1,421 @@
+//! A file as lines of cells: CSV and NDJSON, found by looking, read in bounded memory.
+
+use serde_json::{Map, Value};
+use std::cell::Cell as Counter;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::rc::Rc;
+
+/// How much of a file is looked at to find out what it is and, of NDJSON, which names there are.
+const HEAD_BYTES: u64 = 1 << 20;
+/// Bytes of one line. A quote that is never closed would make one line of the whole rest.
+const LINE_BYTES: u64 = 1 << 20;
+/// Names of one NDJSON file; each takes a cell of every line.
+const MAX_COLUMNS: usize = 1_000;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Cells apart by this byte, the first line names them.
+    Csv { delimiter: u8 },
+    /// One JSON object in each line.
+    Ndjson,
+}
+
+impl Format {
+    /// In words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Csv { delimiter: b';' } => "CSV with semicolons",
+            Format::Csv { delimiter: b'\t' } => "CSV with tabs",
+            Format::Csv { .. } => "CSV with commas",
+            Format::Ndjson => "NDJSON",
+        }
+    }
+}
+
+/// Why a file cannot be read, or not any further.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FormatError {
+    /// There is nothing in it.
+    #[error("the file has no header line")]
+    Empty,
+    /// Another encoding than UTF-8.
+    #[error("the file is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8) and try again")]
+    Utf16,
+    /// A packed file.
+    #[error("the file is packed or an Excel sheet; save it as CSV in UTF-8 and try again")]
+    Packed,
+    /// A whole JSON document.
+    #[error("the file is one JSON document; write one object in each line (NDJSON), for example with: jq -c '.[]'")]
+    Document,
+    /// A quote is not closed, or it is no such file at all.
+    #[error("line {line} is longer than 1 MiB; a quote (\") in it may not be closed")]
+    Endless { line: u64 },
+    /// The file or the connection that it comes by.
+    #[error("the file cannot be read on after line {line}: {error}")]
+    Io { line: u64, error: std::io::Error },
+}
+
+/// One value of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    /// Nothing, or white space.
+    Empty,
+    /// Trimmed text.
+    Text(String),
+    /// Bytes that are no UTF-8, with replacement characters.
+    NoText(String),
+    /// A list of NDJSON.
+    List(Vec<Value>),
+}
+
+impl Cell {
+    fn of(bytes: &[u8]) -> Cell {
+        match std::str::from_utf8(bytes).map(str::trim) {
+            Ok("") => Cell::Empty,
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::NoText(String::from_utf8_lossy(bytes).trim().to_owned()),
+        }
+    }
+
+    /// As it is shown.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Cell::Empty => String::new(),
+            Cell::Text(text) | Cell::NoText(text) => text.clone(),
+            Cell::List(list) => Value::from(list.clone()).to_string(),
+        }
+    }
+}
+
+/// One line of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// Where it begins, 1 is the file's first.
+    pub(crate) number: u64,
+    /// In the order of the columns; a short line has fewer.
+    pub(crate) cells: Vec<Cell>,
+    /// Why nothing of it can be read.
+    pub(crate) fault: Option<String>,
+    /// The whole line of NDJSON, for the file of rejected lines.
+    raw: Option<String>,
+}
+
+impl Line {
+    /// What stands in it, for the file of rejected lines.
+    pub(crate) fn told(&self) -> Vec<String> {
+        match &self.raw {
+            Some(raw) => vec![raw.clone()],
+            None => self.cells.iter().map(Cell::shown).collect(),
+        }
+    }
+}
+
+/// The lines of a file, one after the other.
+pub(crate) struct Lines<'a> {
+    /// How it is written.
+    pub(crate) format: Format,
+    /// The names of its columns; those of nested NDJSON are joined by dots, in the order of the alphabet.
+    pub(crate) columns: Vec<String>,
+    source: Source<'a>,
+    /// Bytes before the first that the reader sees.
+    skipped: u64,
+}
+
+enum Source<'a> {
+    Csv {
+        reader: csv::Reader<Watched<'a>>,
+        record: csv::ByteRecord,
+        read: Rc<Counter<u64>>,
+        /// 1 where lines end with CR and LF: the reader counts the LF to the next record.
+        late: u64,
+    },
+    Ndjson {
+        reader: BufReader<Whole<'a>>,
+        number: u64,
+        bytes: u64,
+    },
+}
+
+/// The head that was looked at, and the rest.
+type Whole<'a> = std::io::Chain<Cursor<Vec<u8>>, Box<dyn Read + 'a>>;
+
+/// Ends a record that does not end by itself.
+struct Watched<'a> {
+    inner: Whole<'a>,
+    /// Bytes since the last record.
+    read: Rc<Counter<u64>>,
+}
+
+/// What [`Watched`] says of a record without an end.
+const ENDLESS: &str = "a record without an end";
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.read.get() > LINE_BYTES {
+            return Err(std::io::Error::other(ENDLESS));
+        }
+        let read = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + read as u64);
+        Ok(read)
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// Looks at the beginning of a file and stands before its first line of data.
+    ///
+    /// # Errors
+    /// [`FormatError`]
+    pub(crate) fn open(mut input: Box<dyn Read + 'a>) -> Result<Lines<'a>, FormatError> {
+        let mut head = Vec::new();
+        let io = |error| FormatError::Io { line: 0, error };
+        input.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(io)?;
+        if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+            return Err(FormatError::Utf16);
+        }
+        if head.starts_with(b"PK\x03\x04") || head.starts_with(&[0x1f, 0x8b]) {
+            return Err(FormatError::Packed);
+        }
+        let skipped = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        head.drain(..skipped);
+        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Err(FormatError::Empty),
+            Some(b'[') if is_document(&head) => Err(FormatError::Document),
+            Some(b'{') => {
+                let columns = names(&head);
+                let reader = BufReader::new(Cursor::new(head).chain(input));
+                let source = Source::Ndjson { reader, number: 0, bytes: 0 };
+                Ok(Lines { format: Format::Ndjson, columns, source, skipped: skipped as u64 })
+            }
+            Some(_) => Lines::csv(head, input, skipped as u64),
+        }
+    }
+
+    fn csv(head: Vec<u8>, input: Box<dyn Read + 'a>, skipped: u64) -> Result<Lines<'a>, FormatError> {
+        let (delimiter, late) = (delimiter(&head), u64::from(ends_with_both(&head)));
+        let read = Rc::new(Counter::new(0));
+        let watched = Watched { inner: Cursor::new(head).chain(input), read: Rc::clone(&read) };
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .has_headers(false)
+            .delimiter(delimiter)
+            .buffer_capacity(1 << 16)
+            .from_reader(watched);
+        let mut record = csv::ByteRecord::new();
+        reader.read_byte_record(&mut record).map_err(|error| csv_error(0, error))?;
+        read.set(0);
+        let columns = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let source = Source::Csv { reader, record, read, late };
+        Ok(Lines { format: Format::Csv { delimiter }, columns, source, skipped })
+    }
+
+    /// The next line; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`FormatError::Endless`] and [`FormatError::Io`]: what was read before stays.
+    pub(crate) fn next(&mut self) -> Result<Option<Line>, FormatError> {
+        match &mut self.source {
+            Source::Csv { reader, record, read, late } => {
+                read.set(0);
+                let before = reader.position().line() + *late;
+                if !reader.read_byte_record(record).map_err(|error| csv_error(before, error))? {
+                    return Ok(None);
+                }
+                Ok(Some(Line {
+                    number: record.position().map_or(0, csv::Position::line) + *late,
+                    cells: record.iter().map(Cell::of).collect(),
+                    fault: None,
+                    raw: None,
+                }))
+            }
+            Source::Ndjson { reader, number, bytes } => loop {
+                let mut text = Vec::new();
+                let io = |error| FormatError::Io { line: *number, error };
+                let read = reader.take(LINE_BYTES + 1).read_until(b'\n', &mut text).map_err(io)? as u64;
+                if read == 0 {
+                    return Ok(None);
+                }
+                *number += 1;
+                *bytes += read;
+                if read > LINE_BYTES {
+                    return Err(FormatError::Endless { line: *number });
+                }
+                if !text.iter().all(u8::is_ascii_whitespace) {
+                    return Ok(Some(object(*number, &text, &self.columns)));
+                }
+            },
+        }
+    }
+
+    /// Bytes of the file that have been read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.skipped
+            + match &self.source {
+                Source::Csv { reader, .. } => reader.position().byte(),
+                Source::Ndjson { bytes, .. } => *bytes,
+            }
+    }
+}
+
+fn csv_error(line: u64, error: csv::Error) -> FormatError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.to_string() == ENDLESS => FormatError::Endless { line },
+        csv::ErrorKind::Io(error) => FormatError::Io { line, error },
+        other => FormatError::Io { line, error: std::io::Error::other(format!("{other:?}")) },
+    }
+}
+
+/// A list of objects rather than the heading of a column that begins with a bracket.
+fn is_document(head: &[u8]) -> bool {
+    let mut rest = head.iter().skip_while(|byte| byte.is_ascii_whitespace()).skip(1);
+    matches!(rest.find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[' | b']'))
+}
+
+/// The sign that stands most often in the first line, outside of quotes; a comma where none does.
+fn delimiter(head: &[u8]) -> u8 {
+    let mut quoted = false;
+    let mut counts = [(b',', 0_u32), (b';', 0), (b'\t', 0)];
+    for byte in head {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => break,
+            byte if !quoted => counts.iter_mut().filter(|(sign, _)| sign == byte).for_each(|(_, count)| *count += 1),
+            _ => {}
+        }
+    }
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    counts.iter().find(|(_, count)| *count == most).map_or(b',', |(sign, _)| *sign)
+}
+
+fn ends_with_both(head: &[u8]) -> bool {
+    head.iter().position(|byte| *byte == b'\n').is_some_and(|at| at > 0 && head[at - 1] == b'\r')
+}
+
+/// The names of the first objects.
+fn names(head: &[u8]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for line in head.split(|byte| *byte == b'\n').take(super::LOOKED_AT) {
+        let Ok(Value::Object(object)) = serde_json::from_slice::<Value>(line) else { continue };
+        flatten(&object, "", &mut |name, _| {
+            if names.len() < MAX_COLUMNS && !names.contains(&name) {
+                names.push(name);
+            }
+        });
+    }
+    names
+}
+
+/// Each value that is no object, under its names joined by dots.
+fn flatten(object: &Map<String, Value>, before: &str, take: &mut dyn FnMut(String, &Value)) {
+    for (name, value) in object {
+        let name = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        match value {
+            Value::Object(inner) => flatten(inner, &name, take),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => take(name, value),
+        }
+    }
+}
+
+fn object(number: u64, text: &[u8], columns: &[String]) -> Line {
+    let raw = Some(String::from_utf8_lossy(text).trim().to_owned());
+    let refused = |fault: String| Line { number, cells: Vec::new(), fault: Some(fault), raw: raw.clone() };
+    if std::str::from_utf8(text).is_err() {
+        return refused("the line is not valid UTF-8".to_owned());
+    }
+    let object = match serde_json::from_slice::<Value>(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return refused("the line is no JSON object".to_owned()),
+        Err(error) => return refused(format!("the line is no JSON: {error}")),
+    };
+    let mut cells = vec![Cell::Empty; columns.len()];
+    flatten(&object, "", &mut |name, value| {
+        let Some(cell) = columns.iter().position(|own| *own == name).and_then(|at| cells.get_mut(at)) else { return };
+        *cell = match value {
+            Value::Null | Value::Object(_) => Cell::Empty,
+            Value::Array(list) => Cell::List(list.clone()),
+            Value::String(text) => Cell::of(text.as_bytes()),
+            Value::Bool(_) | Value::Number(_) => Cell::Text(value.to_string()),
+        };
+    });
+    Line { number, cells, fault: None, raw }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> (Lines<'static>, Vec<Line>) {
+        let mut lines = Lines::open(Box::new(Cursor::new(text.to_vec()))).expect("a file");
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().expect("a line") {
+            all.push(line);
+        }
+        (lines, all)
+    }
+
+    fn shown(line: &Line) -> Vec<String> {
+        line.cells.iter().map(Cell::shown).collect()
+    }
+
+    #[test]
+    fn the_delimiter_is_found_outside_of_quotes() {
+        for (text, name) in [
+            (&b"a,b\n1,2\n"[..], "CSV with commas"),
+            (b"a;\"x,y,z\"\n1;2\n", "CSV with semicolons"),
+            (b"a\tb\n1\t2\n", "CSV with tabs"),
+            (b"alone\n1\n", "CSV with commas"),
+        ] {
+            assert_eq!(lines(text).0.format.name(), name);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_belongs_to_no_heading_and_bytes_add_up() {
+        let text = b"\xef\xbb\xbfid;name\r\n1;\"a \"\"b\"\"\nc\"\r\n2\r\n";
+        let (lines, all) = lines(text);
+        assert_eq!(lines.columns, ["id", "name"]);
+        assert_eq!(all.iter().map(|line| line.number).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(shown(&all[1]), ["2"], "a short line has fewer cells");
+        assert_eq!(lines.bytes(), text.len() as u64);
+    }
+
+    #[test]
+    fn nested_names_are_joined_by_dots() {
+        let text =
+            b"{\"id\":7,\"to\":{\"city\":\"Linz\",\"far\":true},\"items\":[{\"sku\":\"a\"}]}\n\n{\"id\":null}\nno\n";
+        let (lines, all) = lines(text);
+        assert_eq!(lines.columns, ["id", "items", "to.city", "to.far"]);
+        assert_eq!(shown(&all[0]), ["7", "[{\"sku\":\"a\"}]", "Linz", "true"]);
+        assert_eq!((all[1].number, shown(&all[1]).concat()), (3, String::new()));
+        assert!(all[2].fault.as_ref().is_some_and(|fault| fault.contains("no JSON")), "{:?}", all[2]);
+        assert_eq!(lines.bytes(), text.len() as u64);
+    }
+
+    #[test]
+    fn what_is_no_such_file_is_told_in_words() {
+        let refused = |bytes: &[u8]| Lines::open(Box::new(Cursor::new(bytes.to_vec()))).err().expect("refused");
+        assert!(matches!(refused(b" \n"), FormatError::Empty));
+        assert!(matches!(refused(b"\xff\xfea\0"), FormatError::Utf16));
+        assert!(matches!(refused(b"PK\x03\x04"), FormatError::Packed));
+        assert!(matches!(refused(b"[\n {\"a\":1}]"), FormatError::Document));
+        assert_eq!(lines(b"[id],b\n1,2\n").0.columns, ["[id]", "b"]);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_does_not_take_the_memory() {
+        let text = [&b"a,b\n1,2\n3,\""[..], &vec![b'x'; 3 << 20]].concat();
+        let mut lines = Lines::open(Box::new(Cursor::new(text))).expect("a file");
+        assert!(lines.next().expect("the first").is_some());
+        assert!(matches!(lines.next(), Err(FormatError::Endless { line: 3 })));
+        let text = [&b"{\"a\":1}\n{\"a\":\""[..], &vec![b'x'; 3 << 20]].concat();
+        let mut lines = Lines::open(Box::new(Cursor::new(text))).expect("a file");
+        assert!(lines.next().expect("the first").is_some());
+        assert!(matches!(lines.next(), Err(FormatError::Endless { line: 2 })));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_their_cell_alone() {
+        let (_, all) = lines(b"a,b\nx\xff,2\n");
+        assert_eq!(all[0].cells, [Cell::NoText("x\u{fffd}".into()), Cell::Text("2".into())]);
+    }
+}
