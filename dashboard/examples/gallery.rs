@@ -9,6 +9,8 @@ mod fixtures;
 mod insight;
 #[path = "../tests/pages/joins.rs"]
 mod joins;
+#[path = "../tests/pages/plan.rs"]
+mod plan;
 #[path = "../tests/pages/traits.rs"]
 mod traits;
 

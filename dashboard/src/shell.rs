@@ -74,6 +74,7 @@ pub(crate) enum Nav {
     People,
     Identities,
     Traits,
+    Plan,
     Setup,
     Definitions,
     Nowhere,
@@ -110,7 +111,13 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
             NavLink { nav: Nav::Identities, path: "identities", label: "Identities" },
         ],
     },
-    NavGroup { title: "Set up", links: &[NavLink { nav: Nav::Setup, path: "setup", label: "Set up" }] },
+    NavGroup {
+        title: "Set up",
+        links: &[
+            NavLink { nav: Nav::Plan, path: "plan", label: "Tracking plan" },
+            NavLink { nav: Nav::Setup, path: "setup", label: "Set up" },
+        ],
+    },
 ];
 
 impl Shell {

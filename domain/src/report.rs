@@ -14,6 +14,7 @@ mod overview;
 mod past;
 mod people;
 mod period;
+mod plan;
 mod predictions;
 mod segments;
 mod setup;
@@ -38,6 +39,7 @@ pub use people::{
     PersonName, PersonRow, Profile, ProfileTable, TimelineEntry, Visit,
 };
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
+pub use plan::{BreachRow, Plan, PlanEvent, PlanEventRow, SeenProperty};
 pub use predictions::{
     AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, Expected, MadeOf, Outlook, Predictions,
     PredictionsTable, Proposed, Scored, VisitsOutlook,

@@ -39,6 +39,8 @@ fn busy_shop() -> Shop {
     assert_eq!(shop.call("DELETE", "/api/v1/segments/old", &Value::Null).status, 200);
     let orders = json!({ "name": "orders_90_days", "says": "number of orders within 90 days" });
     assert_eq!(shop.call("POST", "/api/v1/traits", &orders).status, 201);
+    let agreed = json!({ "says": "total: text, required" });
+    assert_eq!(shop.call("PUT", "/api/v1/plan/events/Order%20Completed", &agreed).status, 200);
     shop.is_projected();
     shop.is_swept();
     shop
@@ -71,6 +73,8 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/traits"),
         format!("/s/{site}/traits/new"),
         format!("/s/{site}/traits/orders_90_days"),
+        format!("/s/{site}/plan"),
+        format!("/s/{site}/plan/event?name=Order%20Completed"),
         format!("/s/{site}/setup"),
         "/definitions".to_owned(),
         format!("/s/{site}/nothing-here"),

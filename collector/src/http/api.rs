@@ -4,6 +4,7 @@
 mod analysis;
 mod joins;
 mod newsletters;
+mod plan;
 mod segments;
 mod traits;
 
@@ -43,7 +44,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .configure(joins::routes)
         .configure(newsletters::routes)
         .configure(segments::routes)
-        .configure(traits::routes);
+        .configure(traits::routes)
+        .configure(plan::routes);
 }
 
 /// Why a call is not answered.

@@ -9,6 +9,7 @@ mod lists;
 mod live;
 mod overview;
 mod people;
+mod plan;
 mod predictions;
 mod segments;
 mod setup;
@@ -48,6 +49,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     people::routes(config);
     setup::routes(config);
     traits::routes(config);
+    plan::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
 }

@@ -3,6 +3,8 @@
 use super::fixtures::{self as given, HOSTILE};
 use super::insight as special;
 use super::joins as joined;
+use super::plan as agreed;
+
 use super::traits as computed;
 use dashboard::*;
 use domain::report::{Listed, Measure, NoPast, Preview, Progress, Segments, SegmentsInUse, Tried, TriedTrait};
@@ -288,6 +290,23 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("trait_preview_nobody", trait_preview(&computed::traits().site, now, "", &computed::nobody())),
         ("trait_preview_hostile", trait_preview(&computed::traits().site, now, HOSTILE, &computed::faulty(HOSTILE))),
         ("trait_preview_nothing", trait_preview(&computed::traits().site, now, "", &TriedTrait::Nothing)),
+        ("plan", plan(&inside, &agreed::plan())),
+        ("plan_empty", plan(&inside, &agreed::plan_empty())),
+        ("plan_hostile", plan(&hostile, &agreed::plan_hostile())),
+        ("plan_event", plan_event(&inside, &agreed::event(), &PlanForm::of(&agreed::event()))),
+        (
+            "plan_event_unpinned",
+            plan_event(&inside, &agreed::event_unpinned(), &PlanForm::of(&agreed::event_unpinned())),
+        ),
+        ("plan_event_bare", plan_event(&inside, &agreed::event_bare(), &PlanForm::default())),
+        (
+            "plan_event_hostile",
+            plan_event(
+                &hostile,
+                &agreed::event_hostile(),
+                &PlanForm { plan: HOSTILE.into(), problem: Some(HOSTILE.into()) },
+            ),
+        ),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),

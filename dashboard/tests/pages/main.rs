@@ -4,6 +4,7 @@ mod all;
 mod fixtures;
 mod insight;
 mod joins;
+mod plan;
 mod traits;
 
 use fixtures::HOSTILE;
