@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
 use domain::plan::ValueKind;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -62,23 +63,32 @@ impl SeenNames {
             self.day = today;
             self.sites.clear();
         }
-        if !self.sites.contains_key(&site_id) {
-            let rows: Vec<NameRow> =
-                sql("SELECT DISTINCT name, property FROM plan_seen WHERE site_id = $1 AND day = $2::text::date AND name <> ''")
-                    .bind::<Integer, _>(site_id)
-                    .bind::<Text, _>(today.to_string())
-                    .load(connection)?;
-            let mut names: HashMap<String, HashSet<String>> = HashMap::new();
-            for row in rows {
-                let properties = names.entry(row.name).or_default();
-                if !row.property.is_empty() {
-                    properties.insert(row.property);
-                }
-            }
-            self.sites.insert(site_id, names);
+        match self.sites.entry(site_id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(read_names(connection, site_id, today)?)),
         }
-        Ok(self.sites.entry(site_id).or_default())
     }
+}
+
+/// The names and properties that a day's counters of a site tell apart already.
+fn read_names(
+    connection: &mut PgConnection,
+    site_id: i32,
+    today: Date,
+) -> Result<HashMap<String, HashSet<String>>, StoreError> {
+    let rows: Vec<NameRow> = sql("SELECT DISTINCT name, property FROM plan_seen
+         WHERE site_id = $1 AND day = $2::text::date AND name <> ''")
+    .bind::<Integer, _>(site_id)
+    .bind::<Text, _>(today.to_string())
+    .load(connection)?;
+    let mut names: HashMap<String, HashSet<String>> = HashMap::new();
+    for row in rows {
+        let properties = names.entry(row.name).or_default();
+        if !row.property.is_empty() {
+            properties.insert(row.property);
+        }
+    }
+    Ok(names)
 }
 
 /// Counters by name, property and kind.
