@@ -1,5 +1,6 @@
 //! The command line.
 
+mod plan;
 mod segment;
 mod source;
 mod traits;
@@ -64,6 +65,8 @@ enum Command {
     Segment(segment::Segments),
     /// Computed traits: values of people that follow from what they did.
     Trait(traits::Traits),
+    /// The tracking plan: what named events carry, and what they are agreed to carry.
+    Plan(plan::Plans),
     /// Sources: the shops and mailers whose webhooks come in.
     Source(source::Sources),
     /// Computes every projection anew from the events and reports what was different.
@@ -295,6 +298,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Match(options) => crate::matching::run(&options),
         Command::Segment(arguments) => segment::run(&open()?.store, arguments),
         Command::Trait(arguments) => traits::run(&open()?.store, arguments),
+        Command::Plan(arguments) => plan::run(&open()?.store, arguments),
         Command::Source(arguments) => source::run(&open()?.store, arguments),
     }
 }

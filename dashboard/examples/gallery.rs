@@ -15,6 +15,8 @@ mod insight;
 mod joins;
 #[path = "../tests/pages/matches.rs"]
 mod matches;
+#[path = "../tests/pages/plan.rs"]
+mod plan;
 #[path = "../tests/pages/sources.rs"]
 mod sources;
 #[path = "../tests/pages/traits.rs"]

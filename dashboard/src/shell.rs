@@ -77,6 +77,7 @@ pub(crate) enum Nav {
     Sources,
     Traits,
     Imports,
+    Plan,
     Setup,
     Definitions,
     Nowhere,
@@ -119,6 +120,7 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
         links: &[
             NavLink { nav: Nav::Sources, path: "sources", label: "Sources" },
             NavLink { nav: Nav::Imports, path: "imports", label: "Imports" },
+            NavLink { nav: Nav::Plan, path: "plan", label: "Tracking plan" },
             NavLink { nav: Nav::Setup, path: "setup", label: "Set up" },
         ],
     },

@@ -8,6 +8,7 @@ pub mod history;
 pub mod identity;
 pub mod matching;
 pub mod money;
+pub mod plan;
 pub mod report;
 pub mod segment;
 pub mod surroundings;

@@ -18,6 +18,7 @@ mod overview;
 mod past;
 mod people;
 mod period;
+mod plan;
 mod predictions;
 mod segments;
 mod setup;
@@ -54,6 +55,7 @@ pub use people::{
     PersonName, PersonRow, Profile, ProfileTable, TimelineEntry, TimelineFilter, TimelineKind, Visit,
 };
 pub use period::{Period, PeriodChoice, PeriodError, Windows};
+pub use plan::{BreachRow, Plan, PlanEvent, PlanEventRow, SeenProperty};
 pub use predictions::{
     AliveBand, ClusterProposal, ClusterRow, ClusterRule, Clusters, Expected, MadeOf, Outlook, Predictions,
     PredictionsTable, Proposed, Scored, VisitsOutlook,

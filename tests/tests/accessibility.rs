@@ -53,6 +53,8 @@ fn busy_shop() -> Shop {
     succeeds(&segments(&shop.database, &shopify));
     let orders = json!({ "name": "orders_90_days", "says": "number of orders within 90 days" });
     assert_eq!(shop.call("POST", "/api/v1/traits", &orders).status, 201);
+    let agreed = json!({ "says": "total: text, required" });
+    assert_eq!(shop.call("PUT", "/api/v1/plan/events/Order%20Completed", &agreed).status, 200);
     shop.is_projected();
     shop.is_swept();
     shop
@@ -92,6 +94,8 @@ fn pages(shop: &Shop) -> Vec<String> {
         format!("/s/{site}/traits/new"),
         format!("/s/{site}/traits/orders_90_days"),
         format!("/s/{site}/matches"),
+        format!("/s/{site}/plan"),
+        format!("/s/{site}/plan/event?name=Order%20Completed"),
         format!("/s/{site}/setup"),
         format!("/s/{site}/imports"),
         format!("/s/{site}/imports/{}", shop.database.number("SELECT max(import_id) FROM imports")),

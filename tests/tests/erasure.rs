@@ -82,6 +82,8 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     shop.visitor("other").views("/planted-by-nobody").tracks("Signed up", json!({}));
     let favourite = json!({ "name": "favourite", "says": "most frequent \"what\" of anything" });
     assert_eq!(shop.call("POST", "/api/v1/traits", &favourite).status, 201);
+    let agreed = json!({ "says": "order_id: number" });
+    assert_eq!(shop.call("PUT", "/api/v1/plan/events/Order%20Completed", &agreed).status, 200);
     let sent = everything(&shop, now_ms());
     for (path, body) in &sent {
         assert_eq!(shop.web.post(path, body).status, 200);
@@ -96,6 +98,8 @@ fn a_forgotten_person_leaves_no_trace_and_does_not_come_back() {
     let profile = shop.profile("email=planted@mail.example");
     assert_eq!(profile["facts"]["traits"]["hobby"], "plantedtrait");
     assert_eq!(profile["computed_traits"]["favourite"], "plantedproperty");
+    let samples = "SELECT count(*) FROM plan_breaches WHERE sample LIKE '%planted-order-1%'";
+    assert!(shop.database.number(samples) > 0, "of the server's and of the file's report");
     let told = shop.ask("/api/v1/profiles/export?email=planted@mail.example");
     assert_eq!(told.status, 200, "{}", told.body);
     assert_eq!(told.json()["computed_traits"]["favourite"], "plantedproperty", "{}", told.body);

@@ -5,6 +5,7 @@ mod analysis;
 mod joins;
 mod matches;
 mod newsletters;
+mod plan;
 mod segments;
 mod traits;
 
@@ -45,7 +46,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .configure(matches::routes)
         .configure(newsletters::routes)
         .configure(segments::routes)
-        .configure(traits::routes);
+        .configure(traits::routes)
+        .configure(plan::routes);
 }
 
 /// Why a call is not answered.

@@ -8,7 +8,7 @@ use crate::intake::limits::Rate;
 use crate::intake::message::Request;
 use crate::intake::protocol::{Key, Parcel};
 use crate::intake::writer::Unavailable;
-use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, proof, screen, source, tracker};
+use crate::intake::{BATCH_BYTES, Reason, Refusal, body, clock, plan, proof, screen, source, tracker};
 use crate::store::events::{NewEvent, flags};
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
 use crate::store::sites::Site;
@@ -178,7 +178,8 @@ pub(super) async fn store(
     mut rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
-    let mut events = proof::settle(site, events, &mut rejections);
+    let events = proof::settle(site, events, &mut rejections);
+    let mut events = plan::screen(site, events, &mut rejections);
     let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
     if events.is_empty() && rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });

@@ -12,6 +12,7 @@ mod live;
 mod matches;
 mod overview;
 mod people;
+mod plan;
 mod predictions;
 mod segments;
 mod setup;
@@ -56,6 +57,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     setup::routes(config);
     sources::routes(config);
     traits::routes(config);
+    plan::routes(config);
     config.service(web::resource("/definitions").route(web::get().to(definitions)));
     config.default_service(web::to(nothing_here));
 }

@@ -2,7 +2,7 @@
 //! exactly one outcome.
 //!
 //! body (gunzip with a cap) → adapter ([`tracker`], one of [`protocol`], [`webhook`]) → [`message`] → [`screen`] →
-//! [`proof`] → [`enrich`] → [`writer`] (one commit) → answer.
+//! [`proof`] → [`plan`] → [`enrich`] → [`writer`] (one commit) → answer.
 
 pub(crate) mod body;
 pub(crate) mod clock;
@@ -12,6 +12,7 @@ pub mod limits;
 pub(crate) mod loose;
 pub(crate) mod measure;
 pub(crate) mod message;
+pub(crate) mod plan;
 pub(crate) mod proof;
 pub(crate) mod protocol;
 pub(crate) mod screen;
@@ -69,6 +70,8 @@ pub enum Reason {
     Erased,
     /// A browser's event of a user id alone, where the site asks for signed identifies.
     UnsignedIdentity,
+    /// It is not as the site's tracking plan agrees, and the site keeps such events out.
+    PlanViolation,
     /// PostgreSQL refuses it for a reason that the screen does not know.
     StorageRefused,
 }
@@ -95,6 +98,7 @@ impl Reason {
             Reason::NoConsent => "no_consent",
             Reason::Erased => "erased",
             Reason::UnsignedIdentity => "unsigned_identity",
+            Reason::PlanViolation => "plan_violation",
             Reason::StorageRefused => "storage_refused",
         }
     }

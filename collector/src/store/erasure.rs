@@ -9,7 +9,7 @@
 //! forgotten since it last asked; an erasure takes the lock alone. So a transaction is wholly before an erasure, and what
 //! it stored is deleted, or wholly after it, and knows.
 
-use super::events::NewEvent;
+use super::events::{NewEvent, Term};
 use super::identities::Who;
 use super::sites::Site;
 use super::sql::sql;
@@ -457,6 +457,11 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     ] {
         sql(statement).bind::<Integer, _>(site_id).bind::<BigInt, _>(erasure.profile_id).execute(connection)?;
     }
+    sql("UPDATE plan_breaches AS b SET sample = '' FROM unnest($1) AS trace
+         WHERE b.site_id = $2 AND position(trace IN lower(b.sample)) > 0")
+    .bind::<Array<Text>, _>(erasure.traces.clone())
+    .bind::<Integer, _>(site_id)
+    .execute(connection)?;
     sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}', identifiers = '{}'
          WHERE site_id = $1 AND erasure_id = $2")
     .bind::<Integer, _>(site_id)
@@ -478,6 +483,13 @@ fn scrub(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) -> R
     connection.transaction::<_, StoreError, _>(|connection| {
         sql("SELECT pg_advisory_xact_lock($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
         next_epoch(connection)?;
+        // Names of events that nobody else used are no names to be told apart any more.
+        sql("DELETE FROM plan_seen AS s USING terms AS t
+             WHERE s.site_id = $1 AND t.site_id = s.site_id AND t.kind = $2 AND t.value = s.name AND t.term_id = ANY($3)")
+            .bind::<Integer, _>(site_id)
+            .bind::<SmallInt, _>(Term::Name as i16)
+            .bind::<Array<Integer>, _>(alone.clone())
+            .execute(connection)?;
         // The row stays, under a name that nobody else can have taken.
         sql("UPDATE terms SET value = '(erased) ' || gen_random_uuid() WHERE site_id = $1 AND term_id = ANY($2)
                 AND term_id NOT IN (

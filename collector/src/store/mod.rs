@@ -22,6 +22,7 @@ pub(crate) mod models;
 pub(crate) mod orders;
 pub(crate) mod outcomes;
 pub(crate) mod people;
+pub(crate) mod plan;
 pub(crate) mod profiles;
 pub(crate) mod projection;
 pub(crate) mod reports;

@@ -60,6 +60,8 @@ pub(crate) struct EventRow {
     pub(crate) bot_score: Option<i16>,
     #[diesel(sql_type = Nullable<SmallInt>)]
     pub(crate) email_class: Option<i16>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub(crate) source_id: Option<i32>,
 }
 
 /// All events of some identities, in no order.
@@ -73,7 +75,7 @@ pub(crate) fn events_of(
     }
     Ok(sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
                 campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
-                bot_score, email_class
+                bot_score, email_class, source_id
          FROM events WHERE site_id = $1 AND identity_id = ANY($2)")
     .bind::<Integer, _>(site_id)
     .bind::<Array<BigInt>, _>(identity_ids.to_vec())
@@ -95,7 +97,7 @@ pub(crate) fn events_by_key(
     Ok(sql(
         "SELECT e.identity_id, e.event_id, e.occurred_at, e.kind, e.flags, e.view_id, e.name_id, e.page_id, e.title_id,
                 e.referrer_id, e.campaign_id, e.revision, e.engaged_ms, e.clicks, e.max_scroll_pct, e.properties,
-                e.device_id, e.place_id, e.software_id, e.bot_score, e.email_class
+                e.device_id, e.place_id, e.software_id, e.bot_score, e.email_class, e.source_id
          FROM unnest($1, $2) AS k (identity_id, event_id)
          JOIN events e ON e.site_id = $3 AND e.identity_id = k.identity_id AND e.event_id = k.event_id
          WHERE e.event_id BETWEEN $4 AND $5",

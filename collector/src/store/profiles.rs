@@ -153,7 +153,7 @@ fn latest_events(
     let rows: Vec<EventRow> =
         sql("SELECT identity_id, event_id, occurred_at, kind, flags, view_id, name_id, page_id, title_id, referrer_id,
                 campaign_id, revision, engaged_ms, clicks, max_scroll_pct, properties, device_id, place_id, software_id,
-                bot_score, email_class
+                bot_score, email_class, source_id
          FROM events WHERE site_id = $1 AND identity_id = ANY($2)
          ORDER BY occurred_at DESC, event_id DESC LIMIT $3")
         .bind::<Integer, _>(site_id)

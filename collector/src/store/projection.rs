@@ -11,17 +11,21 @@ mod rows;
 pub(crate) use live::{ComputedOfSome, Explained, computed_of, explain, memberships, preview, preview_computed};
 pub(crate) use rebuild::rebuild;
 
-use super::StoreError;
+use super::events::Kind;
 use super::membership::{Cause, Live, Version};
 use super::people::{self, EventRow, Texts};
+use super::plan::{SeenEvent, SeenNames, count_seen};
 use super::sites::{Site, read_sites};
 use super::sql::sql;
+use super::{StoreError, instant};
+use crate::intake::clock;
 use diesel::Connection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use domain::event::Event;
 use domain::history::{self, History, Session};
 use domain::identity::Kind as IdentityKind;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
@@ -128,6 +132,8 @@ pub(crate) struct Projector {
     careful: bool,
     /// The sites' segments, which are asked about everybody who is projected.
     live: Live,
+    /// The names of events and properties that are told apart today.
+    seen: SeenNames,
 }
 
 impl Projector {
@@ -235,6 +241,7 @@ impl Projector {
         let mut histories = read_histories(connection, site.site_id, profile_ids)?;
         let mut fresh: HashMap<i64, Vec<EventRow>> = HashMap::new();
         let rows = people::events_by_key(connection, site.site_id, &touched.keys)?;
+        self.see(connection, site, rows.iter().filter(|row| profile_of.contains_key(&row.identity_id)))?;
         for row in rows {
             // An identity that has moved on since is projected by the row of the transaction that moved it.
             if let Some(profile_id) = profile_of.get(&row.identity_id) {
@@ -266,6 +273,26 @@ impl Projector {
         rows::delete_people(connection, site.site_id, &gone)?;
         rows::write(connection, site, &people, &projections)?;
         self.ask(connection, site, &people, projections, &gone, cause)
+    }
+
+    /// Counts what named events carry that are projected for the first time.
+    fn see<'r>(
+        &mut self,
+        connection: &mut PgConnection,
+        site: &Site,
+        rows: impl Iterator<Item = &'r EventRow>,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<&EventRow> = rows.filter(|row| row.kind == Kind::Track as i16).collect();
+        let terms = rows.iter().flat_map(|row| [row.name_id, row.source_id]).flatten();
+        self.texts.read(connection, site.site_id, terms)?;
+        let text = |term: Option<i32>| term.and_then(|term| self.texts.get(site.site_id, term).cloned());
+        let seen = |row: &&'r EventRow| {
+            let properties = row.properties.as_ref().and_then(Value::as_object);
+            Some(SeenEvent { name: text(row.name_id)?, source: text(row.source_id), properties })
+        };
+        let seen: Vec<SeenEvent<'_>> = rows.iter().filter_map(seen).collect();
+        let today = instant(clock::now_us()).to_zoned_datetime(TimeZone::UTC).date();
+        count_seen(&mut self.seen, connection, site, &seen, today)
     }
 
     /// Folds new events onto a stored history; `None` when the person has to be folded from the first event.

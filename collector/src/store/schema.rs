@@ -18,6 +18,7 @@ diesel::table! {
         bot_limit -> SmallInt,
         identity_secret -> Text,
         signed_identify -> Bool,
+        plan -> Jsonb,
     }
 }
 

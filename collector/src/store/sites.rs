@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use domain::history::Rules;
 use domain::money::Currency;
+use domain::plan::TrackingPlan;
 pub use domain::report::{Bots, BrowserOrders, TagConsent};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
@@ -46,6 +47,8 @@ pub struct Site {
     pub identity_secret: String,
     /// Whether a browser's identify has to be signed with it.
     pub signed_identify: bool,
+    /// What its named events are agreed to carry.
+    pub plan: Arc<TrackingPlan>,
 }
 
 impl Site {
@@ -189,6 +192,7 @@ struct SiteRow {
     bot_limit: i16,
     identity_secret: String,
     signed_identify: bool,
+    plan: serde_json::Value,
 }
 
 impl TryFrom<SiteRow> for Site {
@@ -211,6 +215,7 @@ impl TryFrom<SiteRow> for Site {
             trusted_orders_seen: row.trusted_orders_seen,
             identity_secret: row.identity_secret,
             signed_identify: row.signed_identify,
+            plan: Arc::new(super::plan::read_plan(row.site_id, row.plan)),
         })
     }
 }

@@ -24,6 +24,8 @@ impl Store {
                     pg_snapshot_xmin(pg_current_snapshot()))",
             // More than a year, so that a month can be compared with the same one a year ago.
             "DELETE FROM segment_changes WHERE at < now() - interval '400 days'",
+            "DELETE FROM plan_seen WHERE day < current_date - 90",
+            "DELETE FROM plan_breaches WHERE day < current_date - 90",
             "DELETE FROM rejections WHERE at < now() - interval '14 days'",
             "DELETE FROM message_ids WHERE seen_on < current_date - 30",
             "DELETE FROM user_sessions WHERE expires_at < now()",

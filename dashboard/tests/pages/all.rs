@@ -6,7 +6,9 @@ use super::imports as files;
 use super::insight as special;
 use super::joins as joined;
 use super::matches as alike;
+use super::plan as agreed;
 use super::sources as told;
+
 use super::traits as computed;
 use dashboard::*;
 use domain::report::{
@@ -348,6 +350,23 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("matches_empty", matches(&inside, &alike::matches_empty(true))),
         ("matches_not_compared", matches(&inside, &alike::matches_empty(false))),
         ("matches_hostile", matches(&hostile, &alike::matches_hostile())),
+        ("plan", plan(&inside, &agreed::plan())),
+        ("plan_empty", plan(&inside, &agreed::plan_empty())),
+        ("plan_hostile", plan(&hostile, &agreed::plan_hostile())),
+        ("plan_event", plan_event(&inside, &agreed::event(), &PlanForm::of(&agreed::event()))),
+        (
+            "plan_event_unpinned",
+            plan_event(&inside, &agreed::event_unpinned(), &PlanForm::of(&agreed::event_unpinned())),
+        ),
+        ("plan_event_bare", plan_event(&inside, &agreed::event_bare(), &PlanForm::default())),
+        (
+            "plan_event_hostile",
+            plan_event(
+                &hostile,
+                &agreed::event_hostile(),
+                &PlanForm { plan: HOSTILE.into(), problem: Some(HOSTILE.into()) },
+            ),
+        ),
         ("definitions", definitions(&Shell { site: None, ..given::shell() })),
         ("not_found", problem(&inside, &Problem::NotFound)),
         ("bad_request", problem(&hostile, &Problem::BadRequest(HOSTILE.into()))),

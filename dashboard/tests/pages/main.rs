@@ -7,6 +7,7 @@ mod imports;
 mod insight;
 mod joins;
 mod matches;
+mod plan;
 mod sources;
 mod traits;
 

@@ -19,6 +19,7 @@ pub(super) fn site() -> crate::store::sites::Site {
         trusted_orders_seen: false,
         identity_secret: String::new(),
         signed_identify: false,
+        plan: Arc::default(),
         bots: crate::store::sites::Bots::Exclude,
         bot_limit: 50,
     }
