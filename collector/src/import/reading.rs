@@ -12,7 +12,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// Events and rejected lines of one transaction.
-const AT_ONCE: usize = 2_000;
+const AT_ONCE: usize = 500;
 /// Lines of one batch of which nothing is stored because that has been done: between two such batches an import can be
 /// stopped.
 const SKIPPED_AT_ONCE: u64 = 100_000;

@@ -34,7 +34,7 @@ use uuid::Uuid;
 const CLAIMED_ROWS: i32 = 8;
 /// Events of one transaction, where they are not all of one journal row. Each may be another person's, with a history, a
 /// row and an answer of every segment: up to 30 KB in memory until it is committed.
-const CLAIMED_EVENTS: usize = 2_000;
+const CLAIMED_EVENTS: usize = 500;
 /// Buckets that people are locked by: enough that two processes seldom meet, few enough for PostgreSQL's lock table.
 const LOCK_BUCKETS: i64 = 256;
 
@@ -134,6 +134,39 @@ pub(crate) struct Projector {
     live: Live,
     /// The names of events and properties that are told apart today.
     seen: SeenNames,
+    folded: Folded,
+}
+
+/// Identities whose events were folded from the first one on, each with the transaction below which all of them were
+/// there. Journal rows from before tell nothing new of them: after a large import everybody is folded once, not once for
+/// each row that names them. What joins or parts people is told by other means than events and is never stepped over.
+#[derive(Default)]
+struct Folded {
+    before: HashMap<(i32, i64), u64>,
+    /// Those of the transaction that is under way.
+    now: Vec<(i32, i64)>,
+}
+
+/// Identities that are remembered; beyond, it starts afresh.
+const FOLDED: usize = 500_000;
+
+impl Folded {
+    fn knows(&self, site_id: i32, identity_id: i64, tx: u64) -> bool {
+        self.before.get(&(site_id, identity_id)).is_some_and(|before| tx < *before)
+    }
+
+    /// The transaction has been committed that began when all below `before` was there.
+    fn committed(&mut self, before: u64) {
+        if self.before.len() > FOLDED {
+            self.before.clear();
+        }
+        self.before.extend(self.now.drain(..).map(|key| (key, before)));
+    }
+}
+
+/// A transaction's number.
+fn number(tx: &str) -> Result<u64, StoreError> {
+    tx.parse().map_err(|_| StoreError::Refused("a transaction's number is none".into()))
 }
 
 impl Projector {
@@ -142,7 +175,14 @@ impl Projector {
     /// # Errors
     /// [`StoreError`]; nothing is projected then.
     pub(crate) fn step(&mut self, connection: &mut PgConnection) -> Result<Step, StoreError> {
+        self.folded.now.clear();
+        // Asked before anything is read: what was committed until now is seen by all that follows.
+        let oldest: Newest =
+            sql("SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS tx").get_result(connection)?;
         let step = self.attempt(connection);
+        if step.is_ok() {
+            self.folded.committed(number(&oldest.tx)?);
+        }
         self.careful = matches!(step, Err(StoreError::Refused(_)));
         step
     }
@@ -173,7 +213,11 @@ impl Projector {
             let mut touched: BTreeMap<i32, Touched> = BTreeMap::new();
             for row in &rows {
                 let touched = touched.entry(row.site_id).or_default();
-                touched.keys.extend(row.identity_ids.iter().copied().zip(row.event_ids.iter().copied()));
+                let tx = number(&row.tx)?;
+                let keys = row.identity_ids.iter().copied().zip(row.event_ids.iter().copied());
+                let (known, new): (Vec<_>, Vec<_>) = keys.partition(|(id, _)| self.folded.knows(row.site_id, *id, tx));
+                touched.keys.extend(new);
+                touched.folded.extend(known);
                 touched.relinked.extend(&row.relinked_profiles);
                 step.events += row.event_ids.len();
             }
@@ -185,7 +229,11 @@ impl Projector {
             for (site_id, touched) in &touched {
                 // A site that was deleted takes its journal with it.
                 let (Some(site), Some(profile_ids)) = (sites.get(site_id), people.remove(site_id)) else { continue };
-                self.site(connection, site, touched, profile_ids, &mut step, Cause::Event)?;
+                let folded = people::events_by_key(connection, *site_id, &touched.folded)?;
+                self.see(connection, site, folded.iter())?;
+                if !profile_ids.is_empty() {
+                    self.site(connection, site, touched, profile_ids, &mut step, Cause::Event)?;
+                }
             }
             sql("UPDATE journal AS j SET projected = true FROM unnest($1, $2) AS d (tx, site_id)
                  WHERE j.tx = d.tx::xid8 AND j.site_id = d.site_id")
@@ -261,6 +309,9 @@ impl Projector {
         for (profile_id, projection) in self.replay(connection, site, &people, &replays)? {
             projections.push((profile_id, projection));
         }
+        let replayed = replays.iter().filter_map(|profile_id| people.get(profile_id));
+        let folded: Vec<(i32, i64)> =
+            replayed.flat_map(|person| person.identity_ids.iter().map(|id| (site.site_id, *id))).collect();
         step.people += people.len();
         step.replayed += replays.len();
         // Identities of which nothing was said by themselves are nobody: an order that nobody holds, an id that was only
@@ -272,7 +323,9 @@ impl Projector {
         let gone: Vec<i64> = profile_ids.iter().copied().filter(|id| !people.contains_key(id)).collect();
         rows::delete_people(connection, site.site_id, &gone)?;
         rows::write(connection, site, &people, &projections)?;
-        self.ask(connection, site, &people, projections, &gone, cause)
+        self.ask(connection, site, &people, projections, &gone, cause)?;
+        self.folded.now.extend(folded);
+        Ok(())
     }
 
     /// Counts what named events carry that are projected for the first time.
@@ -380,6 +433,8 @@ fn read_events(
 #[derive(Default)]
 struct Touched {
     keys: Vec<(i64, Uuid)>,
+    /// Events that are folded already, see [`Folded`].
+    folded: Vec<(i64, Uuid)>,
     relinked: BTreeSet<i64>,
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn rebuild(store: &Store, site: &Site, mut progress: impl FnMut(u64))
             let revisions = read_revisions(connection, site.site_id)?;
             let moving = moving(connection, site.site_id)?;
             let mut before = stored(connection, site.site_id, &profile_ids)?;
-            let touched = Touched { keys: Vec::new(), relinked: profile_ids.clone() };
+            let touched = Touched { relinked: profile_ids.clone(), ..Touched::default() };
             // One who cannot be projected is told in the log and keeps nobody else from it.
             projector.careful = true;
             projector.site(connection, &site, &touched, profile_ids.clone(), &mut Step::default(), Cause::Mended)?;
