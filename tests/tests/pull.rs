@@ -23,7 +23,7 @@ fn ago(seconds: i64) -> String {
 
 /// A recorded answer or webhook with today's moments in it, as the tests of webhooks have them.
 fn fixture(file: &str) -> Value {
-    let path = format!("{}/fixtures/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let text = text.replace("@CREATED@", &ago(60 * MINUTE_S)).replace("@UPDATED@", &ago(30 * MINUTE_S));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -31,7 +31,7 @@ fn fixture(file: &str) -> Value {
 
 /// An order of a person of its own over 10.00, placed and changed so long ago.
 fn order(number: i64, age_s: i64) -> Value {
-    let mut order = fixture("pull/shopify_order.json");
+    let mut order = fixture("tests/fixtures/pull/shopify_order.json");
     order["legacyResourceId"] = number.to_string().into();
     order["name"] = format!("#{number}").into();
     order["email"] = format!("p{number}@example.com").into();
@@ -52,8 +52,8 @@ fn order(number: i64, age_s: i64) -> Value {
 fn filled(vendor: &Vendor, orders: i64) {
     let mut books = vendor.books();
     books.orders = (1..=orders).map(|number| order(2_000 + number, number * 13 * DAY_S)).collect();
-    books.orders.push(fixture("pull/shopify_order.json"));
-    books.customers = vec![fixture("pull/shopify_customer.json")];
+    books.orders.push(fixture("tests/fixtures/pull/shopify_order.json"));
+    books.customers = vec![fixture("tests/fixtures/pull/shopify_customer.json")];
 }
 
 fn add_shopify(shop: &Shop, vendor: &Vendor, secret: &str) {
@@ -181,7 +181,7 @@ fn an_order_that_webhook_and_api_tell_of_is_one_with_one_message() {
     for webhook_first in [true, false] {
         let shop = Shop::open();
         let vendor = Vendor::open();
-        vendor.books().orders = vec![fixture("pull/shopify_order.json")];
+        vendor.books().orders = vec![fixture("tests/fixtures/pull/shopify_order.json")];
         let add = [
             "source",
             "add",
@@ -198,8 +198,8 @@ fn an_order_that_webhook_and_api_tell_of_is_one_with_one_message() {
         let tells = || {
             let told: Value = serde_json::from_str(&succeeds(&segments(&shop.database, &add))).expect("JSON");
             let address = told["address"].as_str().expect("an address");
-            let mut body = fixture("webhooks/shopify_order.json");
-            body["refunds"] = json!([fixture("webhooks/shopify_refund.json")]);
+            let mut body = fixture("collector/src/intake/webhook/samples/shopify_order.json");
+            body["refunds"] = json!([fixture("collector/src/intake/webhook/samples/shopify_refund.json")]);
             let body = body.to_string();
             let mut mac = Hmac::<Sha256>::new_from_slice(b"a hook's secret").expect("any length");
             mac.update(body.as_bytes());
@@ -310,7 +310,7 @@ fn searches_come_in_pages_of_rows_and_late_figures_replace_early_ones() {
     let vendor = Vendor::open();
     {
         let mut books = vendor.books();
-        let row = fixture("pull/search_row.json");
+        let row = fixture("tests/fixtures/pull/search_row.json");
         let many = |n: u64| (0..n).map(|n| (format!("query {n}"), 1, 10, 4.0)).collect();
         books.rows.insert(("query", day(100)), many(25_003));
         books.rows.insert(("page", day(100)), vec![("https://shop.example/".into(), 40, 900, 3.0)]);
