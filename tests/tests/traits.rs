@@ -235,7 +235,7 @@ fn an_owner_writes_a_trait_sees_who_has_it_and_removes_it() {
     assert!(page.contains("favourite") && page.contains("&#60;b&#62;shoes"), "{page}");
     let profile = owner.reads(&format!("/s/{}/people/{mia}", shop.keys.site_id));
     assert!(profile.contains("computed: most frequent"), "{profile}");
-    assert!(profile.contains("said by a Segment library on"), "{profile}");
+    assert!(profile.contains("said by Segment’s libraries on"), "{profile}");
     assert!(owner.reads(&format!("{list}.csv")).contains("favourite,"));
     assert!(owner.reads(&format!("{list}/favourite")).contains("Remove favourite"));
     let without_token = owner.reads(&format!("{list}/new?name=x&says=number+of+visits"));
