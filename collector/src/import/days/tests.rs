@@ -2,13 +2,29 @@ use super::super::preview;
 use super::super::reading::{Reading, Skipped};
 use super::super::{Batch, Kind, Mapping};
 use super::*;
-use crate::store::sites::Site;
+use crate::store::sites::{Bots, BrowserOrders, Site, TagConsent};
 use jiff::civil::date;
 use std::io::Cursor;
 use std::sync::Arc;
 
 fn site() -> Arc<Site> {
-    Arc::new(Site::for_test("Europe/Vienna"))
+    Arc::new(Site {
+        site_id: 1,
+        name: "shop".into(),
+        domains: vec!["shop.example".into()],
+        currency: Currency::EUR,
+        time_zone: TimeZone::get("Europe/Vienna").unwrap(),
+        write_key: String::new(),
+        secret_key_hash: Vec::new(),
+        tag_consent: TagConsent::Measure,
+        browser_orders: BrowserOrders::Auto,
+        trusted_orders_seen: false,
+        identity_secret: String::new(),
+        signed_identify: false,
+        plan: Arc::default(),
+        bots: Bots::Exclude,
+        bot_limit: 50,
+    })
 }
 
 /// Reads a file; gives its sums and its rejected lines with their reasons.
