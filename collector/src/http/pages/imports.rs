@@ -125,7 +125,8 @@ fn typed(form: &HashMap<String, String>, before: ImportKind) -> (ImportKind, Map
         mapping.traits.extend(traits.map(|(_, column)| (import::trait_name(column), column.clone())));
     }
     if kind == before {
-        mapping.from = form.get("from").filter(|from| !from.trim().is_empty()).cloned();
+        // PostgreSQL keeps no NUL.
+        mapping.from = form.get("from").map(|from| from.replace('\0', "")).filter(|from| !from.trim().is_empty());
     }
     mapping.event = form.get("event").filter(|event| !event.is_empty()).cloned();
     (kind, mapping)
