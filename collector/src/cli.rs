@@ -210,6 +210,12 @@ enum ImportCommand {
     Orders(import::Options),
     /// What happened to newsletters: sent, opened, clicked, …; can be run again without storing anything twice.
     Newsletter(import::Options),
+    /// What campaigns cost by day; the same file again replaces what it said before.
+    AdSpend(import::Options),
+    /// What Google's search showed and led here by day; the same file again replaces what it said before.
+    SearchConsole(import::Options),
+    /// What a former tool counted by day; the same file again replaces what it said before.
+    WebHistory(import::Options),
 }
 
 #[derive(Subcommand)]
@@ -280,6 +286,9 @@ pub fn run() -> anyhow::Result<()> {
                 ImportCommand::Customers(options) => (ImportKind::Customers, options),
                 ImportCommand::Orders(options) => (ImportKind::Orders, options),
                 ImportCommand::Newsletter(options) => (ImportKind::Newsletter, options),
+                ImportCommand::AdSpend(options) => (ImportKind::AdSpend, options),
+                ImportCommand::SearchConsole(options) => (ImportKind::SearchConsole, options),
+                ImportCommand::WebHistory(options) => (ImportKind::WebHistory, options),
             };
             import::run(&open()?.store, kind, options)
         }

@@ -1,4 +1,5 @@
-//! Files of customers, orders and newsletters: each line becomes events, which go the way of all others.
+//! Files of customers, orders and newsletters: each line becomes events, which go the way of all others. Files of what
+//! others count by day ([`days`]) are added up and put at their end.
 //!
 //! [`Reading`] turns a file into batches of events and rejected lines, in bounded memory; [`Writing`] stores a batch in
 //! one transaction. The command line ([`command`]) and the worker ([`worker`]) do one after the other. An event has an id
@@ -6,6 +7,7 @@
 
 pub(crate) mod command;
 mod customers;
+mod days;
 mod fields;
 mod format;
 mod maker;
@@ -33,6 +35,7 @@ use crate::store::Store;
 use crate::store::events::NewEvent;
 use crate::store::ingest::Receipt;
 use crate::store::sites::Site;
+use days::Days;
 use format::Lines;
 use std::io::Read;
 use std::sync::Arc;
@@ -77,6 +80,8 @@ pub(crate) struct Batch {
     /// Each with the line that it begins with.
     pub(crate) events: Vec<(u64, NewEvent)>,
     pub(crate) rejected: Vec<RejectedLine>,
+    /// With the last batch: the sums of a file by day.
+    pub(crate) days: Days,
     /// Lines of the file up to here, without the header.
     pub(crate) lines: u64,
     /// Bytes of the file up to here, or a little behind.
@@ -121,8 +126,8 @@ pub(crate) fn trait_name(heading: &str) -> String {
 ///
 /// # Errors
 /// [`FormatError`]
-pub(crate) fn headings(input: impl Read) -> Result<Vec<String>, FormatError> {
-    Ok(Lines::open(Box::new(input))?.columns)
+pub(crate) fn headings(kind: Kind, input: impl Read) -> Result<Vec<String>, FormatError> {
+    Ok(Lines::open_kind(kind, Box::new(input))?.columns)
 }
 
 /// Where a file of orders has what the models need: customer, moment, total, and the currency if it names one.

@@ -23,6 +23,9 @@ fn kind_name(kind: &ImportKind) -> &'static str {
         ImportKind::Customers => "Customers",
         ImportKind::Orders => "Orders",
         ImportKind::Newsletter => "Newsletter events",
+        ImportKind::AdSpend => "Ad spend",
+        ImportKind::SearchConsole => "Search Console",
+        ImportKind::WebHistory => "History of another tool",
     }
 }
 
@@ -31,6 +34,11 @@ fn kind_help(kind: &ImportKind) -> &'static str {
         ImportKind::Customers => "one person in each line: e-mail address or id, name, address, consent",
         ImportKind::Orders => "one order or one product of an order in each line, refunds and cancellations with it",
         ImportKind::Newsletter => "what happened to a mail in each line: sent, opened, clicked, bounced, unsubscribed",
+        ImportKind::AdSpend => {
+            "what campaigns cost by day, as Google Ads, Meta Ads and Microsoft Advertising export it"
+        }
+        ImportKind::SearchConsole => "clicks and impressions by day, of queries, of pages or of the whole site",
+        ImportKind::WebHistory => "what Plausible, Google Analytics or Matomo counted by day before",
     }
 }
 
@@ -205,6 +213,16 @@ impl ImportPage<'_> {
 
     fn can_keep_traits(&self) -> bool {
         self.r.import.kind == ImportKind::Customers
+    }
+
+    /// Who counted, where the file's owner can say so.
+    fn from(&self) -> Option<(&'static str, &str)> {
+        let from = self.preview.and_then(|preview| preview.from.as_deref()).unwrap_or_default();
+        match self.r.import.kind {
+            ImportKind::AdSpend => Some(("Source (utm_source) of lines that name none: google, facebook, …", from)),
+            ImportKind::WebHistory => Some(("Who counted: plausible, ga4, umami or matomo", from)),
+            ImportKind::Customers | ImportKind::Orders | ImportKind::Newsletter | ImportKind::SearchConsole => None,
+        }
     }
 
     fn is_trait(&self, at: &usize) -> bool {

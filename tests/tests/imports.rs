@@ -1,5 +1,7 @@
 //! Files of every kind, from the command line and the dashboard, and the command line where something is wrong.
 
+#[path = "imports/by_day.rs"]
+mod by_day;
 #[path = "imports/dashboard.rs"]
 mod dashboard;
 #[path = "imports/kinds.rs"]

@@ -31,6 +31,10 @@ pub(crate) struct Options {
     /// clicked, bounced, spam, unsubscribed or subscribed.
     #[arg(long, value_name = "WHAT")]
     event: Option<String>,
+    /// Who counted what a file by day tells, where its headings do not show it: plausible, ga4, umami or matomo for
+    /// web-history; the utm_source (google, facebook, …) for ad-spend.
+    #[arg(long, value_name = "WHO")]
+    from: Option<String>,
     /// Tells what would be stored, from the first 1,000 lines, and stores nothing.
     #[arg(long)]
     preview: bool,
@@ -50,11 +54,15 @@ pub(crate) fn run(store: &Store, kind: Kind, options: &Options) -> anyhow::Resul
     if options.event.is_some() && kind != Kind::Newsletter {
         bail!("--event is for newsletters; leave it out");
     }
+    if options.from.is_some() && !matches!(kind, Kind::AdSpend | Kind::WebHistory) {
+        bail!("--from is for ad-spend and web-history; leave it out");
+    }
     mapping.event.clone_from(&options.event);
+    mapping.from.clone_from(&options.from);
     let (input, size) = open(&options.file)?;
     if options.preview {
         let told = preview(&site, (kind, &mapping), input)?;
-        say_preview(&told, &site);
+        say_preview(kind, &told, &site);
         return Ok(());
     }
     let rejected = options.rejected.clone().unwrap_or_else(|| match options.file.to_str() {
@@ -66,7 +74,7 @@ pub(crate) fn run(store: &Store, kind: Kind, options: &Options) -> anyhow::Resul
     if imported.rejected > 0 {
         say(&format!("rejected lines with their reasons: {}", rejected.display()));
     }
-    project(store)
+    if kind.is_by_day() { Ok(()) } else { project(store) }
 }
 
 fn open(path: &Path) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
@@ -149,7 +157,7 @@ impl Progress {
     }
 }
 
-fn say_preview(told: &ImportPreview, site: &Site) {
+fn say_preview(kind: Kind, told: &ImportPreview, site: &Site) {
     say(&format!("{}, {} columns; {} lines looked at", told.format, told.columns.len(), told.lines));
     let column = |at: usize| told.columns.get(at).map_or("", String::as_str);
     say("fields:");
@@ -171,13 +179,15 @@ fn say_preview(told: &ImportPreview, site: &Site) {
         say(&format!("missing: {missing}"));
     }
     if !told.missing.is_empty() {
-        say("name columns with --map FIELD=COLUMN, what a newsletter's file tells as a whole with --event");
+        say(
+            "name columns with --map FIELD=COLUMN, what a newsletter's file tells as a whole with --event, who counted with --from",
+        );
     }
     for doubt in &told.doubts {
         say(&format!("doubtful: {doubt}"));
     }
     if !told.events.is_empty() {
-        say("the first events:");
+        say(if kind.is_by_day() { "the first rows, lines about the same added up:" } else { "the first events:" });
     }
     for event in &told.events {
         let at = event.at.to_zoned_datetime(site.time_zone.clone()).strftime("%F %T");

@@ -4,6 +4,8 @@
 //! `lineitem.name` are one. The headings are those of the exports of Shopify, WooCommerce, Stripe, Mailchimp and Klaviyo,
 //! and the words that people write themselves.
 
+mod by_day;
+
 pub(crate) use domain::report::ImportKind as Kind;
 
 /// What stands in a field.
@@ -19,6 +21,10 @@ pub(crate) enum Form {
     Happening,
     /// A list of NDJSON.
     List,
+    /// A whole day.
+    Day,
+    /// How often.
+    Count,
 }
 
 /// A field of a kind.
@@ -244,6 +250,9 @@ impl Fields for Kind {
             Kind::Customers => CUSTOMERS,
             Kind::Orders => ORDERS,
             Kind::Newsletter => NEWSLETTER,
+            Kind::AdSpend => by_day::AD_SPEND,
+            Kind::SearchConsole => by_day::SEARCH_CONSOLE,
+            Kind::WebHistory => by_day::WEB_HISTORY,
         }
     }
 
@@ -256,6 +265,7 @@ impl Fields for Kind {
             Kind::Customers => &["customer_id", "email", "phone"],
             Kind::Orders => &["customer_id", "email"],
             Kind::Newsletter => &["email"],
+            Kind::AdSpend | Kind::SearchConsole | Kind::WebHistory => &[],
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A file as lines of cells: CSV and NDJSON, found by looking, read in bounded memory.
 
+use super::fields::Kind;
 use serde_json::{Map, Value};
 use std::cell::Cell as Counter;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -9,6 +10,9 @@ use std::rc::Rc;
 const HEAD_BYTES: u64 = 1 << 20;
 /// Bytes of one line. A quote that is never closed would make one line of the whole rest.
 const LINE_BYTES: u64 = 1 << 20;
+/// How much of a file is looked at to find its headings, where something stands above them.
+const TITLE_BYTES: u64 = 64 << 10;
+const TITLE_LINES: usize = 30;
 /// Names of one NDJSON file; each takes a cell of every line.
 const MAX_COLUMNS: usize = 1_000;
 
@@ -209,6 +213,29 @@ impl<'a> Lines<'a> {
         Ok(Lines { format: Format::Csv { delimiter }, columns, source, skipped })
     }
 
+    /// As [`Lines::open`]; of files by day past what exports write above their headings.
+    ///
+    /// # Errors
+    /// [`FormatError`]
+    pub(crate) fn open_kind(kind: Kind, mut input: Box<dyn Read + 'a>) -> Result<Lines<'a>, FormatError> {
+        if !kind.is_by_day() {
+            return Lines::open(input);
+        }
+        let mut head = Vec::new();
+        let io = |error| FormatError::Io { line: 0, error };
+        input.by_ref().take(TITLE_BYTES).read_to_end(&mut head).map_err(io)?;
+        let above = titles(&head);
+        let lines_above = head[..above].iter().filter(|byte| **byte == b'\n').count() as u64;
+        head.drain(..above);
+        let mut lines = Lines::open(Box::new(Cursor::new(head).chain(input)))?;
+        lines.skipped += above as u64;
+        match &mut lines.source {
+            Source::Csv { late, .. } => *late += lines_above,
+            Source::Ndjson { number, .. } => *number += lines_above,
+        }
+        Ok(lines)
+    }
+
     /// The next line; `None` at the end of the file.
     ///
     /// # Errors
@@ -285,6 +312,31 @@ fn delimiter(head: &[u8]) -> u8 {
     }
     let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
     counts.iter().find(|(_, count)| *count == most).map_or(b',', |(sign, _)| *sign)
+}
+
+/// Bytes of the remarks and titles above a file's headings: lines that begin with `#`, are empty, or have one cell while
+/// a later one has more.
+fn titles(head: &[u8]) -> usize {
+    let mut at = 0;
+    for line in head.split_inclusive(|byte| *byte == b'\n').take(TITLE_LINES) {
+        let text = line.trim_ascii();
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let text = text.strip_prefix(b"\"").unwrap_or(text);
+        if text.starts_with(b"{") || (!text.starts_with(b"#") && has_cells(line)) {
+            return at;
+        }
+        at += line.len();
+    }
+    0
+}
+
+/// Whether a delimiter stands in a line, outside of quotes.
+fn has_cells(line: &[u8]) -> bool {
+    let mut quoted = false;
+    line.iter().any(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && matches!(byte, b',' | b';' | b'\t')
+    })
 }
 
 fn ends_with_both(head: &[u8]) -> bool {

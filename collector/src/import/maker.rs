@@ -1,5 +1,6 @@
 //! From lines to events: what all kinds have in common.
 
+use super::days::{self, Days};
 use super::fields::{Fields, Kind};
 use super::format::{Cell, Line};
 use super::mapping::{Layout, Mapping};
@@ -37,6 +38,8 @@ pub(crate) struct Maker {
     marks: BTreeMap<&'static str, Mark>,
     pub(super) now_us: i64,
     equal: Equal,
+    /// The sums of a file by day.
+    days: Days,
 }
 
 /// How often equal lines have been met. Most are met once: a set of 8 bytes each, and counts of the others.
@@ -79,14 +82,15 @@ impl Maker {
         }
         let event = mapping.event.clone();
         let (site, source) = (Arc::clone(site), Arc::clone(source));
-        Maker { site, source, kind, layout, event, marks, now_us, equal: Equal::default() }
+        let days = Days::new(layout.from.as_deref());
+        Maker { site, source, kind, layout, event, marks, now_us, equal: Equal::default(), days }
     }
 
     /// Whether a line goes on with what the one before has begun: another product of the same order.
     pub(crate) fn goes_on(&self, group: &[Line], line: &Line) -> bool {
         match self.kind {
             Kind::Orders => orders::goes_on(self, group, line),
-            Kind::Customers | Kind::Newsletter => false,
+            Kind::Customers | Kind::Newsletter | Kind::AdSpend | Kind::SearchConsole | Kind::WebHistory => false,
         }
     }
 
@@ -103,7 +107,19 @@ impl Maker {
             Kind::Customers => customers::events(self, first),
             Kind::Orders => orders::events(self, group),
             Kind::Newsletter => newsletter::events(self, first),
+            Kind::AdSpend | Kind::SearchConsole | Kind::WebHistory => {
+                // The sums are no part of the maker while a line is read by it.
+                let mut sums = std::mem::take(&mut self.days);
+                let taken = days::take(self, first, &mut sums);
+                self.days = sums;
+                taken.map(|()| Vec::new())
+            }
         }
+    }
+
+    /// The sums of a file by day, once all its lines have been read.
+    pub(super) fn take_days(&mut self) -> Days {
+        std::mem::take(&mut self.days)
     }
 
     /// A field's text; empty where the line says nothing.

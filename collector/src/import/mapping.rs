@@ -1,7 +1,9 @@
 //! Which column of a file holds which field.
 
+use super::days;
 use super::fields::{Field, Fields, Kind, plain};
 use super::format::{Cell, Line};
+use domain::money::Currency;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,8 @@ pub(crate) struct Mapping {
     pub(crate) traits: BTreeMap<String, String>,
     /// What the whole file of a newsletter tells, where no column does.
     pub(crate) event: Option<String>,
+    /// Who counted what a file by day tells: a tool, or the `utm_source` of its advertising.
+    pub(crate) from: Option<String>,
 }
 
 /// Why a mapping does not fit.
@@ -46,6 +50,26 @@ pub(crate) enum MappingError {
         "{0:?} is nothing that happens to a newsletter; write sent, delivered, opened, clicked, bounced, spam, unsubscribed or subscribed"
     )]
     UnknownEvent(String),
+    #[error(
+        "no column says where the advertisements stood; name it with --map source=COLUMN, or for the whole file with --from google"
+    )]
+    NoSource,
+    #[error("the headings do not show which tool counted; say so with --from plausible, ga4, umami or matomo")]
+    NoTool,
+    #[error("{0:?} is no tool that is known; write plausible, ga4, umami or matomo")]
+    UnknownTool(String),
+    #[error(
+        "no column for date: the file is the total of a period and cannot be told by day. Take Dates.csv of the same export, or export queries or pages together with their date (by the API, BigQuery or Looker Studio); a connected search console brings both by itself"
+    )]
+    NoDays,
+    #[error(
+        "the lines are about {0} and {1} at once, which are counted apart; leave one of them out, for example with --map {1}="
+    )]
+    TwoCuts(String, String),
+    #[error(
+        "each line is one event of one visitor (Umami's website_event) and no count of a day; export counts by day: date, visitors, visits, views"
+    )]
+    Events,
 }
 
 impl MappingError {
@@ -55,6 +79,14 @@ impl MappingError {
             MappingError::Missing(fields, _) => format!("no column for {fields}"),
             MappingError::NoEvent => "no column says what happened, and nothing is said of the whole file".to_owned(),
             MappingError::UnknownColumn { field, column, .. } => format!("{field}: there is no column {column}"),
+            MappingError::NoSource => {
+                "no column says where the advertisements stood, and nothing is said of the whole file".to_owned()
+            }
+            MappingError::NoTool => "the headings do not show which tool counted; say so below".to_owned(),
+            MappingError::TwoCuts(one, other) => {
+                format!("the lines are about {one} and {other} at once, which are counted apart; leave one of them out")
+            }
+            MappingError::NoDays | MappingError::Events | MappingError::UnknownTool(_) => self.to_string(),
             MappingError::Written(_) | MappingError::UnknownField { .. } | MappingError::UnknownEvent(_) => {
                 self.to_string()
             }
@@ -93,6 +125,12 @@ pub(crate) struct Layout {
     at: BTreeMap<&'static str, usize>,
     /// Traits of the owner's.
     pub(crate) traits: Vec<(String, usize)>,
+    /// Who counted what a file by day tells.
+    pub(crate) from: Option<String>,
+    /// The currency that the heading of the costs names.
+    pub(crate) currency: Option<Currency>,
+    /// Its lines are single events where counts of days are wanted.
+    pub(crate) tells_events: bool,
 }
 
 impl Layout {
@@ -131,6 +169,9 @@ impl Layout {
                 layout.at.insert(field.name, at);
             }
         }
+        layout.from = days::from(kind, mapping.from.as_deref(), &plain);
+        layout.currency = layout.column("cost").and_then(|at| days::currency_of(columns.get(at)?));
+        layout.tells_events = kind == Kind::WebHistory && days::tells_events(&plain);
         Ok(layout)
     }
 
@@ -161,8 +202,11 @@ impl Layout {
         if let Some(first) = people.first().filter(|_| !people.iter().any(|name| self.at.contains_key(name))) {
             missing.push(MappingError::Missing(people.join(" or "), (*first).to_owned()));
         }
+        let own = days::missing(kind, self, mapping);
+        // A file that is no such file at all is not asked for its columns.
+        let is_told = |field: &Field| field.name == "date" && own.contains(&MappingError::NoDays);
         for field in kind.fields().iter().filter(|field| field.needed && !people.contains(&field.name)) {
-            if !self.at.contains_key(field.name) {
+            if !self.at.contains_key(field.name) && !self.tells_events && !is_told(field) {
                 missing.push(MappingError::Missing(field.name.to_owned(), field.name.to_owned()));
             }
         }
@@ -172,6 +216,7 @@ impl Layout {
         if let Some(event) = mapping.event.as_ref().filter(|event| super::newsletter::happening(event).is_none()) {
             missing.push(MappingError::UnknownEvent(event.clone()));
         }
+        missing.extend(own);
         missing
     }
 

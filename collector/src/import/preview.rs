@@ -30,7 +30,7 @@ pub(crate) fn preview(
     (kind, mapping): (Kind, &Mapping),
     input: Box<dyn Read + '_>,
 ) -> Result<ImportPreview, FormatError> {
-    let mut lines = Lines::open(input)?;
+    let mut lines = Lines::open_kind(kind, input)?;
     let mut sample = Vec::new();
     let mut broken = None;
     while sample.len() < LOOKED_AT {
@@ -57,6 +57,7 @@ pub(crate) fn preview(
         left: (0..lines.columns.len()).filter(|at| !layout.uses(*at)).collect(),
         columns: lines.columns,
         event: mapping.event.clone(),
+        from: layout.from.clone().or_else(|| mapping.from.clone()),
         missing: missing.iter().map(MappingError::told).collect(),
         doubts: broken.into_iter().chain(doubts(kind, &layout, &sample)).collect(),
         lines: sample.len() as u64,
@@ -83,6 +84,8 @@ fn make(mut maker: Maker, sample: Vec<Line>, told: &mut ImportPreview) {
             }
         }
     }
+    let time_zone = maker.site.time_zone.clone();
+    told.events.extend(maker.take_days().told(EVENTS, &time_zone));
 }
 
 fn close(maker: &mut Maker, group: &[Line], told: &mut ImportPreview) {
@@ -181,6 +184,8 @@ fn fits(form: Form, cell: &Cell) -> bool {
         Form::Amount => number::read(text, number::Mark::Point).is_some(),
         Form::Currency => text.parse::<domain::money::Currency>().is_ok(),
         Form::Email => normalise(IdentityKind::Email, text).is_ok(),
+        Form::Day => super::days::day(text, &jiff::tz::TimeZone::UTC).is_some() || text.starts_with('#'),
+        Form::Count => number::read(text, number::Mark::Point).is_some() || matches!(text.as_str(), "-" | "--" | "—"),
         Form::Truth => customers::truth(text).is_some(),
         Form::Happening => newsletter::happening(text).is_some(),
     }
@@ -190,8 +195,8 @@ fn noun(form: Form) -> &'static str {
     match form {
         Form::Text => "text",
         Form::List => "list",
-        Form::Moment => "date",
-        Form::Amount => "number",
+        Form::Moment | Form::Day => "date",
+        Form::Amount | Form::Count => "number",
         Form::Currency => "currency",
         Form::Email => "e-mail address",
         Form::Truth => "yes or no",

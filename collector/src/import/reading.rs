@@ -49,7 +49,7 @@ impl<'a> Reading<'a> {
         input: Box<dyn Read + 'a>,
         skipped: Skipped,
     ) -> Result<Reading<'a>, ImportError> {
-        let mut lines = Lines::open(input)?;
+        let mut lines = Lines::open_kind(kind, input)?;
         let layout = Layout::find(kind, &lines.columns, mapping)?;
         if let Some(missing) = layout.missing(kind, mapping).into_iter().next() {
             return Err(missing.into());
@@ -94,6 +94,7 @@ impl<'a> Reading<'a> {
                 None => {
                     self.close_group(&mut batch);
                     self.is_over = true;
+                    batch.days = self.maker.take_days();
                     break;
                 }
             }

@@ -27,7 +27,7 @@ pub(crate) fn names_somebody(
     input: Box<dyn Read + '_>,
     identifiers: &HashSet<(IdentityKind, String)>,
 ) -> bool {
-    let Ok(mut lines) = Lines::open(input) else { return true };
+    let Ok(mut lines) = Lines::open_kind(kind, input) else { return true };
     let layout = Layout::find(kind, &lines.columns, mapping).unwrap_or_default();
     let own = |field| layout.column(field);
     let columns = [

@@ -92,7 +92,7 @@ fn import(store: &Store, claimed: &Claimed, stop: &AtomicBool) -> Result<(), End
         if stop.load(Ordering::Acquire) {
             return Ok(());
         }
-        if batch.lines <= done && batch.events.is_empty() && batch.rejected.is_empty() {
+        if batch.lines <= done && batch.events.is_empty() && batch.rejected.is_empty() && batch.days.is_empty() {
             continue;
         }
         let seconds = begun.elapsed().as_secs_f64().max(0.001);

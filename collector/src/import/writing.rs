@@ -68,6 +68,9 @@ impl Writing {
         also: &mut Also<'_>,
     ) -> Result<(Receipt, Vec<RejectedLine>), StoreError> {
         self.ensure_months(&batch.events)?;
+        if !batch.days.is_empty() {
+            return self.put_days(batch, also);
+        }
         let mut rejected = batch.rejected;
         let (lines, mut events): (Vec<u64>, Vec<NewEvent>) = batch.events.into_iter().unzip();
         for event in &mut events {
@@ -82,6 +85,17 @@ impl Writing {
             }
             result => Ok((result?, rejected)),
         }
+    }
+
+    /// Puts the sums of a file by day, and the lines of its last batch that are rejected.
+    fn put_days(&mut self, batch: Batch, also: &mut Also<'_>) -> Result<(Receipt, Vec<RejectedLine>), StoreError> {
+        let (site_id, mut told) = (self.site.site_id, Receipt::default());
+        let mut put = |connection: &mut PgConnection, outcome: Outcome<'_>| {
+            told = batch.days.put(connection, site_id)?;
+            also(connection, Outcome { receipt: sum(outcome.receipt, told), ..outcome })
+        };
+        let rejected = self.commit(&[], &batch.rejected, Receipt::default(), &mut put)?;
+        Ok((sum(told, rejected), batch.rejected))
     }
 
     /// Stores each half by itself, down to the events that are refused.

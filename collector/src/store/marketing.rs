@@ -7,6 +7,8 @@
 //! file. Rows whose source key begins with `import` are files; a report leaves them out on days of which a connected
 //! source tells.
 //!
+//! Each `put_…` gives how many rows are new or say something else than before.
+//!
 //! Days are days of the site's time zone, as far as the system that counted can be asked for them.
 
 use super::sql::sql;
@@ -85,11 +87,13 @@ fn kept(text: &str, limit_bytes: usize) -> String {
     text[..text.floor_char_boundary(limit_bytes)].to_owned()
 }
 
-fn name(text: &str) -> String {
+/// The name of a source, campaign or dimension as it is kept.
+pub(crate) fn name(text: &str) -> String {
     kept(text, NAME_BYTES)
 }
 
-fn value(text: &str) -> String {
+/// A query, page or value as it is kept.
+pub(crate) fn value(text: &str) -> String {
     kept(text, VALUE_BYTES)
 }
 
@@ -107,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; nothing is kept then.
-    pub(crate) fn put_ad_spend(&self, site_id: i32, source_key: &str, rows: Vec<AdSpend>) -> Result<(), StoreError> {
+    pub(crate) fn put_ad_spend(&self, site_id: i32, source_key: &str, rows: Vec<AdSpend>) -> Result<usize, StoreError> {
         self.lend()?.transaction(|connection| put_ad_spend(connection, site_id, source_key, rows))
     }
 
@@ -120,7 +124,7 @@ impl Store {
         site_id: i32,
         source_key: &str,
         rows: Vec<SearchPerformance>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         self.lend()?.transaction(|connection| put_search_performance(connection, site_id, source_key, rows))
     }
 
@@ -128,7 +132,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; nothing is kept then.
-    pub(crate) fn put_web_history(&self, site_id: i32, rows: Vec<WebHistory>) -> Result<(), StoreError> {
+    pub(crate) fn put_web_history(&self, site_id: i32, rows: Vec<WebHistory>) -> Result<usize, StoreError> {
         self.lend()?.transaction(|connection| put_web_history(connection, site_id, rows))
     }
 }
@@ -139,20 +143,23 @@ pub(crate) fn put_ad_spend(
     site_id: i32,
     source_key: &str,
     rows: Vec<AdSpend>,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let rows = rows.into_iter().map(|row| AdSpend {
         source: name(&row.source).to_lowercase(),
         campaign: name(&row.campaign),
         ..row
     });
     let rows = latest(rows, |row| (row.day, row.source.clone(), row.campaign.clone(), row.cost.currency));
+    let mut changed = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        sql("INSERT INTO ad_spend (site_id, source_key, day, source, campaign, currency, cost_minor, clicks, impressions)
+        changed += sql("INSERT INTO ad_spend (site_id, source_key, day, source, campaign, currency, cost_minor, clicks, impressions)
              SELECT $1, $2, day::date, source, campaign, currency, cost_minor, clicks, impressions
              FROM unnest($3, $4, $5, $6, $7, $8, $9)
                  AS new (day, source, campaign, currency, cost_minor, clicks, impressions)
              ON CONFLICT (site_id, day, source, campaign, currency, source_key) DO UPDATE
-             SET cost_minor = EXCLUDED.cost_minor, clicks = EXCLUDED.clicks, impressions = EXCLUDED.impressions")
+             SET cost_minor = EXCLUDED.cost_minor, clicks = EXCLUDED.clicks, impressions = EXCLUDED.impressions
+             WHERE (ad_spend.cost_minor, ad_spend.clicks, ad_spend.impressions)
+                 IS DISTINCT FROM (EXCLUDED.cost_minor, EXCLUDED.clicks, EXCLUDED.impressions)")
         .bind::<Integer, _>(site_id)
         .bind::<Text, _>(source_key.to_owned())
         .bind::<Array<Text>, _>(texts(rows, |row| row.day.to_string()))
@@ -164,7 +171,7 @@ pub(crate) fn put_ad_spend(
         .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.impressions).collect::<Vec<_>>())
         .execute(connection)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// The query and the page of a cut, as they are kept.
@@ -182,30 +189,34 @@ pub(crate) fn put_search_performance(
     site_id: i32,
     source_key: &str,
     rows: Vec<SearchPerformance>,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let part = |text: &Option<String>| name(text.as_deref().unwrap_or("")).to_lowercase();
     let rows = latest(rows, |row| (row.day, cut(&row.cut), part(&row.country), part(&row.device)));
+    let mut changed = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        sql("INSERT INTO search_performance (site_id, source_key, day, query, page, country, device, clicks,
+        changed +=
+            sql("INSERT INTO search_performance (site_id, source_key, day, query, page, country, device, clicks,
                  impressions, position_sum)
              SELECT $1, $2, day::date, query, page, country, device, clicks, impressions, position_sum
              FROM unnest($3, $4, $5, $6, $7, $8, $9, $10)
                  AS new (day, query, page, country, device, clicks, impressions, position_sum)
              ON CONFLICT (site_id, day, cut_hash, country, device, source_key) DO UPDATE
-             SET clicks = EXCLUDED.clicks, impressions = EXCLUDED.impressions, position_sum = EXCLUDED.position_sum")
-        .bind::<Integer, _>(site_id)
-        .bind::<Text, _>(source_key.to_owned())
-        .bind::<Array<Text>, _>(texts(rows, |row| row.day.to_string()))
-        .bind::<Array<Text>, _>(texts(rows, |row| cut(&row.cut).0))
-        .bind::<Array<Text>, _>(texts(rows, |row| cut(&row.cut).1))
-        .bind::<Array<Text>, _>(texts(rows, |row| part(&row.country)))
-        .bind::<Array<Text>, _>(texts(rows, |row| part(&row.device)))
-        .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.clicks).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.impressions).collect::<Vec<_>>())
-        .bind::<Array<Double>, _>(rows.iter().map(position_sum).collect::<Vec<_>>())
-        .execute(connection)?;
+             SET clicks = EXCLUDED.clicks, impressions = EXCLUDED.impressions, position_sum = EXCLUDED.position_sum
+             WHERE (search_performance.clicks, search_performance.impressions, search_performance.position_sum)
+                 IS DISTINCT FROM (EXCLUDED.clicks, EXCLUDED.impressions, EXCLUDED.position_sum)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Text, _>(source_key.to_owned())
+            .bind::<Array<Text>, _>(texts(rows, |row| row.day.to_string()))
+            .bind::<Array<Text>, _>(texts(rows, |row| cut(&row.cut).0))
+            .bind::<Array<Text>, _>(texts(rows, |row| cut(&row.cut).1))
+            .bind::<Array<Text>, _>(texts(rows, |row| part(&row.country)))
+            .bind::<Array<Text>, _>(texts(rows, |row| part(&row.device)))
+            .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.clicks).collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.impressions).collect::<Vec<_>>())
+            .bind::<Array<Double>, _>(rows.iter().map(position_sum).collect::<Vec<_>>())
+            .execute(connection)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// The position of every impression, added up; a position that is no number counts as none.
@@ -219,7 +230,7 @@ pub(crate) fn put_web_history(
     connection: &mut PgConnection,
     site_id: i32,
     rows: Vec<WebHistory>,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let rows = rows.into_iter().map(|row| WebHistory {
         system: name(&row.system).to_lowercase(),
         dimension: name(&row.dimension).to_lowercase(),
@@ -227,30 +238,36 @@ pub(crate) fn put_web_history(
         ..row
     });
     let rows = latest(rows, |row| (row.day, row.system.clone(), row.dimension.clone(), row.value.clone()));
+    let mut changed = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let counts = |of: fn(&WebHistory) -> Option<i64>| rows.iter().map(of).collect::<Vec<_>>();
-        sql("INSERT INTO web_history (site_id, day, system, dimension, value, visitors, visits, views, bounces,
+        changed +=
+            sql("INSERT INTO web_history (site_id, day, system, dimension, value, visitors, visits, views, bounces,
                  visit_seconds, events)
              SELECT $1, day::date, system, dimension, value, visitors, visits, views, bounces, visit_seconds, events
              FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                  AS new (day, system, dimension, value, visitors, visits, views, bounces, visit_seconds, events)
              ON CONFLICT (site_id, day, system, dimension, value_hash) DO UPDATE
              SET visitors = EXCLUDED.visitors, visits = EXCLUDED.visits, views = EXCLUDED.views,
-                 bounces = EXCLUDED.bounces, visit_seconds = EXCLUDED.visit_seconds, events = EXCLUDED.events")
-        .bind::<Integer, _>(site_id)
-        .bind::<Array<Text>, _>(texts(rows, |row| row.day.to_string()))
-        .bind::<Array<Text>, _>(texts(rows, |row| row.system.clone()))
-        .bind::<Array<Text>, _>(texts(rows, |row| row.dimension.clone()))
-        .bind::<Array<Text>, _>(texts(rows, |row| row.value.clone()))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visitors))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visits))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.views))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.bounces))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visit_seconds))
-        .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.events))
-        .execute(connection)?;
+                 bounces = EXCLUDED.bounces, visit_seconds = EXCLUDED.visit_seconds, events = EXCLUDED.events
+             WHERE (web_history.visitors, web_history.visits, web_history.views, web_history.bounces,
+                    web_history.visit_seconds, web_history.events)
+                 IS DISTINCT FROM (EXCLUDED.visitors, EXCLUDED.visits, EXCLUDED.views, EXCLUDED.bounces,
+                    EXCLUDED.visit_seconds, EXCLUDED.events)")
+            .bind::<Integer, _>(site_id)
+            .bind::<Array<Text>, _>(texts(rows, |row| row.day.to_string()))
+            .bind::<Array<Text>, _>(texts(rows, |row| row.system.clone()))
+            .bind::<Array<Text>, _>(texts(rows, |row| row.dimension.clone()))
+            .bind::<Array<Text>, _>(texts(rows, |row| row.value.clone()))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visitors))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visits))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.views))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.bounces))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.visit_seconds))
+            .bind::<Array<Nullable<BigInt>>, _>(counts(|row| row.events))
+            .execute(connection)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 #[cfg(test)]

@@ -13,11 +13,24 @@ pub enum ImportKind {
     Orders,
     /// What happened to newsletters.
     Newsletter,
+    /// What campaigns cost by day.
+    AdSpend,
+    /// What search engines showed and led here by day.
+    SearchConsole,
+    /// What a former tool counted by day.
+    WebHistory,
 }
 
 impl ImportKind {
     /// All kinds.
-    pub const ALL: [ImportKind; 3] = [ImportKind::Customers, ImportKind::Orders, ImportKind::Newsletter];
+    pub const ALL: [ImportKind; 6] = [
+        ImportKind::Customers,
+        ImportKind::Orders,
+        ImportKind::Newsletter,
+        ImportKind::AdSpend,
+        ImportKind::SearchConsole,
+        ImportKind::WebHistory,
+    ];
 
     /// The name in addresses, on the command line and in the store.
     pub const fn key(self) -> &'static str {
@@ -25,6 +38,17 @@ impl ImportKind {
             ImportKind::Customers => "customers",
             ImportKind::Orders => "orders",
             ImportKind::Newsletter => "newsletter",
+            ImportKind::AdSpend => "ad-spend",
+            ImportKind::SearchConsole => "search-console",
+            ImportKind::WebHistory => "web-history",
+        }
+    }
+
+    /// Whether its lines are counts of a day rather than events: lines about the same are added up, and nobody is in them.
+    pub const fn is_by_day(self) -> bool {
+        match self {
+            ImportKind::Customers | ImportKind::Orders | ImportKind::Newsletter => false,
+            ImportKind::AdSpend | ImportKind::SearchConsole | ImportKind::WebHistory => true,
         }
     }
 
@@ -254,6 +278,8 @@ pub struct ImportPreview {
     pub left: Vec<usize>,
     /// What the whole file of a newsletter tells.
     pub event: Option<String>,
+    /// Who counted what a file by day tells, said by its owner or found by its headings: a tool or `utm_source`.
+    pub from: Option<String>,
     /// What it must have and has not, in words; nothing can be imported while there is any.
     pub missing: Vec<String>,
     /// Columns that are probably not what they were taken for, in words.

@@ -8,24 +8,24 @@ use tests::{Reply, SOON, Server, until};
 const EMAIL: &str = "owner@shop.example";
 const PASSWORD: &str = "a long enough password";
 
-fn owner(shop: &Shop) -> Owner {
+pub(super) fn owner(shop: &Shop) -> Owner {
     shop::add_user(&shop.database, EMAIL, PASSWORD);
     Owner::logs_in(&shop.server, EMAIL, PASSWORD)
 }
 
 /// The address that an answer leads to.
 #[track_caller]
-fn leads(reply: &Reply) -> String {
+pub(super) fn leads(reply: &Reply) -> String {
     assert_eq!(reply.status, 303, "{}", reply.body);
     reply.header("location").expect("an address").to_owned()
 }
 
-fn list(shop: &Shop) -> String {
+pub(super) fn list(shop: &Shop) -> String {
     format!("/s/{}/imports", shop.keys.site_id)
 }
 
 #[track_caller]
-fn reaches(shop: &Shop, state: &str) {
+pub(super) fn reaches(shop: &Shop, state: &str) {
     let count = format!("SELECT count(*) FROM imports WHERE state = '{state}'");
     until(state, SOON * 6, || (shop.database.number(&count) == 1).then_some(()));
 }

@@ -4,7 +4,7 @@ use super::{Folder, Path, Shop, fs, segments, succeeds};
 use serde_json::json;
 
 /// Imports a text as a file of a kind.
-fn imports(shop: &Shop, kind: &str, text: &str, more: &[&str]) -> String {
+pub(super) fn imports(shop: &Shop, kind: &str, text: &str, more: &[&str]) -> String {
     let folder = Folder::make();
     let file = folder.path().join("file.csv");
     fs::write(&file, text).expect("a file");

@@ -124,6 +124,10 @@ fn typed(form: &HashMap<String, String>, before: ImportKind) -> (ImportKind, Map
         let traits = form.iter().filter(|(name, column)| name.starts_with("trait.") && !column.is_empty());
         mapping.traits.extend(traits.map(|(_, column)| (import::trait_name(column), column.clone())));
     }
+    if kind == before {
+        // PostgreSQL keeps no NUL.
+        mapping.from = form.get("from").map(|from| from.replace('\0', "")).filter(|from| !from.trim().is_empty());
+    }
     mapping.event = form.get("event").filter(|event| !event.is_empty()).cloned();
     (kind, mapping)
 }
@@ -135,7 +139,7 @@ fn save(page: &Inside, import_id: i64, form: &Fields) -> Result<bool, PageError>
     let filed = filed(page, import_id)?;
     let (kind, mapping) = typed(form, filed.import.kind);
     // A file that cannot be read has no headings; its page says so.
-    let columns = import::headings(page.store.import_file(site_id, &filed.import)).unwrap_or_default();
+    let columns = import::headings(kind, page.store.import_file(site_id, &filed.import)).unwrap_or_default();
     Ok(page.store.set_mapping((site_id, import_id), kind, &mapping, &columns)?)
 }
 
