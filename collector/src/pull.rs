@@ -11,11 +11,11 @@ pub(crate) mod http;
 pub(crate) mod search_console;
 mod shopify;
 
-use crate::intake::clock;
 use crate::intake::enrich::{Address, Enricher, Origin};
 use crate::intake::screen::Sender;
 use crate::intake::webhook::Told;
-use crate::intake::writer::Writer;
+use crate::intake::writer::{Unavailable, Writer};
+use crate::intake::{clock, plan};
 use crate::store::connectors::{Claim, Due};
 use crate::store::ingest::SiteBatch;
 use crate::store::marketing::SearchPerformance;
@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const PAGES_AT_ONCE: u32 = 50;
 /// When the other side wants to be left alone without saying for how long.
 const BUSY: Duration = Duration::from_secs(60);
+/// When a source is tried again whose answers cannot be kept.
+const REFUSED: Duration = Duration::from_secs(3_600);
 
 /// Which system a connector asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,9 +295,10 @@ fn pages(
 
 /// Stores a page's events as intake does, and gives how many there were. When this returns, they are committed.
 fn keep_messages(tools: &Tools<'_>, source: &Source, told: Told) -> Result<u64, Stopped> {
-    let Told { mut events, rejections } = told;
+    let Told { events, mut rejections } = told;
     let count = (events.len() + rejections.len()) as u64;
     let Some(site) = tools.sites.by_number(source.site_id)? else { return Ok(0) };
+    let mut events = plan::screen(&site, events, &mut rejections);
     if count == 0 {
         return Ok(0);
     }
@@ -306,7 +309,13 @@ fn keep_messages(tools: &Tools<'_>, source: &Source, told: Told) -> Result<u64, 
     let nowhere = Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     tools.enricher.enrich(Origin { address: nowhere, agent: None }, &mut events);
     let batch = SiteBatch { site, source: Arc::from(source.key.as_str()), events, rejections };
-    tools.writer.store_and_wait(batch).map_err(|error| StoreError::Away(error.to_string()))?;
+    tools.writer.store_and_wait(batch).map_err(|error| match error {
+        // Browsers come first.
+        Unavailable::Busy => Stopped::Pull(PullError::Busy { retry_after: Some(BUSY) }),
+        Unavailable::Away | Unavailable::Full | Unavailable::Stopping => {
+            Stopped::Store(StoreError::Away(error.to_string()))
+        }
+    })?;
     Ok(count)
 }
 
@@ -365,8 +374,18 @@ fn step(tools: &Tools<'_>, stop: &AtomicBool) -> Result<(), StoreError> {
         }
         let Some(mut claim) = tools.store.claim_connector(site_id, &key)? else { continue };
         // Another process may have read it since it was found due.
-        if claim.is_due()? {
-            run(tools, &mut claim, stop)?;
+        if !claim.is_due()? {
+            continue;
+        }
+        match run(tools, &mut claim, stop) {
+            Ok(_) => {}
+            // What one source brings or is must not keep the others waiting.
+            Err(error @ StoreError::Refused(_)) => {
+                tracing::error!(source = key, %error, "a connector is tried again");
+                let why = "what it says cannot be kept; the server's log says why".to_owned();
+                claim.settle(&Ended::Failed(why, REFUSED), REFUSED)?;
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())

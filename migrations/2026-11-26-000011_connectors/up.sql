@@ -8,6 +8,8 @@ CREATE TABLE connectors (
     -- How far it has read, in its own form; written after what it covers.
     cursor jsonb NOT NULL DEFAULT '{}',
     next_at timestamptz NOT NULL DEFAULT now(),
+    -- Another one whenever its owner changes something: a run that began before has no say any more.
+    turn uuid NOT NULL DEFAULT gen_random_uuid(),
     -- In a row, since it last went well.
     failures integer NOT NULL DEFAULT 0,
     last_at timestamptz,

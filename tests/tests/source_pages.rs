@@ -141,6 +141,8 @@ fn what_cannot_be_connected_says_why_and_nothing_typed_is_lost() {
     };
     refused(&[("kind", "shopify"), ("name", "Main  shop")], "choose another name");
     refused(&[("kind", "shopify"), ("name", "!?")], "1 to 60 characters");
+    let other_ids = [("kind", "shopify"), ("name", "Again"), ("order_numbers", "on")];
+    refused(&other_ids, "knows its orders by the other id");
     refused(&[("kind", "stripe"), ("name", "Pay"), ("secret", "short")], "8 characters or more");
     let kept = refused(&[("kind", "stripe"), ("name", "<Pay>"), ("namespace", "a b")], "letters, digits and hyphens");
     assert!(kept.contains("value=\"&#60;Pay&#62;\"") && kept.contains("value=\"stripe\" selected"), "{kept}");

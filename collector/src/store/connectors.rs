@@ -8,10 +8,11 @@ use crate::pull::Ended;
 use crate::pull::search_console::{Cleared, Cut};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use domain::report::{ConnectorReport, ConnectorState};
 use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 const READY: &str = "ready";
 const NEEDS_KEY: &str = "needs_key";
@@ -33,6 +34,8 @@ pub(crate) struct Claim {
     connection: PgConnection,
     site_id: i32,
     key: String,
+    /// The turn of its owner's changes that was read.
+    turn: Uuid,
 }
 
 #[derive(QueryableByName)]
@@ -43,6 +46,8 @@ struct Is {
 
 #[derive(QueryableByName)]
 struct CursorRow {
+    #[diesel(sql_type = SqlUuid)]
+    turn: Uuid,
     #[diesel(sql_type = Jsonb)]
     cursor: Value,
 }
@@ -97,7 +102,7 @@ impl Store {
             .bind::<Text, _>(site_id.to_string())
             .bind::<Text, _>(key.to_owned())
             .get_result(&mut connection)?;
-        Ok(row.is.then(|| Claim { connection, site_id, key: key.to_owned() }))
+        Ok(row.is.then(|| Claim { connection, site_id, key: key.to_owned(), turn: Uuid::nil() }))
     }
 
     /// How the site's connectors stand, in the order of their keys.
@@ -134,7 +139,7 @@ pub(super) fn add(connection: &mut PgConnection, site_id: i32, key: &str) -> Res
 
 /// The source has another key, or is to go on: whatever kept it from being asked is over.
 pub(super) fn wake(connection: &mut PgConnection, site_id: i32, key: &str) -> Result<(), StoreError> {
-    sql("UPDATE connectors SET state = $1, next_at = now(), failures = 0, last_error = NULL
+    sql("UPDATE connectors SET state = $1, next_at = now(), failures = 0, last_error = NULL, turn = gen_random_uuid()
          WHERE site_id = $2 AND key = $3")
     .bind::<Text, _>(READY)
     .bind::<Integer, _>(site_id)
@@ -156,12 +161,13 @@ impl Claim {
             .bind::<Text, _>(self.key.clone())
             .get_result(&mut self.connection)
             .optional()?;
-        let cursor: Option<CursorRow> = sql("SELECT cursor FROM connectors WHERE site_id = $1 AND key = $2")
+        let cursor: Option<CursorRow> = sql("SELECT turn, cursor FROM connectors WHERE site_id = $1 AND key = $2")
             .bind::<Integer, _>(self.site_id)
             .bind::<Text, _>(self.key.clone())
             .get_result(&mut self.connection)
             .optional()?;
-        let Some((row, CursorRow { cursor })) = row.zip(cursor) else { return Ok(None) };
+        let Some((row, CursorRow { turn, cursor })) = row.zip(cursor) else { return Ok(None) };
+        self.turn = turn;
         Ok(Some((row.source()?, cursor)))
     }
 
@@ -212,17 +218,18 @@ impl Claim {
         })
     }
 
-    /// Notes how far it has come; false where the source has been taken away.
+    /// Notes how far it has come; false where the source has been taken away or changed meanwhile.
     ///
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn keep_cursor(&mut self, cursor: &Value, rows: u64) -> Result<bool, StoreError> {
         let changed = sql("UPDATE connectors SET cursor = $1, pages = pages + 1, rows = rows + $2, failures = 0
-             WHERE site_id = $3 AND key = $4")
+             WHERE site_id = $3 AND key = $4 AND turn = $5")
         .bind::<Jsonb, _>(cursor.clone())
         .bind::<BigInt, _>(i64::try_from(rows).unwrap_or(i64::MAX))
         .bind::<Integer, _>(self.site_id)
         .bind::<Text, _>(self.key.clone())
+        .bind::<SqlUuid, _>(self.turn)
         .execute(&mut self.connection)?;
         Ok(changed == 1)
     }
@@ -236,14 +243,14 @@ impl Claim {
             Ended::Done => (every, READY, None),
             Ended::More => (Duration::ZERO, READY, None),
             Ended::Waits(wait) => (*wait, READY, None),
-            Ended::NeedsKey(why) => (Duration::ZERO, NEEDS_KEY, Some(why.clone())),
-            Ended::Failed(why, wait) => (*wait, READY, Some(why.clone())),
+            Ended::NeedsKey(why) => (Duration::ZERO, NEEDS_KEY, Some(printable(why))),
+            Ended::Failed(why, wait) => (*wait, READY, Some(printable(why))),
             Ended::Gone => return Ok(()),
         };
         sql("UPDATE connectors SET next_at = now() + $1 * interval '1 millisecond', state = $2, last_error = $3,
                  failures = CASE WHEN $4 THEN failures + 1 ELSE failures END, last_at = now(),
                  last_ok_at = CASE WHEN $5 THEN now() ELSE last_ok_at END
-             WHERE site_id = $6 AND key = $7")
+             WHERE site_id = $6 AND key = $7 AND turn = $8")
         .bind::<BigInt, _>(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
         .bind::<Text, _>(state)
         .bind::<Nullable<Text>, _>(error)
@@ -251,9 +258,15 @@ impl Claim {
         .bind::<Bool, _>(*ended == Ended::Done)
         .bind::<Integer, _>(self.site_id)
         .bind::<Text, _>(self.key.clone())
+        .bind::<SqlUuid, _>(self.turn)
         .execute(&mut self.connection)?;
         Ok(())
     }
+}
+
+/// An error's words as PostgreSQL can keep them: the other side may have put anything into them.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(1_000).collect()
 }
 
 /// Deletes what a source told of these days and this cut.

@@ -68,7 +68,9 @@ fn lock_plan(connection: &mut PgConnection, site_id: i32) -> Result<TrackingPlan
     let row: PlanRow = sql("SELECT plan FROM sites WHERE site_id = $1 FOR UPDATE")
         .bind::<Integer, _>(site_id)
         .get_result(connection)?;
-    Ok(read_plan(site_id, row.plan))
+    // What cannot be read is not written over: a newer version may have agreed on it.
+    serde_json::from_value(row.plan)
+        .map_err(|error| StoreError::Refused(format!("the tracking plan of site {site_id} cannot be read: {error}")))
 }
 
 fn write_plan(connection: &mut PgConnection, site_id: i32, plan: &TrackingPlan) -> Result<(), StoreError> {

@@ -141,6 +141,12 @@ pub(crate) enum SourceError {
     /// What is put before a further shop's ids cannot be.
     #[error("{0}")]
     Namespace(&'static str),
+    /// Another source tells of the same shop's orders under other ids.
+    #[error(
+        "{0} tells of the same shop and knows its orders by the other id; choose the same for both, or a namespace if it \
+         is another shop"
+    )]
+    OrderIds(String),
     /// The account that is to be asked is none.
     #[error("{0}")]
     Account(&'static str),
@@ -245,6 +251,7 @@ impl Store {
             SourceKind::Webhook(_) => format!("{site_id}-{}", secrets::token("")),
             SourceKind::Connector(_) => key.clone(),
         };
+        self.same_order_ids(site_id, new.kind, &new.settings)?;
         let settings = Settings { known_as: self.known_as(site_id, new.kind, &new.settings)?, ..new.settings };
         let settings = serde_json::to_value(&settings).map_err(|error| StoreError::Refused(error.to_string()))?;
         let row = self.lend()?.transaction::<_, StoreError, _>(|connection| {
@@ -267,6 +274,19 @@ impl Store {
             Ok(row)
         })?;
         Ok(row.ok_or(SourceError::NameTaken(key))?.source()?)
+    }
+
+    /// Refuses a second source of a shop that would know its orders by other ids: each would be counted twice.
+    fn same_order_ids(&self, site_id: i32, kind: SourceKind, settings: &Settings) -> Result<(), SourceError> {
+        let is_other = |source: &Source| {
+            source.kind.is_shopify()
+                && source.settings.namespace == settings.namespace
+                && source.settings.order_ids != settings.order_ids
+        };
+        match self.connected(site_id)?.into_iter().find(|source| kind.is_shopify() && is_other(source)) {
+            Some(other) => Err(SourceError::OrderIds(other.key)),
+            None => Ok(()),
+        }
     }
 
     /// Under which source's key the messages of a new one are known again: a shop of Shopify's whose webhooks come in and
@@ -350,17 +370,18 @@ impl Store {
         let known = self.connected(site_id)?.into_iter().find(|source| source.key == key);
         let known = known.ok_or_else(|| SourceError::Unknown(key.to_owned()))?;
         let secret = match change.secret {
-            Some(secret) => known.kind.check_secret(secret.expose()).map_err(SourceError::Secret)?,
-            None => known.secret.expose().to_owned(),
+            Some(secret) => Some(known.kind.check_secret(secret.expose()).map_err(SourceError::Secret)?),
+            None => None,
         };
-        let state = if change.is_active.unwrap_or(known.is_active) { ACTIVE } else { PAUSED };
+        let state = change.is_active.map(|is_active| if is_active { ACTIVE } else { PAUSED });
         self.lend()?.transaction::<_, StoreError, _>(|connection| {
-            sql("UPDATE sources SET secret = $1, state = $2 WHERE site_id = $3 AND key = $4")
-                .bind::<Text, _>(secret)
-                .bind::<Text, _>(state)
-                .bind::<Integer, _>(site_id)
-                .bind::<Text, _>(key.to_owned())
-                .execute(connection)?;
+            sql("UPDATE sources SET secret = COALESCE($1, secret), state = COALESCE($2, state)
+                 WHERE site_id = $3 AND key = $4")
+            .bind::<Nullable<Text>, _>(secret)
+            .bind::<Nullable<Text>, _>(state)
+            .bind::<Integer, _>(site_id)
+            .bind::<Text, _>(key.to_owned())
+            .execute(connection)?;
             connectors::wake(connection, site_id, key)
         })?;
         Ok(())

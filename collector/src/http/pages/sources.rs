@@ -110,6 +110,7 @@ fn said(error: SourceError) -> Result<String, PageError> {
         error @ (SourceError::Name
         | SourceError::NameTaken(_)
         | SourceError::Namespace(_)
+        | SourceError::OrderIds(_)
         | SourceError::Account(_)
         | SourceError::Secret(_)) => Ok(sentence(&error.to_string())),
     }

@@ -190,13 +190,14 @@ const APPLIED_AT_ONCE: i64 = 100;
 fn apply_some(connection: &mut PgConnection, site_id: i32) -> Result<(usize, u64), StoreError> {
     hold_off(connection)?;
     lock_site(connection, site_id)?;
-    // The threshold as it is by now: it may have been taken back meanwhile.
+    // The threshold as it is by now: it may have been taken back meanwhile. A pair that was found while one of the two
+    // was a browser alone stays for a person to decide: the statement would hang on the browser.
     let due: Vec<Matched> = sql("SELECT m.match_id, m.identity_id, m.other_id, m.probability
          FROM match_settings s
          JOIN match_suggestions m ON m.site_id = s.site_id AND m.probability >= s.threshold
          JOIN identities i ON i.site_id = m.site_id AND i.identity_id = m.identity_id
          JOIN identities o ON o.site_id = m.site_id AND o.identity_id = m.other_id
-         WHERE s.site_id = $1 AND m.state = 'open' AND m.trusted AND m.automatic
+         WHERE s.site_id = $1 AND m.state = 'open' AND m.trusted AND m.automatic AND i.trusted AND o.trusted
          ORDER BY m.probability DESC, m.match_id LIMIT $2")
     .bind::<Integer, _>(site_id)
     .bind::<BigInt, _>(APPLIED_AT_ONCE)

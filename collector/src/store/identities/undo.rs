@@ -119,11 +119,13 @@ pub(super) fn lift(
     (identity_id, other_id): (i64, i64),
     said_by: &str,
 ) -> Result<Undone, StoreError> {
-    let lifted = sql("DELETE FROM identity_apart WHERE site_id = $1 AND identity_id = $2 AND other_id = $3")
-        .bind::<Integer, _>(site_id)
-        .bind::<BigInt, _>(identity_id)
-        .bind::<BigInt, _>(other_id)
-        .execute(connection)?;
+    // Whichever of the two was named first.
+    let lifted = sql("DELETE FROM identity_apart WHERE site_id = $1
+         AND least(identity_id, other_id) = $2 AND greatest(identity_id, other_id) = $3")
+    .bind::<Integer, _>(site_id)
+    .bind::<BigInt, _>(identity_id.min(other_id))
+    .bind::<BigInt, _>(identity_id.max(other_id))
+    .execute(connection)?;
     if lifted == 0 {
         return Ok(Undone::Nothing);
     }

@@ -150,8 +150,8 @@ impl ComputedPlan {
         }
         let held = match self.taking {
             Taking::Count => Held::Number(f64::from(events)),
-            Taking::Sum => Held::Number(to_a_millionth(sum)),
-            Taking::Average if events > 0 => Held::Number(to_a_millionth(sum / f64::from(events))),
+            Taking::Sum => finite(to_a_millionth(sum)),
+            Taking::Average if events > 0 => finite(to_a_millionth(sum / f64::from(events))),
             Taking::Smallest | Taking::Largest => extreme.map_or(Held::Nothing, |(number, _)| Held::Number(number)),
             Taking::First => first.map_or(Held::Nothing, |worth| self.held(worth)),
             Taking::Last => last.map_or(Held::Nothing, |worth| self.held(worth)),
@@ -214,4 +214,9 @@ impl ComputedNode {
             Held::Value(id) => self.holds_of(id),
         }
     }
+}
+
+/// Numbers that add up to more than there is a number for come to nothing: anybody can send them.
+fn finite(number: f64) -> Held {
+    if number.is_finite() { Held::Number(number) } else { Held::Nothing }
 }
