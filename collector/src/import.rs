@@ -27,7 +27,7 @@ pub(crate) use maker::moment;
 pub(crate) use mapping::{Layout, Mapping, MappingError};
 pub(crate) use preview::preview;
 pub(crate) use reading::{Reading, Skipped};
-pub(crate) use scan::names_somebody;
+pub(crate) use scan::{Search, names_somebody};
 pub(crate) use writing::{Outcome, Writing};
 
 use crate::intake::{Reason, source};

@@ -13,7 +13,7 @@ mod web_history;
 
 pub(super) use ad_spend::currency_of;
 pub(super) use day::day;
-pub(super) use web_history::tells_events;
+pub(super) use web_history::{has_percents, tells_events};
 
 use super::fields::Kind;
 use super::format::{Cell, Line};
@@ -26,9 +26,10 @@ use crate::intake::source;
 use crate::store::StoreError;
 use crate::store::ingest::Receipt;
 use crate::store::marketing::{
-    AdSpend, SearchCut, SearchPerformance, WebHistory, put_ad_spend, put_search_performance, put_web_history,
+    AdSpend, SearchCut, SearchPerformance, WebHistory, put_ad_spend, put_search_performance, put_web_history, value,
 };
 use diesel::PgConnection;
+use domain::attribution::read_url;
 use domain::money::{Currency, Money};
 use domain::report::ImportedEvent;
 use jiff::civil::Date;
@@ -245,19 +246,40 @@ fn parts<R>(mut rows: impl Iterator<Item = R>) -> impl Iterator<Item = Vec<R>> {
     })
 }
 
+/// A page as intake keeps it, without what its address says of anybody: host and path, or a path alone.
+fn page(text: &str) -> String {
+    const HOST: &str = "a.example";
+    if let Some(landing) = read_url(text) {
+        return value(&landing.page);
+    }
+    let path = text.split(['?', '#']).next().unwrap_or(text);
+    let kept = match path.split_once('/') {
+        Some(("", _)) => read_url(&format!("https://{HOST}{path}")).map(|landing| landing.page.replacen(HOST, "", 1)),
+        // Google's full addresses have no scheme.
+        Some((host, _)) if host.contains('.') => read_url(&format!("https://{path}")).map(|landing| landing.page),
+        Some(_) | None => None,
+    };
+    value(kept.as_deref().unwrap_or(path))
+}
+
 /// A count; `None` where the line says nothing, in the ways of exports.
 fn count(maker: &Maker, line: &Line, field: &str) -> Result<Option<i64>, Fault> {
     let text = maker.text(line, field)?;
     if is_nothing(text) {
         return Ok(None);
     }
-    // One sign before three digits can be either; of a count it stands between thousands.
-    let marks = [maker.mark(field), number::Mark::Point, number::Mark::Comma];
-    let whole = marks.into_iter().filter_map(|mark| real(text, mark)).find(|number| number.fract() == 0.0);
-    match whole.filter(|number| (0.0..=MAX_COUNT).contains(number)) {
+    match whole(text).filter(|number| (0.0..=MAX_COUNT).contains(number)) {
         Some(number) => Ok(Some(number as i64)),
         None => Err(Fault::new(Reason::Unreadable, format!("{field} {text:.40?} is no count"))),
     }
+}
+
+/// A whole number. One sign before three digits can be either; of a count it stands between thousands, also in `1.000`.
+fn whole(text: &str) -> Option<f64> {
+    let read = |mark| number::read(text, mark).map(|number| number.plain);
+    let plain = [number::Mark::Point, number::Mark::Comma].into_iter().filter_map(read);
+    let (grouped, other): (Vec<String>, Vec<String>) = plain.partition(|plain| !plain.contains('.'));
+    grouped.iter().chain(&other).filter_map(|plain| plain.parse::<f64>().ok()).find(|number| number.fract() == 0.0)
 }
 
 /// A number with a fraction, and whether `%` stands behind it.

@@ -13,8 +13,14 @@ const LINE_BYTES: u64 = 1 << 20;
 /// How much of a file is looked at to find its headings, where something stands above them.
 const TITLE_BYTES: u64 = 64 << 10;
 const TITLE_LINES: usize = 30;
-/// Names of one NDJSON file; each takes a cell of every line.
+/// Columns of a file; each takes a cell of every line.
 const MAX_COLUMNS: usize = 1_000;
+/// Bytes of a name of NDJSON; longer ones are left out.
+const NAME_BYTES: usize = 1 << 10;
+/// Bytes of the lines that are looked at ahead, or a line more.
+const AHEAD_BYTES: usize = 8 << 20;
+/// Bytes that are kept of a rejected line.
+const TOLD_BYTES: usize = 8 << 10;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,9 @@ pub(crate) enum FormatError {
     /// A quote is not closed, or it is no such file at all.
     #[error("line {line} is longer than 1 MiB; a quote (\") in it may not be closed")]
     Endless { line: u64 },
+    /// It is no such file at all.
+    #[error("the file has more than {MAX_COLUMNS} columns; leave out those that are not needed")]
+    TooWide,
     /// The file or the connection that it comes by.
     #[error("the file cannot be read on after line {line}: {error}")]
     Io { line: u64, error: std::io::Error },
@@ -90,6 +99,16 @@ impl Cell {
             Cell::List(list) => Value::from(list.clone()).to_string(),
         }
     }
+
+    /// About what it takes of the memory.
+    fn held_bytes(&self) -> usize {
+        size_of::<Cell>()
+            + match self {
+                Cell::Empty => 0,
+                Cell::Text(text) | Cell::NoText(text) => text.len(),
+                Cell::List(list) => list.len() * size_of::<Value>(),
+            }
+    }
 }
 
 /// One line of a file.
@@ -101,17 +120,45 @@ pub(crate) struct Line {
     pub(crate) cells: Vec<Cell>,
     /// Why nothing of it can be read.
     pub(crate) fault: Option<String>,
-    /// The whole line of NDJSON, for the file of rejected lines.
+    /// The whole line of NDJSON, or of CSV that has too many cells, for the file of rejected lines.
     raw: Option<String>,
 }
 
 impl Line {
-    /// What stands in it, for the file of rejected lines.
+    /// What stands in it, for the file of rejected lines; a long line is cut.
     pub(crate) fn told(&self) -> Vec<String> {
+        let mut room = TOLD_BYTES;
+        let mut cut = |text: &str| {
+            let text = &text[..text.floor_char_boundary(room)];
+            room -= text.len();
+            text.to_owned()
+        };
         match &self.raw {
-            Some(raw) => vec![raw.clone()],
-            None => self.cells.iter().map(Cell::shown).collect(),
+            Some(raw) => vec![cut(raw)],
+            None => self.cells.iter().map(|cell| cut(&cell.shown())).collect(),
         }
+    }
+
+    /// The whole of a line that is not kept as cells alone.
+    pub(crate) fn raw(&self) -> Option<&str> {
+        self.raw.as_deref()
+    }
+
+    /// A line of CSV.
+    fn of(number: u64, record: &csv::ByteRecord) -> Line {
+        if record.len() <= MAX_COLUMNS {
+            return Line { number, cells: record.iter().map(Cell::of).collect(), fault: None, raw: None };
+        }
+        let text = record.iter().collect::<Vec<_>>().join(&b',');
+        let fault = format!("the line has {} cells, more than {MAX_COLUMNS}", record.len());
+        let raw = String::from_utf8_lossy(&text).into_owned();
+        Line { number, cells: Vec::new(), fault: Some(fault), raw: Some(raw) }
+    }
+
+    /// About what it takes of the memory.
+    fn held_bytes(&self) -> usize {
+        let cells: usize = self.cells.iter().map(Cell::held_bytes).sum();
+        cells + self.raw.as_ref().map_or(0, String::len)
     }
 }
 
@@ -208,6 +255,9 @@ impl<'a> Lines<'a> {
         let mut record = csv::ByteRecord::new();
         reader.read_byte_record(&mut record).map_err(|error| csv_error(0, error))?;
         read.set(0);
+        if record.len() > MAX_COLUMNS {
+            return Err(FormatError::TooWide);
+        }
         let columns = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let source = Source::Csv { reader, record, read, late };
         Ok(Lines { format: Format::Csv { delimiter }, columns, source, skipped })
@@ -236,6 +286,23 @@ impl<'a> Lines<'a> {
         Ok(lines)
     }
 
+    /// The first lines, by which is found out how a file is written: [`super::LOOKED_AT`] at most, and no more than fit
+    /// into the memory; with them, why it cannot be read on.
+    pub(crate) fn ahead(&mut self) -> (Vec<Line>, Option<FormatError>) {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        while lines.len() < super::LOOKED_AT && bytes < AHEAD_BYTES {
+            match self.next() {
+                Ok(Some(line)) => {
+                    bytes += line.held_bytes();
+                    lines.push(line);
+                }
+                Ok(None) => break,
+                Err(error) => return (lines, Some(error)),
+            }
+        }
+        (lines, None)
+    }
+
     /// The next line; `None` at the end of the file.
     ///
     /// # Errors
@@ -248,12 +315,8 @@ impl<'a> Lines<'a> {
                 if !reader.read_byte_record(record).map_err(|error| csv_error(before, error))? {
                     return Ok(None);
                 }
-                Ok(Some(Line {
-                    number: record.position().map_or(0, csv::Position::line) + *late,
-                    cells: record.iter().map(Cell::of).collect(),
-                    fault: None,
-                    raw: None,
-                }))
+                let number = record.position().map_or(0, csv::Position::line) + *late;
+                Ok(Some(Line::of(number, record)))
             }
             Source::Ndjson { reader, number, bytes } => loop {
                 let mut text = Vec::new();
@@ -357,9 +420,12 @@ fn names(head: &[u8]) -> Vec<String> {
     names
 }
 
-/// Each value that is no object, under its names joined by dots.
+/// Each value that is no object, under its names joined by dots; those with longer names than columns have are left out.
 fn flatten(object: &Map<String, Value>, before: &str, take: &mut dyn FnMut(String, &Value)) {
     for (name, value) in object {
+        if before.len() + 1 + name.len() > NAME_BYTES {
+            continue;
+        }
         let name = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
         match value {
             Value::Object(inner) => flatten(inner, &name, take),
@@ -368,7 +434,8 @@ fn flatten(object: &Map<String, Value>, before: &str, take: &mut dyn FnMut(Strin
     }
 }
 
-fn object(number: u64, text: &[u8], columns: &[String]) -> Line {
+/// A line of NDJSON.
+pub(super) fn object(number: u64, text: &[u8], columns: &[String]) -> Line {
     let raw = Some(String::from_utf8_lossy(text).trim().to_owned());
     let refused = |fault: String| Line { number, cells: Vec::new(), fault: Some(fault), raw: raw.clone() };
     if std::str::from_utf8(text).is_err() {
@@ -463,6 +530,17 @@ mod tests {
         let mut lines = Lines::open(Box::new(Cursor::new(text))).expect("a file");
         assert!(lines.next().expect("the first").is_some());
         assert!(matches!(lines.next(), Err(FormatError::Endless { line: 2 })));
+    }
+
+    #[test]
+    fn a_line_of_too_many_cells_is_rejected_and_cut() {
+        let text = [&b"a,b\n"[..], &vec![b','; MAX_COLUMNS + 9_000], b"\n1,2\n"].concat();
+        let (_, all) = lines(&text);
+        assert!(all[0].fault.is_some() && all[0].cells.is_empty());
+        assert_eq!(all[0].told().concat().len(), TOLD_BYTES);
+        assert_eq!(shown(&all[1]), ["1", "2"]);
+        let wide = Lines::open(Box::new(Cursor::new(vec![b','; MAX_COLUMNS])));
+        assert!(matches!(wide, Err(FormatError::TooWide)));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Maker {
     pub(super) event: Option<String>,
     /// By field: how its amounts are written.
     marks: BTreeMap<&'static str, Mark>,
+    /// Whether the rates of a file by day are of a hundred.
+    pub(super) has_percents: bool,
     pub(super) now_us: i64,
     equal: Equal,
     /// The sums of a file by day.
@@ -80,10 +82,12 @@ impl Maker {
             });
             marks.insert(field.name, number::mark_of(texts));
         }
+        let rates = marks.get("bounce_rate").copied().unwrap_or(Mark::Point);
+        let has_percents = days::has_percents(&layout, rates, sample);
         let event = mapping.event.clone();
         let (site, source) = (Arc::clone(site), Arc::clone(source));
         let days = Days::new(layout.from.as_deref());
-        Maker { site, source, kind, layout, event, marks, now_us, equal: Equal::default(), days }
+        Maker { site, source, kind, layout, event, marks, has_percents, now_us, equal: Equal::default(), days }
     }
 
     /// Whether a line goes on with what the one before has begun: another product of the same order.

@@ -4,7 +4,7 @@ use super::fields::{Field, Fields, Form, Kind};
 use super::format::{Cell, FormatError, Line, Lines};
 use super::maker::Maker;
 use super::mapping::{Layout, Mapping, MappingError};
-use super::{LOOKED_AT, customers, newsletter, number};
+use super::{customers, newsletter, number};
 use crate::intake::clock;
 use crate::store::events::{Kind as EventKind, NewEvent, Term};
 use crate::store::identities::Who;
@@ -21,7 +21,7 @@ const EXAMPLES: usize = 3;
 /// Letters of an example.
 const LETTERS: usize = 60;
 
-/// Looks at the first [`LOOKED_AT`] lines of a file.
+/// Looks at the first lines of a file, as [`Lines::ahead`] gives them.
 ///
 /// # Errors
 /// [`FormatError`] when it is no such file at all. What a mapping lacks is part of the preview.
@@ -31,18 +31,7 @@ pub(crate) fn preview(
     input: Box<dyn Read + '_>,
 ) -> Result<ImportPreview, FormatError> {
     let mut lines = Lines::open_kind(kind, input)?;
-    let mut sample = Vec::new();
-    let mut broken = None;
-    while sample.len() < LOOKED_AT {
-        match lines.next() {
-            Ok(Some(line)) => sample.push(line),
-            Ok(None) => break,
-            Err(error) => {
-                broken = Some(error.to_string());
-                break;
-            }
-        }
-    }
+    let (sample, broken) = lines.ahead();
     let (layout, missing) = match Layout::find(kind, &lines.columns, mapping) {
         Ok(layout) => {
             let missing = layout.missing(kind, mapping);
@@ -59,7 +48,7 @@ pub(crate) fn preview(
         event: mapping.event.clone(),
         from: layout.from.clone().or_else(|| mapping.from.clone()),
         missing: missing.iter().map(MappingError::told).collect(),
-        doubts: broken.into_iter().chain(doubts(kind, &layout, &sample)).collect(),
+        doubts: broken.map(|error| error.to_string()).into_iter().chain(doubts(kind, &layout, &sample)).collect(),
         lines: sample.len() as u64,
         events: Vec::new(),
         faults: Vec::new(),

@@ -4,7 +4,7 @@ use super::fields::Kind;
 use super::format::{FormatError, Line, Lines};
 use super::maker::Maker;
 use super::mapping::{Layout, Mapping};
-use super::{Batch, ImportError, LOOKED_AT, RejectedLine};
+use super::{Batch, ImportError, RejectedLine};
 use crate::intake::clock;
 use crate::store::sites::Site;
 use std::collections::VecDeque;
@@ -54,15 +54,12 @@ impl<'a> Reading<'a> {
         if let Some(missing) = layout.missing(kind, mapping).into_iter().next() {
             return Err(missing.into());
         }
-        let mut ahead = VecDeque::new();
-        while ahead.len() < LOOKED_AT
-            && let Some(line) = lines.next()?
-        {
-            ahead.push_back(line);
+        let (ahead, broken) = lines.ahead();
+        if let Some(error) = broken {
+            return Err(error.into());
         }
-        let maker =
-            Maker::new((site, &super::source()), (kind, layout), mapping, ahead.make_contiguous(), clock::now_us());
-        Ok(Reading { maker, lines, ahead, group: Vec::new(), skipped, read: 0, is_over: false })
+        let maker = Maker::new((site, &super::source()), (kind, layout), mapping, &ahead, clock::now_us());
+        Ok(Reading { maker, lines, ahead: ahead.into(), group: Vec::new(), skipped, read: 0, is_over: false })
     }
 
     /// The names of the file's columns.

@@ -64,6 +64,7 @@ impl From<FormatError> for Ended {
             | FormatError::Utf16
             | FormatError::Packed
             | FormatError::Document
+            | FormatError::TooWide
             | FormatError::Endless { .. } => Ended::Failed(error.to_string()),
         }
     }

@@ -462,12 +462,35 @@ fn finish(connection: &mut PgConnection, site_id: i32, erasure: &WaitingRow) -> 
     .bind::<Array<Text>, _>(erasure.traces.clone())
     .bind::<Integer, _>(site_id)
     .execute(connection)?;
+    // A name of events that nobody else used is no text any more, and nothing to be told apart.
+    sql("DELETE FROM plan_seen AS s WHERE s.site_id = $1 AND s.name <> '' AND NOT EXISTS (
+            SELECT FROM terms t WHERE t.site_id = s.site_id AND t.kind = $2 AND t.value = s.name)")
+    .bind::<Integer, _>(site_id)
+    .bind::<SmallInt, _>(Term::Name as i16)
+    .execute(connection)?;
+    // Addresses and numbers alone: a name is a word of campaigns and searches, too, and these rows are many people's.
+    let telling: Vec<String> = erasure.traces.iter().filter(|trace| tells_by_itself(trace)).cloned().collect();
+    for statement in [
+        "DELETE FROM web_history AS h USING unnest($1) AS trace
+         WHERE h.site_id = $2 AND position(trace IN lower(h.value)) > 0",
+        "DELETE FROM search_performance AS p USING unnest($1) AS trace
+         WHERE p.site_id = $2 AND position(trace IN lower(p.query || ' ' || p.page)) > 0",
+        "DELETE FROM ad_spend AS a USING unnest($1) AS trace
+         WHERE a.site_id = $2 AND position(trace IN lower(a.campaign)) > 0",
+    ] {
+        sql(statement).bind::<Array<Text>, _>(telling.clone()).bind::<Integer, _>(site_id).execute(connection)?;
+    }
     sql("UPDATE erasures SET done_at = now(), traces = '{}', identity_ids = '{}', identifiers = '{}'
          WHERE site_id = $1 AND erasure_id = $2")
     .bind::<Integer, _>(site_id)
     .bind::<BigInt, _>(erasure.erasure_id)
     .execute(connection)?;
     Ok(true)
+}
+
+/// Whether a text says who somebody is wherever it stands: a mail address, or a number of some length.
+pub(super) fn tells_by_itself(trace: &str) -> bool {
+    trace.contains('@') || trace.bytes().filter(u8::is_ascii_digit).count() >= 6
 }
 
 /// Overwrites texts that only this person used. The long look at everybody's events is done beside intake; what has come
@@ -483,13 +506,6 @@ fn scrub(connection: &mut PgConnection, site_id: i32, identity_ids: &[i64]) -> R
     connection.transaction::<_, StoreError, _>(|connection| {
         sql("SELECT pg_advisory_xact_lock($1, 0)").bind::<Integer, _>(LOCK).execute(connection)?;
         next_epoch(connection)?;
-        // Names of events that nobody else used are no names to be told apart any more.
-        sql("DELETE FROM plan_seen AS s USING terms AS t
-             WHERE s.site_id = $1 AND t.site_id = s.site_id AND t.kind = $2 AND t.value = s.name AND t.term_id = ANY($3)")
-            .bind::<Integer, _>(site_id)
-            .bind::<SmallInt, _>(Term::Name as i16)
-            .bind::<Array<Integer>, _>(alone.clone())
-            .execute(connection)?;
         // The row stays, under a name that nobody else can have taken.
         sql("UPDATE terms SET value = '(erased) ' || gen_random_uuid() WHERE site_id = $1 AND term_id = ANY($2)
                 AND term_id NOT IN (

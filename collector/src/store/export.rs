@@ -5,8 +5,9 @@ use super::sites::Site;
 use super::sql::sql;
 use super::{Store, StoreError};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Jsonb};
+use diesel::sql_types::{BigInt, Integer, Jsonb, SmallInt, Text};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Events of one answer; a robot may have more, and then the answer says so.
 const EVENTS: usize = 200_000;
@@ -15,6 +16,29 @@ const EVENTS: usize = 200_000;
 struct RowsRow {
     #[diesel(sql_type = Jsonb)]
     rows: Value,
+}
+
+#[derive(QueryableByName)]
+struct NamedRow {
+    #[diesel(sql_type = SmallInt)]
+    kind: i16,
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+/// The lines of files that were rejected and name the person, found as an erasure finds them.
+fn rejected_lines(connection: &mut PgConnection, site_id: i32, profile_id: i64) -> Result<Value, StoreError> {
+    let rows: Vec<NamedRow> = sql("SELECT kind, value FROM identities WHERE site_id = $1 AND profile_id = $2")
+        .bind::<Integer, _>(site_id)
+        .bind::<BigInt, _>(profile_id)
+        .load(connection)?;
+    let named = rows.into_iter().map(|row| Ok((super::identities::kind(row.kind)?, row.value)));
+    let named = named.collect::<Result<HashSet<_>, StoreError>>()?;
+    let lines = super::imports::rejected_of(connection, site_id, &named)?;
+    let told = lines.into_iter().map(
+        |(line, at, reason, cells)| json!({ "at": at.to_string(), "line": line, "reason": reason, "cells": cells }),
+    );
+    Ok(told.collect())
 }
 
 impl Store {
@@ -74,15 +98,6 @@ impl Store {
                      FROM segment_scores s WHERE site_id = $1 AND profile_id = $2",
                 ),
                 (
-                    "rejected_lines",
-                    "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', r.at, 'line', r.line, 'reason', r.reason,
-                        'cells', r.cells) ORDER BY r.import_id, r.line), '[]') AS rows
-                     FROM import_rejected r
-                     WHERE r.site_id = $1 AND EXISTS (SELECT FROM identities i
-                        WHERE i.site_id = r.site_id AND i.profile_id = $2 AND lower(i.value) = ANY(
-                            SELECT lower(btrim(cell)) FROM unnest(r.cells) AS cell))",
-                ),
-                (
                     "links",
                     "SELECT COALESCE(jsonb_agg(jsonb_build_object('at', l.at, 'from', i.value, 'to',
                         CASE WHEN o.profile_id = i.profile_id THEN o.value END,
@@ -109,6 +124,7 @@ impl Store {
                     .get_result(connection)?;
                 told[name] = row.rows;
             }
+            told["rejected_lines"] = rejected_lines(connection, site.site_id, profile_id)?;
             Ok(())
         })?;
         Ok(Some(told))

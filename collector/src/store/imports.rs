@@ -6,14 +6,16 @@
 use super::sites::Site;
 use super::sql::sql;
 use super::{Store, StoreError, from_timestamp};
-use crate::import::{Mapping, Outcome};
+use crate::import::{Mapping, Outcome, Search};
 use diesel::Connection;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use domain::identity::Kind;
 use domain::report::{Import, ImportKind, ImportReport, ImportState, Imports};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -326,6 +328,59 @@ impl Store {
     }
 }
 
+#[derive(QueryableByName)]
+struct RejectedPageRow {
+    #[diesel(sql_type = Timestamptz)]
+    at: PgTimestamp,
+    #[diesel(sql_type = BigInt)]
+    line: i64,
+    #[diesel(sql_type = Text)]
+    reason: String,
+    #[diesel(sql_type = Array<Text>)]
+    cells: Vec<String>,
+}
+
+/// Number, moment, reason and cells of a rejected line.
+pub(super) type Rejected = (i64, Timestamp, String, Vec<String>);
+
+/// Rejected lines that are looked at together.
+const LINES_AT_ONCE: i64 = 1_000;
+
+/// The kept rejected lines of a site that have one of these identifiers.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) fn rejected_of(
+    connection: &mut PgConnection,
+    site_id: i32,
+    named: &HashSet<(Kind, String)>,
+) -> Result<Vec<Rejected>, StoreError> {
+    let files: Vec<ClaimRow> =
+        sql("SELECT DISTINCT site_id, import_id FROM import_rejected WHERE site_id = $1 ORDER BY import_id")
+            .bind::<Integer, _>(site_id)
+            .load(connection)?;
+    let mut found = Vec::new();
+    for file in files {
+        let Some(filed) = one(connection, site_id, file.import_id)? else { continue };
+        let search = Search::new((filed.import.kind, &filed.mapping), &filed.columns, named);
+        let mut after = -1;
+        loop {
+            let rows: Vec<RejectedPageRow> = sql("SELECT at, line, reason, cells FROM import_rejected
+                 WHERE site_id = $1 AND import_id = $2 AND line > $3 ORDER BY line LIMIT $4")
+            .bind::<Integer, _>(site_id)
+            .bind::<BigInt, _>(file.import_id)
+            .bind::<BigInt, _>(after)
+            .bind::<BigInt, _>(LINES_AT_ONCE)
+            .load(connection)?;
+            let Some(last) = rows.last() else { break };
+            after = last.line;
+            let own = rows.into_iter().filter(|row| search.is_in_rejected(&filed.columns, &row.cells));
+            found.extend(own.map(|row| (row.line, from_timestamp(row.at), row.reason, row.cells)));
+        }
+    }
+    Ok(found)
+}
+
 /// Moves an import; one that is over has no file any more.
 fn end_or_move(
     connection: &mut PgConnection,
@@ -547,21 +602,38 @@ pub(crate) fn end(connection: &mut PgConnection, claimed: &Claimed, problem: Opt
     Ok(())
 }
 
-/// Throws away files that were left lying for a day, and rejected lines of long ago.
+/// Throws away files that were left lying for a day or whose imports are over, and rejected lines of long ago.
 ///
 /// # Errors
 /// [`StoreError`]
 pub(crate) fn tidy(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql("DELETE FROM import_rejected WHERE at < now() - interval '14 days'").execute(connection)?;
-    let rows: Vec<ClaimRow> = sql("UPDATE imports SET state = 'expired', ended_at = now(),
-            problem = 'the file was left lying for a day and has been thrown away; upload it again to go on'
-         WHERE state IN ('uploading', 'ready', 'paused') AND touched_at < now() - interval '24 hours'
-         RETURNING site_id, import_id")
-    .load(connection)?;
-    for row in rows {
-        drop_file(connection, row.site_id, row.import_id)?;
-    }
+    connection.transaction::<_, StoreError, _>(|connection| {
+        let rows: Vec<ClaimRow> = sql("UPDATE imports SET state = 'expired', ended_at = now(),
+                problem = 'the file was left lying for a day and has been thrown away; upload it again to go on'
+             WHERE state IN ('uploading', 'ready', 'paused') AND touched_at < now() - interval '24 hours'
+             RETURNING site_id, import_id")
+        .load(connection)?;
+        for row in rows {
+            drop_file(connection, row.site_id, row.import_id)?;
+        }
+        Ok(())
+    })?;
+    let over = ImportState::ALL.into_iter().filter(|state| state.is_over()).map(ImportState::key);
+    sql("DELETE FROM import_chunks c USING imports i
+         WHERE i.site_id = c.site_id AND i.import_id = c.import_id AND i.state = ANY($1)")
+    .bind::<Array<Text>, _>(over.collect::<Vec<_>>())
+    .execute(connection)?;
     Ok(())
+}
+
+/// Ends an import, where it is not over, because of somebody who is being forgotten, and deletes its file in any case.
+fn end_forgotten(connection: &mut PgConnection, (site_id, import_id): (i32, i64)) -> Result<(), StoreError> {
+    let open = ImportState::ALL.into_iter().filter(|state| !state.is_over()).collect::<Vec<_>>();
+    let why = "the file named somebody who has been forgotten and was deleted; what is stored of it stays. \
+               Upload it again without them to import the rest";
+    end_or_move(connection, (site_id, import_id), &open, ImportState::Failed, Some(why))?;
+    drop_file(connection, site_id, import_id)
 }
 
 /// Ends the imports whose files name somebody who is being forgotten, and deletes what else of them is kept here.
@@ -578,9 +650,9 @@ pub(super) fn forget(
 ) -> Result<(), StoreError> {
     let named = identifiers.iter().filter_map(|text| {
         let (kind, value) = text.split_once(':')?;
-        Some((domain::identity::Kind::from_name(kind)?, value.to_owned()))
+        Some((Kind::from_name(kind)?, value.to_owned()))
     });
-    let named: std::collections::HashSet<_> = named.collect();
+    let named: HashSet<_> = named.collect();
     let values: Vec<String> = named.iter().map(|(_, value)| value.to_lowercase()).collect();
     sql("DELETE FROM import_rejected r WHERE r.site_id = $1 AND (
             EXISTS (SELECT FROM unnest(r.cells) AS cell WHERE lower(btrim(cell)) = ANY($2))
@@ -598,19 +670,42 @@ pub(super) fn forget(
         let fetch = |no| chunk(connection, (site_id, file.import_id), no);
         let input = Box::new(ImportFile::new(filed.import.size_bytes, fetch));
         if crate::import::names_somebody((filed.import.kind, &filed.mapping), input, &named) {
-            let open = ImportState::ALL.into_iter().filter(|state| !state.is_over()).collect::<Vec<_>>();
-            let why = "the file named somebody who has been forgotten and was deleted; what is stored of it stays. \
-                       Upload it again without them to import the rest";
-            connection.transaction(|connection| {
-                end_or_move(connection, (site_id, file.import_id), &open, ImportState::Failed, Some(why))
-            })?;
+            connection.transaction(|connection| end_forgotten(connection, (site_id, file.import_id)))?;
         }
     }
-    sql("UPDATE imports i SET file_name = '(erased)', mapping = '{}', columns = '{}'
-         WHERE i.site_id = $1 AND EXISTS (SELECT FROM unnest($2) AS trace WHERE position(trace IN
-            lower(i.file_name || ' ' || i.mapping::text || ' ' || array_to_string(i.columns, ' '))) > 0)")
+    forget_headings(connection, site_id, traces)
+}
+
+/// Overwrites names of files, headings, and what owners say of headings, where they tell who somebody was. A mapping is
+/// only taken from an import that does not go on.
+fn forget_headings(connection: &mut PgConnection, site_id: i32, traces: &[String]) -> Result<(), StoreError> {
+    // A name alone is a word of headings, too.
+    let telling = traces.iter().filter(|trace| super::erasure::tells_by_itself(trace)).cloned();
+    let traces: Vec<String> = telling.collect();
+    sql("UPDATE imports i SET file_name = '(erased)'
+         WHERE i.site_id = $1 AND EXISTS (SELECT FROM unnest($2) AS trace
+            WHERE position(trace IN lower(i.file_name)) > 0)")
     .bind::<Integer, _>(site_id)
-    .bind::<Array<Text>, _>(traces.to_vec())
+    .bind::<Array<Text>, _>(traces.clone())
     .execute(connection)?;
+    // Of a mapping the values alone: its keys are the names of fields.
+    let told: Vec<ClaimRow> = sql("SELECT i.site_id, i.import_id FROM imports i
+         WHERE i.site_id = $1 AND EXISTS (SELECT FROM unnest($2) AS trace
+            WHERE position(trace IN lower(array_to_string(i.columns, ' '))) > 0
+               OR EXISTS (SELECT FROM jsonb_path_query(i.mapping, '$.**') AS said
+                    WHERE jsonb_typeof(said) = 'string' AND position(trace IN lower(said #>> '{}')) > 0))")
+    .bind::<Integer, _>(site_id)
+    .bind::<Array<Text>, _>(traces)
+    .load(connection)?;
+    for import in told {
+        connection.transaction::<_, StoreError, _>(|connection| {
+            end_forgotten(connection, (site_id, import.import_id))?;
+            sql("UPDATE imports SET mapping = '{}', columns = '{}' WHERE site_id = $1 AND import_id = $2")
+                .bind::<Integer, _>(site_id)
+                .bind::<BigInt, _>(import.import_id)
+                .execute(connection)?;
+            Ok(())
+        })?;
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use super::super::format::Line;
 use super::super::maker::Maker;
 use super::super::mapping::{Layout, MappingError};
-use super::{Days, count, day, decimal, is_remark};
+use super::{Days, count, day, decimal, is_remark, page};
 use crate::intake::Reason;
 use crate::intake::screen::Fault;
 use crate::store::marketing::{SearchCut, value};
@@ -54,10 +54,13 @@ pub(super) fn take(maker: &Maker, line: &Line, days: &mut Days) -> Result<(), Fa
 }
 
 fn cut(maker: &Maker, line: &Line) -> Result<SearchCut, Fault> {
-    type Make = fn(String) -> SearchCut;
-    for (field, make) in [("query", SearchCut::Query as Make), ("page", SearchCut::Page as Make)] {
+    let texts = [
+        ("query", value as fn(&str) -> String, SearchCut::Query as fn(String) -> SearchCut),
+        ("page", page, SearchCut::Page),
+    ];
+    for (field, kept, make) in texts {
         if maker.layout.column(field).is_some() {
-            let text = value(maker.needed(line, field)?);
+            let text = kept(maker.needed(line, field)?);
             // An empty one would be taken for the whole site's.
             let missing = || Fault::new(Reason::MissingName, format!("{field} is empty"));
             return if text.is_empty() { Err(missing()) } else { Ok(make(text)) };

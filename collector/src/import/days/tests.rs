@@ -146,7 +146,7 @@ fn visited(days: &Days) -> Vec<(String, [Option<i64>; 5])> {
 fn googles_remarks_days_and_rates_are_read() {
     let text = "# ----------------------------------------\n# Traffic, 20251101-20251103\n#\n\n\
         Date,Total users,Sessions,Views,Bounce rate,Average session duration\n\
-        20251101,\"1,040\",1200,3.600,0.25,61.5\n20251102,10,20,30,45 %,\n20251103,10,20,30,45,2\n# end\n\
+        20251101,\"1,040\",1200,3.600,25,61.5\n20251102,10,20,30,45 %,\n20251103,10,20,30,45,2\n# end\n\
         20251101,1,1,1,0,0\nGrand total,1,1,1,0,0\n";
     let (days, rejected) = reads(Kind::WebHistory, text, None, 0);
     assert_eq!(
@@ -162,6 +162,13 @@ fn googles_remarks_days_and_rates_are_read() {
     );
     let lines: Vec<u64> = rejected.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [10, 11], "a second line of a day, and a total: {rejected:?}");
+    let bounces = |rates: [&str; 2]| {
+        let lines = format!("20251101,5,1000,{}\n20251102,5,1000,{}\n", rates[0], rates[1]);
+        let text = format!("Date,Total users,Sessions,Bounce rate\n{lines}");
+        visited(&reads(Kind::WebHistory, &text, None, 0).0).iter().map(|(_, row)| row[3]).collect::<Vec<_>>()
+    };
+    assert_eq!(bounces(["0.25", "1"]), [Some(250), Some(1_000)]);
+    assert_eq!(bounces(["0.8", "45"]), [Some(8), Some(450)], "a file writes all its rates alike");
     let engaged = "Date,Active users,Sessions,Engaged sessions\n20251101,5,10,7\n";
     assert_eq!(visited(&reads(Kind::WebHistory, engaged, None, 0).0)[0].1[3], Some(3));
 }
@@ -189,6 +196,40 @@ fn a_tool_that_is_not_shown_is_asked_for_and_single_events_are_refused() {
     assert!(told.contains("website_event") && !told.contains("no column"), "{told}");
     assert!(lacks(Kind::WebHistory, "date,page,country,visitors,pageviews", None).contains("page and country"));
     assert!(lacks(Kind::WebHistory, "date,colour", Some("ga4")).contains("visitors or visits"));
+}
+
+#[test]
+fn one_sign_before_three_digits_of_a_count_stands_between_thousands() {
+    for (text, number) in [
+        ("1.000", Some(1_000.0)),
+        ("1,000", Some(1_000.0)),
+        ("12.345", Some(12_345.0)),
+        ("1.000.000", Some(1_000_000.0)),
+        ("1.000,00", Some(1_000.0)),
+        ("12.0", Some(12.0)),
+        ("0.000", Some(0.0)),
+        ("7", Some(7.0)),
+        ("1.5", None),
+        ("many", None),
+    ] {
+        assert_eq!(whole(text), number, "{text}");
+    }
+}
+
+#[test]
+fn pages_say_nothing_of_anybody() {
+    for (text, kept) in [
+        ("https://shop.example/a?email=mia@mail.example", "shop.example/a"),
+        ("/a?email=mia@mail.example#x", "/a"),
+        ("/reset/mia@mail.example", "/reset/:email"),
+        ("/", "/"),
+        ("(not set)", "(not set)"),
+        ("shop.example/a?id=7", "shop.example/a"),
+        ("shop.example/mia@mail.example/a", "shop.example/:email/a"),
+        ("", ""),
+    ] {
+        assert_eq!(page(text), kept, "{text}");
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What a former tool counted: a line of a day, of the whole site or of a page, source, country or device.
 
-use super::super::format::Line;
+use super::super::format::{Cell, Line};
 use super::super::maker::Maker;
 use super::super::mapping::{Layout, Mapping, MappingError};
-use super::{Days, HistoryKey, Visited, count, day, decimal, is_remark};
+use super::super::number;
+use super::{Days, HistoryKey, Visited, count, day, decimal, is_remark, page, real};
 use crate::intake::Reason;
 use crate::intake::screen::Fault;
 use crate::store::marketing::value;
+use domain::attribution::read_url;
 
 /// Tools by the words that owners use for them, and the names that they are kept under.
 const TOOLS: [(&str, &str); 6] = [
@@ -21,6 +23,9 @@ const TOOLS: [(&str, &str); 6] = [
 /// Fields that say what a line is about, where it is not the whole site.
 const DIMENSIONS: [&str; 8] =
     ["page", "entry_page", "exit_page", "source", "country", "device", "browser", "operating_system"];
+
+/// Those of them that are addresses.
+const PAGES: [&str; 3] = ["page", "entry_page", "exit_page"];
 
 /// Fields of which a file needs one.
 const COUNTS: [&str; 4] = ["visitors", "visits", "views", "events"];
@@ -79,7 +84,12 @@ pub(super) fn take(maker: &Maker, line: &Line, days: &mut Days) -> Result<(), Fa
     };
     let dimension = DIMENSIONS.into_iter().find(|field| maker.layout.column(field).is_some());
     let text = match dimension {
-        Some(field) => value(maker.text(line, field)?),
+        Some(field) if PAGES.contains(&field) => page(maker.text(line, field)?),
+        // A source may be an address, and tells no more than a page.
+        Some(field) => {
+            let text = maker.text(line, field)?;
+            if read_url(text).is_some() { page(text) } else { value(text) }
+        }
         None => String::new(),
     };
     let key: HistoryKey = match dimension {
@@ -102,13 +112,20 @@ pub(super) fn take(maker: &Maker, line: &Line, days: &mut Days) -> Result<(), Fa
     Ok(())
 }
 
+/// Whether a file writes its rates of a hundred: Google writes 0.45, others 45 or 45 %.
+pub(in crate::import) fn has_percents(layout: &Layout, mark: number::Mark, sample: &[Line]) -> bool {
+    sample.iter().any(|line| match layout.cell(line, "bounce_rate") {
+        Some(Cell::Text(text)) => text.ends_with('%') || real(text, mark).is_some_and(|rate| rate > 1.0),
+        Some(Cell::Empty | Cell::NoText(_) | Cell::List(_)) | None => false,
+    })
+}
+
 fn visited(maker: &Maker, line: &Line) -> Result<Visited, Fault> {
     let visits = count(maker, line, "visits")?;
     let engaged = count(maker, line, "engaged_visits")?;
     let by_rate = match (decimal(maker, line, "bounce_rate")?, visits) {
-        // Google writes 0.45, others 45 or 45 %.
         (Some((rate, is_percent)), Some(visits)) => {
-            let share = if is_percent || rate > 1.0 { rate / 100.0 } else { rate };
+            let share = if is_percent || maker.has_percents || rate > 1.0 { rate / 100.0 } else { rate };
             Some((share.min(1.0) * visits as f64).round() as i64)
         }
         (Some(_) | None, _) => None,

@@ -18,6 +18,8 @@ use std::collections::HashMap;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Bytes of a field that is no file.
 const FIELD_BYTES: usize = 1_024;
+/// Fields of a form that are no file.
+const MAX_FIELDS: usize = 8;
 
 /// Why a file is not taken.
 enum Refused {
@@ -83,11 +85,18 @@ fn answer(page: &Inside, limit_mib: u64, came: Result<i64, Refused>) -> Result<R
 impl Receiving {
     async fn form(&self, mut form: Multipart) -> Result<i64, Refused> {
         let mut typed: HashMap<String, String> = HashMap::new();
+        let mut fields = 0;
         while let Some(mut field) = form.try_next().await.map_err(|_| cut_off())? {
             let name = field.name().unwrap_or_default().to_owned();
             if name != "file" {
+                fields += 1;
+                if fields > MAX_FIELDS {
+                    return Err(Refused::Told(StatusCode::BAD_REQUEST, "The form has too many fields.".to_owned()));
+                }
                 let text = field.bytes(FIELD_BYTES).await.map_err(|_| cut_off())?.map_err(|_| cut_off())?;
-                typed.insert(name, String::from_utf8_lossy(&text).into_owned());
+                if matches!(name.as_str(), "csrf_token" | "kind") {
+                    typed.insert(name, String::from_utf8_lossy(&text).into_owned());
+                }
                 continue;
             }
             same_token(&self.user, &typed).map_err(Refused::Page)?;

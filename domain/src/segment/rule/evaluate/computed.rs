@@ -216,7 +216,9 @@ impl ComputedNode {
     }
 }
 
-/// Numbers that add up to more than there is a number for come to nothing: anybody can send them.
+/// Numbers that add up to more than there is a number for come to a very large one: anybody can send them, and what is
+/// kept has to be a number, which readers of JSON can read.
 fn finite(number: f64) -> Held {
-    if number.is_finite() { Held::Number(number) } else { Held::Nothing }
+    const LARGEST: f64 = 1e300;
+    if number.is_nan() { Held::Nothing } else { Held::Number(number.clamp(-LARGEST, LARGEST)) }
 }
