@@ -19,9 +19,10 @@ mod setup;
 mod sources;
 mod traits;
 
-use super::auth::{self, LoggedIn};
+use super::auth::{self, Fields, LoggedIn};
 use super::{State, assets};
 use crate::analysis::Analysis;
+use crate::store::reports::sentence;
 use crate::store::sites::Site;
 use crate::store::users::User;
 use crate::store::{Store, StoreError};
@@ -30,7 +31,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use dashboard::{Flash, FlashKind, Outside, Problem, RenderError, Shell, SiteLink};
-use domain::report::Setup;
+use domain::report::{Period, Setup, Windows};
 use file::Rows;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -198,7 +199,7 @@ impl Inside {
     }
 
     /// Refuses a form that another page has sent in the user's name.
-    pub(super) fn check(&self, form: &HashMap<String, String>) -> Result<(), PageError> {
+    fn check(&self, form: &HashMap<String, String>) -> Result<(), PageError> {
         same_token(&self.user, form)
     }
 
@@ -239,6 +240,21 @@ pub(super) async fn inside(
     work: impl FnOnce(&Inside) -> Result<Reply, PageError> + Send + 'static,
 ) -> HttpResponse {
     inside_as(state, request, auth::token(request), site_id, work).await
+}
+
+/// As [`inside`], for a form that changes something: one that another page has sent in the user's name changes nothing.
+pub(super) async fn posted(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    site_id: Option<i32>,
+    form: Fields,
+    work: impl FnOnce(&Inside, &HashMap<String, String>) -> Result<Reply, PageError> + Send + 'static,
+) -> HttpResponse {
+    inside(state, request, site_id, move |page| {
+        page.check(&form)?;
+        work(page, &form)
+    })
+    .await
 }
 
 /// As [`inside`], for the session of that token.
@@ -405,6 +421,17 @@ pub(super) fn query(request: &HttpRequest) -> HashMap<String, String> {
 /// A list's page from the query, 1 is the first; what is none is the first, too.
 fn page_number(query: &HashMap<String, String>) -> u32 {
     query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1_000_000)
+}
+
+/// The period that a query asks for, and its moments.
+fn period(page: &Inside, query: &HashMap<String, String>) -> Result<(Period, Windows), PageError> {
+    let given = |name: &str| query.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let bad = |error: domain::report::PeriodError| PageError::BadRequest(sentence(&error.to_string()));
+    let period = Period::read(given("period"), given("from"), given("to"), page.today()?).map_err(bad)?;
+    sensible(period.from)?;
+    sensible(period.to)?;
+    let windows = period.windows(page.now, &page.site()?.time_zone).map_err(bad)?;
+    Ok((period, windows))
 }
 
 /// A day that PostgreSQL and the pages can compute with.

@@ -1,11 +1,11 @@
 //! Acquisition and its files.
 
-use super::{Inside, PageError, Reply, inside, query, sensible};
+use super::{Inside, PageError, Reply, inside, period, query};
 use crate::http::State;
-use crate::store::reports::{self, sentence};
+use crate::store::reports;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::report::{Acquisition, AcquisitionTable, Period};
+use domain::report::{Acquisition, AcquisitionTable};
 use std::collections::HashMap;
 
 /// Campaigns, queries and pages that are read for the page, which shows some and says how many more there are.
@@ -19,14 +19,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 fn report(page: &Inside, query: &HashMap<String, String>, limit: i64) -> Result<Acquisition, PageError> {
-    let site = page.site()?;
-    let given = |name: &str| query.get(name).map(String::as_str);
-    let bad = |error: domain::report::PeriodError| PageError::BadRequest(sentence(&error.to_string()));
-    let period = Period::read(given("period"), given("from"), given("to"), page.today()?).map_err(bad)?;
-    sensible(period.from)?;
-    sensible(period.to)?;
-    let windows = period.windows(page.now, &site.time_zone).map_err(bad)?;
-    Ok(reports::acquisition(&page.store, site, period, &windows, limit, page.now)?)
+    let (period, windows) = period(page, query)?;
+    Ok(reports::acquisition(&page.store, page.site()?, period, &windows, limit, page.now)?)
 }
 
 async fn acquisition(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {

@@ -2,7 +2,7 @@
 
 mod upload;
 
-use super::{Inside, PageError, Reply, inside};
+use super::{Inside, PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::Fields;
 use crate::import::{self, Fields as _, Mapping};
@@ -133,8 +133,7 @@ fn typed(form: &HashMap<String, String>, before: ImportKind) -> (ImportKind, Map
 }
 
 /// Keeps what the form says, where the import has not been started.
-fn save(page: &Inside, import_id: i64, form: &Fields) -> Result<bool, PageError> {
-    page.check(form)?;
+fn save(page: &Inside, import_id: i64, form: &HashMap<String, String>) -> Result<bool, PageError> {
     let site_id = page.site()?.site_id;
     let filed = filed(page, import_id)?;
     let (kind, mapping) = typed(form, filed.import.kind);
@@ -145,8 +144,8 @@ fn save(page: &Inside, import_id: i64, form: &Fields) -> Result<bool, PageError>
 
 async fn map(state: web::Data<State>, request: HttpRequest, which: Which, form: Fields) -> HttpResponse {
     let (site_id, import_id) = which.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        save(page, import_id, &form)?;
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        save(page, import_id, form)?;
         Ok(Reply::To(format!("/s/{site_id}/imports/{import_id}")))
     })
     .await
@@ -154,8 +153,8 @@ async fn map(state: web::Data<State>, request: HttpRequest, which: Which, form: 
 
 async fn start(state: web::Data<State>, request: HttpRequest, which: Which, form: Fields) -> HttpResponse {
     let (site_id, import_id) = which.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        if save(page, import_id, &form)? {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        if save(page, import_id, form)? {
             let problem = match look(page, &filed(page, import_id)?)? {
                 Ok(preview) if preview.missing.is_empty() => None,
                 Ok(_) => Some("It has not been started: some columns are not known yet.".to_owned()),
@@ -178,8 +177,7 @@ async fn moves(
     form: Fields,
     (from, to): (&'static [ImportState], ImportState),
 ) -> HttpResponse {
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, _| {
         filed(page, import_id)?;
         page.store.move_import(site_id, import_id, from, to)?;
         Ok(Reply::To(format!("/s/{site_id}/imports/{import_id}")))
@@ -204,8 +202,7 @@ async fn cancel(state: web::Data<State>, request: HttpRequest, which: Which, for
 
 async fn remove(state: web::Data<State>, request: HttpRequest, which: Which, form: Fields) -> HttpResponse {
     let (site_id, import_id) = which.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, _| {
         filed(page, import_id)?;
         let is_gone = page.store.remove_import(site_id, import_id)?;
         let rest = if is_gone { String::new() } else { format!("/{import_id}") };

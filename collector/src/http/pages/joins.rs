@@ -1,11 +1,12 @@
 //! Who is who: how one person's identifiers came together, and what the guards of a site held back.
 
-use super::{Inside, PageError, Reply, inside};
+use super::{Inside, PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::store::identities::Undone;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use std::collections::HashMap;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let at = |path: &str| web::resource(format!("/s/{{site:\\d{{1,9}}}}{path}"));
@@ -53,7 +54,7 @@ async fn book_file(state: web::Data<State>, request: HttpRequest, site: web::Pat
 }
 
 /// A number of a form's hidden field.
-fn number(form: &Fields, name: &str) -> Result<i64, PageError> {
+fn number(form: &HashMap<String, String>, name: &str) -> Result<i64, PageError> {
     field(form, name).parse().map_err(|_| PageError::NotFound)
 }
 
@@ -72,18 +73,16 @@ fn after(page: &Inside, undone: Undone) -> Result<Reply, PageError> {
 }
 
 async fn undo(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let undone = page.store.undo_merge(page.site()?.site_id, number(&form, "link")?, page.user_email())?;
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let undone = page.store.undo_merge(page.site()?.site_id, number(form, "link")?, page.user_email())?;
         after(page, undone)
     })
     .await
 }
 
 async fn allow(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let (one, other) = (number(&form, "one")?, number(&form, "other")?);
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let (one, other) = (number(form, "one")?, number(form, "other")?);
         after(page, page.store.allow_again(page.site()?.site_id, (one, other), page.user_email())?)
     })
     .await

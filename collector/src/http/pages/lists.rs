@@ -1,6 +1,6 @@
 //! Lists: fixed sets of people, written by hand or taken from a file, or made of those who are in a segment now.
 
-use super::{Inside, PageError, Reply, inside};
+use super::{Inside, PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::store::lists::{Edit, Edited, MAX_LISTED, read_identifiers};
@@ -65,9 +65,8 @@ async fn new(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>
 }
 
 async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let typed = ListForm { name: field(&form, "name"), people: field(&form, "people"), ..ListForm::default() };
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let typed = ListForm { name: field(form, "name"), people: field(form, "people"), ..ListForm::default() };
         let refused = |problem: String| {
             let form = ListForm { problem: Some(problem), ..typed.clone() };
             show(page, StatusCode::UNPROCESSABLE_ENTITY, None, &form, None)
@@ -105,10 +104,9 @@ async fn change(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, form| {
         let list = list(page, &key)?;
-        let typed = ListForm { people: field(&form, "people"), mode: field(&form, "mode"), ..ListForm::default() };
+        let typed = ListForm { people: field(form, "people"), mode: field(form, "mode"), ..ListForm::default() };
         let edit = match typed.mode.as_str() {
             "replace" => Edit::Replace,
             "remove" => Edit::Remove,
@@ -138,9 +136,8 @@ async fn snapshot(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        let made = page.store.snapshot_segment(page.site()?, &key, &field(&form, "name"))?;
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        let made = page.store.snapshot_segment(page.site()?, &key, &field(form, "name"))?;
         Ok(Reply::To(format!("/s/{site_id}/segments/{}", made.key)))
     })
     .await

@@ -1,6 +1,6 @@
 //! People who are probably one: the queue of pairs, what somebody decides about each, and from where on nobody is asked.
 
-use super::{Inside, PageError, Reply, inside, page_number, query};
+use super::{Inside, PageError, Reply, inside, page_number, posted, query};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::store::StoreError;
@@ -42,10 +42,9 @@ async fn decided_file(state: web::Data<State>, request: HttpRequest, site: web::
 }
 
 async fn threshold(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site_id = page.site()?.site_id;
-        page.store.set_match_threshold(site_id, chosen(&field(&form, "threshold"))?)?;
+        page.store.set_match_threshold(site_id, chosen(&field(form, "threshold"))?)?;
         Ok(Reply::To(format!("/s/{site_id}/matches?saved=1")))
     })
     .await
@@ -63,8 +62,7 @@ fn chosen(text: &str) -> Result<Option<f64>, PageError> {
 }
 
 async fn look(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, _| {
         let site_id = page.site()?.site_id;
         page.store.ask_for_matches(site_id)?;
         Ok(Reply::To(format!("/s/{site_id}/matches")))
@@ -79,20 +77,17 @@ async fn decide(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, match_id, act) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        match done(page, match_id, &act)? {
-            Decided::Now(_) => {
-                let number = page_number(&form);
-                Ok(Reply::To(format!("/s/{site_id}/matches?page={number}&just={match_id}")))
-            }
-            Decided::HeldBack(refusal) => {
-                Err(PageError::BadRequest(format!("The two are not joined: {refusal}. Nothing has changed.")))
-            }
-            Decided::Gone => Err(PageError::BadRequest(
-                "That pair no longer waits for this: somebody may have decided it a moment ago.".to_owned(),
-            )),
+    posted(&state, &request, Some(site_id), form, move |page, form| match done(page, match_id, &act)? {
+        Decided::Now(_) => {
+            let number = page_number(form);
+            Ok(Reply::To(format!("/s/{site_id}/matches?page={number}&just={match_id}")))
         }
+        Decided::HeldBack(refusal) => {
+            Err(PageError::BadRequest(format!("The two are not joined: {refusal}. Nothing has changed.")))
+        }
+        Decided::Gone => Err(PageError::BadRequest(
+            "That pair no longer waits for this: somebody may have decided it a moment ago.".to_owned(),
+        )),
     })
     .await
 }

@@ -1,11 +1,11 @@
 //! The overview and its files.
 
-use super::{Inside, PageError, Reply, inside, query, sensible};
+use super::{Inside, PageError, Reply, inside, period, query};
 use crate::http::State;
-use crate::store::reports::{self, sentence};
+use crate::store::reports;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::report::{Measure, Overview, OverviewTable, Period};
+use domain::report::{Measure, Overview, OverviewTable};
 use std::collections::HashMap;
 
 /// Pages of a site on the overview.
@@ -19,14 +19,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 fn report(page: &Inside, query: &HashMap<String, String>, pages: i64) -> Result<Overview, PageError> {
-    let site = page.site()?;
-    let given = |name: &str| query.get(name).map(String::as_str);
-    let bad = |error: domain::report::PeriodError| PageError::BadRequest(sentence(&error.to_string()));
-    let period = Period::read(given("period"), given("from"), given("to"), page.today()?).map_err(bad)?;
-    sensible(period.from)?;
-    sensible(period.to)?;
-    let windows = period.windows(page.now, &site.time_zone).map_err(bad)?;
-    Ok(reports::overview(&page.store, site, period, &windows, pages, page.now)?)
+    let (period, windows) = period(page, query)?;
+    Ok(reports::overview(&page.store, page.site()?, period, &windows, pages, page.now)?)
 }
 
 async fn overview(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>) -> HttpResponse {

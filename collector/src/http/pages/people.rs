@@ -1,15 +1,15 @@
 //! Lists of people, and one person.
 
-use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sensible};
+use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, period, posted, query};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::segments;
-use crate::store::reports::{Found, channel_name, sentence};
+use crate::store::reports::{Found, channel_name};
 use crate::store::sites::Site;
 use crate::store::{Store, StoreError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::report::{Did, Paging, People, PeopleFilter, Period, Profile, ProfileTable, TimelineFilter, TimelineKind};
+use domain::report::{Did, Paging, People, PeopleFilter, Profile, ProfileTable, TimelineFilter, TimelineKind};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -29,17 +29,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 fn filter(page: &Inside, query: &HashMap<String, String>) -> Result<PeopleFilter, PageError> {
     let given = |name: &str| query.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let bad = |error: domain::report::PeriodError| PageError::BadRequest(sentence(&error.to_string()));
     let did = match given("did") {
         None => None,
         Some(key) => {
             let unknown = || PageError::BadRequest("`did` is visited, arrived or ordered.".to_owned());
             let did = Did::from_key(key).ok_or_else(unknown)?;
-            let period = Period::read(given("period"), given("from"), given("to"), page.today()?).map_err(bad)?;
-            sensible(period.from)?;
-            sensible(period.to)?;
-            period.windows(page.now, &page.site()?.time_zone).map_err(bad)?;
-            Some((did, period))
+            Some((did, period(page, query)?.0))
         }
     };
     Ok(PeopleFilter {
@@ -169,9 +164,8 @@ async fn erase(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, profile_id) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        if field(&form, "confirm") != "erase" {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        if field(form, "confirm") != "erase" {
             return Err(PageError::BadRequest("Write “erase” to confirm; nothing has been deleted.".to_owned()));
         }
         match page.store.erase(page.site()?, profile_id, page.user_email())? {

@@ -1,6 +1,6 @@
 //! The tracking plan: the named events of a site, and one of them with what is agreed of it.
 
-use super::{Inside, PageError, Reply, inside, query};
+use super::{Inside, PageError, Reply, inside, posted, query};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::store::plan::PlanChangeError;
@@ -58,10 +58,9 @@ async fn list_file(state: web::Data<State>, request: HttpRequest, site: web::Pat
 }
 
 async fn block(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site = page.site()?;
-        page.store.block_violations(site, field(&form, "block") == "yes")?;
+        page.store.block_violations(site, field(form, "block") == "yes")?;
         Ok(Reply::To(format!("/s/{}/plan?saved", site.site_id)))
     })
     .await
@@ -80,9 +79,8 @@ async fn event(state: web::Data<State>, request: HttpRequest, site: web::Path<i3
 }
 
 async fn pin(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let (name, text) = (field(&form, "name").replace('\0', ""), field(&form, "plan").replace('\0', ""));
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let (name, text) = (field(form, "name").replace('\0', ""), field(form, "plan").replace('\0', ""));
         let site = page.site()?;
         let plan = text.parse::<EventPlan>().map_err(PlanChangeError::Plan);
         let pinned = plan.and_then(|plan| page.store.pin_event(site, &name, &plan));
@@ -99,9 +97,8 @@ async fn pin(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>
 }
 
 async fn unpin(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let name = field(&form, "name");
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let name = field(form, "name");
         page.store.unpin_event(page.site()?, &name)?;
         Ok(Reply::To(format!("/s/{}/plan?saved", page.site()?.site_id)))
     })

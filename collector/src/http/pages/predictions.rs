@@ -1,6 +1,6 @@
 //! What is expected of the buyers, how it is predicted, and their clusters.
 
-use super::{Inside, PageError, Reply, inside};
+use super::{Inside, PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::Fields;
 use actix_web::http::StatusCode;
@@ -41,8 +41,7 @@ async fn take_clusters(
     site: web::Path<i32>,
     form: Fields,
 ) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, _| {
         let site = page.site()?;
         // Where there is no proposal any more somebody else was quicker: the page shows what has come of it.
         page.store.accept_clusters(site, page.today()?)?;

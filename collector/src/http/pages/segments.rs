@@ -1,6 +1,6 @@
 //! The segments: those of a day, those that keep themselves, one with its people, and the form in which they are written.
 
-use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, query, sensible};
+use super::{Inside, PER_PAGE, PageError, Reply, inside, page_number, posted, query, sensible};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::segments;
@@ -351,8 +351,7 @@ async fn archive(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, _| {
         page.store.archive_segment(page.site()?, &key)?;
         Ok(Reply::To(format!("/s/{site_id}/segments/archived")))
     })
@@ -366,8 +365,7 @@ async fn restore(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, _| {
         let site = page.site()?;
         if !page.store.segments_archived(site)?.iter().any(|segment| segment.key == key) {
             return Err(PageError::NotFound);
@@ -446,9 +444,8 @@ fn show_form(
 }
 
 async fn preview(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let typed = typed(&form);
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let typed = typed(form);
         let tried = try_rule(page, &typed.says)?;
         Ok(Reply::Part(dashboard::segment_preview(page.site()?.site_id, &typed.says, &tried)?))
     })
@@ -489,7 +486,6 @@ fn save(
     writing: &Writing,
     store: impl FnOnce(&Draft) -> Result<Segment, SegmentError>,
 ) -> Result<Reply, PageError> {
-    page.check(form)?;
     let mut typed = typed(form);
     let is_list = matches!(writing, Writing::Change { is_list: true, .. });
     if field(form, "do") == "preview" {
@@ -528,9 +524,9 @@ fn save(
 }
 
 async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site = page.site()?;
-        save(page, &form, &Writing::New, |draft| page.store.add_segment(site, None, draft))
+        save(page, form, &Writing::New, |draft| page.store.add_segment(site, None, draft))
     })
     .await
 }
@@ -542,10 +538,10 @@ async fn change(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
         let site = page.site()?;
         let segment = page.store.segment_named(site, &key)?;
-        save(page, &form, &writing(&segment), |draft| page.store.change_segment(site, &key, draft))
+        save(page, form, &writing(&segment), |draft| page.store.change_segment(site, &key, draft))
     })
     .await
 }
@@ -573,12 +569,11 @@ fn read_cuts(site: &Site, form: &CutsForm) -> Result<Cuts, String> {
 }
 
 async fn set_cuts(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site = page.site()?;
-        let typed = |name: &str| [1, 2, 3, 4].map(|place| field(&form, &format!("{name}_{place}")));
+        let typed = |name: &str| [1, 2, 3, 4].map(|place| field(form, &format!("{name}_{place}")));
         let typed = CutsForm { thresholds: ["recency_days", "orders", "spent"].map(typed), problem: None };
-        let cuts = match field(&form, "do").as_str() {
+        let cuts = match field(form, "do").as_str() {
             "fifths" => Ok(None),
             _ => read_cuts(site, &typed).map(Some),
         };

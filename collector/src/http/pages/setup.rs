@@ -1,6 +1,6 @@
 //! Set-up: the tag, whether it works, keys and settings.
 
-use super::{PageError, Reply, inside};
+use super::{PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::store::reports::{Settings, SettingsError, Typed};
@@ -31,9 +31,8 @@ async fn tag_state(state: web::Data<State>, request: HttpRequest, site: web::Pat
 
 async fn save(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
     let directory = state.sites.clone();
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let text = |name| field(&form, name);
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let text = |name| field(form, name);
         let typed = SetupForm {
             name: text("name"),
             domains: text("domains"),
@@ -76,8 +75,7 @@ async fn save(state: web::Data<State>, request: HttpRequest, site: web::Path<i32
 
 async fn renew(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
     let directory = state.sites.clone();
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, _| {
         let secret_key = page.store.renew_secret_key(page.site()?.site_id)?;
         directory.refresh()?;
         let report = page.setup()?;
@@ -90,10 +88,9 @@ async fn renew(state: web::Data<State>, request: HttpRequest, site: web::Path<i3
 /// Whether browsers have to prove who signs in; the secret for it is made with the first answer.
 async fn signatures(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
     let directory = state.sites.clone();
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site = page.site()?;
-        let (ask, renew) = match field(&form, "do").as_str() {
+        let (ask, renew) = match field(form, "do").as_str() {
             "ask" => (true, false),
             "stop" => (false, false),
             "renew" => (site.signed_identify, true),

@@ -1,6 +1,6 @@
 //! Where events come from: the sources of a site, and each of them with its state, its errors and a way to try it.
 
-use super::{Inside, PageError, Reply, inside};
+use super::{Inside, PageError, Reply, inside, posted};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::intake::screen::Sender;
@@ -55,9 +55,8 @@ async fn book_file(state: web::Data<State>, request: HttpRequest, site: web::Pat
 
 /// Connects a vendor's webhooks, or a system that is asked.
 async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let text = |name: &str| field(&form, name).trim().to_owned();
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let text = |name: &str| field(form, name).trim().to_owned();
         let typed = SourceForm {
             kind: text("kind"),
             name: text("name"),
@@ -188,9 +187,8 @@ async fn secret(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        changed(page, &key, SourceChange { secret: Some(Secret::new(field(&form, "secret"))), is_active: None })
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        changed(page, &key, SourceChange { secret: Some(Secret::new(field(form, "secret"))), is_active: None })
     })
     .await
 }
@@ -202,9 +200,8 @@ async fn pause(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        let is_active = match field(&form, "do").as_str() {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        let is_active = match field(form, "do").as_str() {
             "pause" => Some(false),
             "resume" => Some(true),
             // A connector is asked when something of it changes.
@@ -223,9 +220,8 @@ async fn remove(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        if field(&form, "confirm") != "remove" {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        if field(form, "confirm") != "remove" {
             let problem = "Write “remove” to confirm; the source is still connected.".to_owned();
             return Err(PageError::BadRequest(problem));
         }
@@ -245,14 +241,13 @@ async fn try_out(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, key) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
-        let (source, body) = (made(page, &key)?, field(&form, "body"));
+    posted(&state, &request, Some(site_id), form, move |page, form| {
+        let (source, body) = (made(page, &key)?, field(form, "body"));
         if body.len() > TRIED_BYTES {
             return Err(PageError::BadRequest(format!("A body to try has {TRIED_BYTES} bytes at most.")));
         }
         let SourceKind::Webhook(vendor) = source.kind else { return Err(PageError::NotFound) };
-        let trial = trial(page, &source, vendor, field(&form, "topic").trim(), &body)?;
+        let trial = trial(page, &source, vendor, field(form, "topic").trim(), &body)?;
         shown(page, StatusCode::OK, &key, &SourceNotes { trial: Some(trial), problem: None })
     })
     .await

@@ -1,6 +1,6 @@
 //! Computed traits: all of them, and the form in which one is written.
 
-use super::{Inside, PageError, Reply, inside, query};
+use super::{Inside, PageError, Reply, inside, posted, query};
 use crate::http::State;
 use crate::http::auth::{Fields, field};
 use crate::segments::report_site;
@@ -119,9 +119,8 @@ fn show_form(
 }
 
 async fn preview(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
-        page.check(&form)?;
-        let typed = typed(&form);
+    posted(&state, &request, Some(*site), form, move |page, form| {
+        let typed = typed(form);
         let tried = try_definition(page, &typed.says)?;
         Ok(Reply::Part(dashboard::trait_preview(&report_site(page.site()?), page.now, &typed.says, &tried)?))
     })
@@ -157,7 +156,6 @@ fn save(
     name: Option<&str>,
     store: impl FnOnce(&TraitForm, &TraitDraft) -> Result<(), TraitError>,
 ) -> Result<Reply, PageError> {
-    page.check(form)?;
     let mut typed = typed(form);
     if field(form, "do") == "preview" {
         return show_form(page, StatusCode::OK, name, &typed, &try_definition(page, &typed.says)?);
@@ -186,9 +184,9 @@ fn save(
 }
 
 async fn add(state: web::Data<State>, request: HttpRequest, site: web::Path<i32>, form: Fields) -> HttpResponse {
-    inside(&state, &request, Some(*site), move |page| {
+    posted(&state, &request, Some(*site), form, move |page, form| {
         let site = page.site()?;
-        save(page, &form, None, |typed, draft| page.store.add_computed_trait(site, &typed.name, draft).map(drop))
+        save(page, form, None, |typed, draft| page.store.add_computed_trait(site, &typed.name, draft).map(drop))
     })
     .await
 }
@@ -200,9 +198,9 @@ async fn change(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, name) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
+    posted(&state, &request, Some(site_id), form, move |page, form| {
         let site = page.site()?;
-        save(page, &form, Some(&name), |_, draft| page.store.change_computed_trait(site, &name, draft).map(drop))
+        save(page, form, Some(&name), |_, draft| page.store.change_computed_trait(site, &name, draft).map(drop))
     })
     .await
 }
@@ -214,8 +212,7 @@ async fn remove(
     form: Fields,
 ) -> HttpResponse {
     let (site_id, name) = path.into_inner();
-    inside(&state, &request, Some(site_id), move |page| {
-        page.check(&form)?;
+    posted(&state, &request, Some(site_id), form, move |page, _| {
         page.store.remove_computed_trait(page.site()?, &name)?;
         Ok(Reply::To(format!("/s/{site_id}/traits")))
     })
