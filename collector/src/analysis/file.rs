@@ -6,7 +6,8 @@
 //! not know any more.
 
 use super::columns::{Base, Columns, Shard};
-use crate::store::columns::{Cursor, Selection};
+use crate::store::columns::Selection;
+use crate::store::journal::Cursor;
 use domain::segment::rule::{PlacedAt, Scores, Vocabulary, What};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Error, Read, Result, Write};

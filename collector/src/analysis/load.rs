@@ -7,9 +7,9 @@
 use super::columns::{Base, Columns, Row, Seen, Shard, shard_of, shards_for};
 use crate::store::StoreError;
 use crate::store::columns::{
-    Cursor, Did, EventRead, OrderRead, PersonRead, ReadError, Selection, Sink, Size, VisitRead, journal_bound,
-    read_all, read_some, read_texts,
+    Did, EventRead, OrderRead, PersonRead, ReadError, Selection, Sink, Size, VisitRead, read_all, read_some, read_texts,
 };
+use crate::store::journal::{Cursor, journal_bound};
 use crate::store::sites::Site;
 use diesel::Connection;
 use diesel::PgConnection;

@@ -1,9 +1,12 @@
 use super::columns::{Base, Columns, Row, Seen, Shard};
+use super::keeper::{fitting, fixed};
 use super::*;
+use crate::store::columns::Size;
 use domain::event::TermId;
-use domain::segment::rule::{Matching, PersonRow, PlacedAt, Rule, Scores, Slots, What};
+use domain::segment::rule::{Matching, PersonRow, PlacedAt, Rule, Scores, Slots, Vocabulary, What};
 use jiff::civil::date;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 
 const DAY: u32 = 86_400;
 /// 2026-03-01 00:00 in Berlin, four weeks before summer time begins there.

@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod ingest;
+pub(crate) mod journal;
 pub(crate) mod lists;
 pub(crate) mod marketing;
 pub(crate) mod matches;

@@ -1,7 +1,7 @@
 //! Every projection anew, compared with what is stored.
 
 use super::{Projector, Step, Touched, lock};
-use crate::store::columns::ask_again;
+use crate::store::journal::ask_again;
 use crate::store::membership::Cause;
 use crate::store::segments::read_revisions;
 use crate::store::sites::{Site, read_sites};
