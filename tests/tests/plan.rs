@@ -124,6 +124,11 @@ fn where_the_site_wants_it_events_that_differ_are_kept_out_each_with_its_outcome
 #[test]
 fn made_up_names_and_properties_do_not_make_rows_without_end() {
     let shop = Shop::open();
+    // What was told apart first stays so, whatever comes after it.
+    let properties: serde_json::Map<String, Value> = (0..300).map(|n| (format!("p{n}"), json!(n))).collect();
+    let wide = json!({ "type": "track", "event": "Made up 000", "userId": "u1", "messageId": "wide", "properties": properties });
+    assert_eq!(shop.server_says(&[wide]).receipt(), (1, 0, 0));
+    counted(&shop, "Made up 000", 1);
     let many: Vec<Value> = (0..400)
         .map(|n| {
             let properties = json!({ "n": n });
@@ -131,12 +136,10 @@ fn made_up_names_and_properties_do_not_make_rows_without_end() {
         })
         .collect();
     assert_eq!(shop.server_says(&many).receipt(), (400, 0, 0));
-    let properties: serde_json::Map<String, Value> = (0..300).map(|n| (format!("p{n}"), json!(n))).collect();
-    let wide = json!({ "type": "track", "event": "Made up 000", "userId": "u1", "messageId": "wide", "properties": properties });
-    assert_eq!(shop.server_says(&[wide]).receipt(), (1, 0, 0));
     shop.is_projected();
     assert_eq!(shop.database.number("SELECT count(DISTINCT name) FROM plan_seen WHERE name <> ''"), 300);
     assert_eq!(shop.ask("/api/v1/plan").json()["other"], 100);
+    assert_eq!(event(&shop, "Made up 000")["count"], 2);
     assert_eq!(
         shop.database
             .number("SELECT max(n) FROM (SELECT count(DISTINCT property) AS n FROM plan_seen WHERE property <> '' GROUP BY name) AS p"),
