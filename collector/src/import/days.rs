@@ -1,7 +1,8 @@
 //! What others count by day: lines about the same day and thing are added up over the whole file, then put at once.
 //!
-//! A sum that is cut off in the middle is wrong, so nothing is put before the file's end: the rows go in with the last
-//! batch, in its transaction. An import that goes on elsewhere reads the file from its beginning and adds up anew. What
+//! A sum that is cut off in the middle is wrong, so nothing is put before the file's end: the rows go in before the last
+//! batch is noted, in small transactions, since they may be many and intake must not wait for them. An import that is cut
+//! off there puts the same rows again. An import that goes on elsewhere reads the file from its beginning and adds up anew. What
 //! is held is bounded by [`KEYS`] and [`KEY_BYTES`]. All files of a site have one source key, so that a file that is
 //! imported again, or the next file about the same days, replaces and never doubles; what is about one day and campaign
 //! has to stand in one file.
@@ -26,10 +27,9 @@ use crate::intake::source;
 use crate::store::StoreError;
 use crate::store::ingest::Receipt;
 use crate::store::marketing::{
-    AdSpend, SearchCut, SearchPerformance, WebHistory, put_ad_spend, put_search_performance, put_web_history, value,
+    AdSpend, SearchCut, SearchPerformance, WebHistory, page, put_ad_spend, put_search_performance, put_web_history,
 };
 use diesel::PgConnection;
-use domain::attribution::read_url;
 use domain::money::{Currency, Money};
 use domain::report::ImportedEvent;
 use jiff::civil::Date;
@@ -132,7 +132,7 @@ impl Days {
         Ok(())
     }
 
-    /// Puts the sums; gives how many rows are new or say something else than before, and how many were there.
+    /// Puts the sums, part by part; gives how many rows are new or say something else than before, and how many were there.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -244,22 +244,6 @@ fn parts<R>(mut rows: impl Iterator<Item = R>) -> impl Iterator<Item = Vec<R>> {
         let part: Vec<R> = rows.by_ref().take(ROWS_AT_ONCE).collect();
         (!part.is_empty()).then_some(part)
     })
-}
-
-/// A page as intake keeps it, without what its address says of anybody: host and path, or a path alone.
-fn page(text: &str) -> String {
-    const HOST: &str = "a.example";
-    if let Some(landing) = read_url(text) {
-        return value(&landing.page);
-    }
-    let path = text.split(['?', '#']).next().unwrap_or(text);
-    let kept = match path.split_once('/') {
-        Some(("", _)) => read_url(&format!("https://{HOST}{path}")).map(|landing| landing.page.replacen(HOST, "", 1)),
-        // Google's full addresses have no scheme.
-        Some((host, _)) if host.contains('.') => read_url(&format!("https://{path}")).map(|landing| landing.page),
-        Some(_) | None => None,
-    };
-    value(kept.as_deref().unwrap_or(path))
 }
 
 /// A count; `None` where the line says nothing, in the ways of exports.

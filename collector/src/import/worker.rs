@@ -29,6 +29,13 @@ pub(crate) fn run(store: &Store, stop: &AtomicBool) -> Result<(), StoreError> {
                 tracing::warn!(site = claimed.site_id, import = claimed.filed.import.import_id, "an import failed");
                 imports::end(&mut connection, &claimed, Some(&why))?;
             }
+            // Trying again would end the same way, and keep all others waiting.
+            Err(Ended::Store(StoreError::Refused(why))) => {
+                let (site, import) = (claimed.site_id, claimed.filed.import.import_id);
+                tracing::error!(site, import, why, "an import failed");
+                let told = "the database refuses what the file says; the server's log says why";
+                imports::end(&mut connection, &claimed, Some(told))?;
+            }
             Err(Ended::Store(error)) => return Err(error),
         }
         imports::release(&mut connection, &claimed)?;

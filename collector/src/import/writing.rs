@@ -89,12 +89,8 @@ impl Writing {
 
     /// Puts the sums of a file by day, and the lines of its last batch that are rejected.
     fn put_days(&mut self, batch: Batch, also: &mut Also<'_>) -> Result<(Receipt, Vec<RejectedLine>), StoreError> {
-        let (site_id, mut told) = (self.site.site_id, Receipt::default());
-        let mut put = |connection: &mut PgConnection, outcome: Outcome<'_>| {
-            told = batch.days.put(connection, site_id)?;
-            also(connection, Outcome { receipt: sum(outcome.receipt, told), ..outcome })
-        };
-        let rejected = self.commit(&[], &batch.rejected, Receipt::default(), &mut put)?;
+        let told = batch.days.put(&mut self.connection, self.site.site_id)?;
+        let rejected = self.commit(&[], &batch.rejected, told, also)?;
         Ok((sum(told, rejected), batch.rejected))
     }
 

@@ -10,7 +10,7 @@
 use super::google::ServiceAccount;
 use super::http::{Body, Client};
 use super::{Brings, Connector, Page, PullError};
-use crate::store::marketing::{SearchCut, SearchPerformance};
+use crate::store::marketing::{self, SearchCut, SearchPerformance};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -18,6 +18,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 const HOST: &str = "www.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/webmasters.readonly";
@@ -146,11 +148,11 @@ impl SearchConsole {
         let rows = self.ask(client, &query((day, day), dimension, cursor.start_row), now)?;
         let cut = |key: &str| match cursor.cut {
             Cut::Query => SearchCut::Query(key.to_owned()),
-            Cut::Page => SearchCut::Page(key.to_owned()),
+            Cut::Page => SearchCut::Page(marketing::page(key)),
         };
         // A row without its key would stand among the totals.
         let keyed = rows.iter().filter_map(|row| Some((row, row.keys.first().filter(|key| !key.trim().is_empty())?)));
-        let kept = keyed.map(|(row, key)| performance(day, cut(key), row)).collect();
+        let kept = added_up(keyed.map(|(row, key)| performance(day, cut(key), row)));
         // The first page of a day takes the place of all that was told of it.
         let cleared = (cursor.start_row == 0).then_some(Cleared { from: day, to: day, cut: Some(cursor.cut) });
         let is_last = rows.len() < ROWS;
@@ -212,6 +214,28 @@ fn performance(day: Date, cut: SearchCut, row: &Row) -> SearchPerformance {
     }
 }
 
+/// Rows of one day by what they are about: addresses that differ in what intake leaves out are one page. Of two that
+/// Google gives more than [`ROWS`] apart the later one holds.
+fn added_up(rows: impl Iterator<Item = SearchPerformance>) -> Vec<SearchPerformance> {
+    let mut kept: BTreeMap<SearchCut, SearchPerformance> = BTreeMap::new();
+    for row in rows {
+        match kept.entry(row.cut.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(row);
+            }
+            Entry::Occupied(mut before) => {
+                let before = before.get_mut();
+                let impressions = before.impressions.saturating_add(row.impressions);
+                let positions = before.position * before.impressions as f64 + row.position * row.impressions as f64;
+                before.position = if impressions > 0 { positions / impressions as f64 } else { 0.0 };
+                before.clicks = before.clicks.saturating_add(row.clicks);
+                before.impressions = impressions;
+            }
+        }
+    }
+    kept.into_values().collect()
+}
+
 impl Connector for SearchConsole {
     fn page(&mut self, client: &Client, cursor: &Value, now: Timestamp) -> Result<Page, PullError> {
         let cursor: Cursor = serde_json::from_value(cursor.clone())
@@ -229,6 +253,24 @@ impl Connector for SearchConsole {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_page_are_added_up_with_their_positions() {
+        let row = |page: &str, clicks, impressions, position| SearchPerformance {
+            day: jiff::civil::date(2026, 11, 1),
+            cut: SearchCut::Page(marketing::page(page)),
+            country: None,
+            device: None,
+            clicks,
+            impressions,
+            position,
+        };
+        let rows = [row("https://shop.example/a?x=1", 1, 10, 2.0), row("https://shop.example/a", 2, 30, 4.0)];
+        let kept = added_up(rows.into_iter().chain([row("https://shop.example/b", 0, 0, 0.0)]));
+        assert_eq!(kept.len(), 2);
+        assert_eq!((kept[0].clicks, kept[0].impressions, kept[0].position), (3, 40, 3.5));
+        assert_eq!(kept[0].cut, SearchCut::Page("shop.example/a".into()));
+    }
 
     #[test]
     fn a_property_is_a_domain_or_an_address_with_a_slash() {

@@ -4,7 +4,7 @@
 //! of has the same messages. The cursor is when the last one was changed, beside Shopify's own cursor, which steps through
 //! those that were changed in the same moment; Shopify gives at most 25,000 behind one question, so that it is asked anew
 //! before. The next round begins a little earlier than the last one ended, because what was changed is found a moment
-//! later; what is read again is known again.
+//! later; what it meets in the same state is stepped over.
 //!
 //! The REST Admin API is legacy since October 2024; GraphQL is what Shopify documents as current. Source: Shopify, "GraphQL
 //! Admin API reference" (`orders`, `customers`), "GraphQL Admin API rate limits" and "About Shopify API versioning".
@@ -19,7 +19,7 @@ use crate::store::sources::Source;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,9 @@ const CUSTOMERS_AT_ONCE: usize = 50;
 /// Objects behind one question before it is asked anew; Shopify ends at 25,000.
 const OBJECTS: usize = 20_000;
 /// How much earlier the next round begins.
-const OVERLAP_MINUTES: i64 = 2;
+const OVERLAP_MINUTES: i64 = 15;
+/// What was changed in that time and is known to have been read; more than this is read again.
+const RECENT: usize = 1_000;
 
 const ORDERS: &str = include_str!("shopify_orders.graphql");
 const CUSTOMERS: &str = include_str!("shopify_customers.graphql");
@@ -49,6 +51,47 @@ struct Reading {
     after: Option<String>,
     /// How many were read behind this question.
     objects: usize,
+    /// What was read last, by its id with the moment of its change: the next round meets it again.
+    recent: BTreeMap<String, Timestamp>,
+}
+
+impl Reading {
+    /// A question that begins anew at this moment.
+    fn from(self, since: Option<Timestamp>) -> Reading {
+        Reading { since, after: None, objects: 0, ..self }
+    }
+
+    /// Whether this very state of it was read before.
+    fn knows(&self, node: &Value) -> bool {
+        mark(node).is_some_and(|(id, at)| self.recent.get(&id) == Some(&at))
+    }
+
+    /// Notes what was read, and forgets what no further round meets.
+    fn note(&mut self, nodes: &[Value]) {
+        let marks: Vec<(String, Timestamp)> = nodes.iter().filter_map(mark).collect();
+        self.objects += nodes.len();
+        self.seen = self.seen.max(marks.iter().map(|(_, at)| *at).max());
+        self.recent.extend(marks);
+        let since = self.overlap();
+        self.recent.retain(|_, at| since.is_none_or(|since| *at >= since));
+        while self.recent.len() > RECENT {
+            self.recent.pop_first();
+        }
+    }
+
+    /// Where the next round begins.
+    fn overlap(&self) -> Option<Timestamp> {
+        self.seen.and_then(|seen| seen.checked_sub(OVERLAP_MINUTES.minutes()).ok())
+    }
+}
+
+/// What a thing is known again by: its id, and when it was changed.
+fn mark(node: &Value) -> Option<(String, Timestamp)> {
+    let id = match node.get("legacyResourceId")? {
+        Value::String(id) => id.clone(),
+        id => id.to_string(),
+    };
+    Some((id, node.get("updatedAt")?.as_str()?.parse().ok()?))
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,18 +219,19 @@ impl Connector for ShopifyAdmin {
         // A cursor of Shopify's that it does not know any more is no reason to stand still.
         let answered = match self.ask(client, phase, reading, now) {
             Err(PullError::Odd(_)) if reading.after.is_some() => {
-                *reading = Reading { since: reading.seen.or(reading.since), seen: reading.seen, ..Reading::default() };
+                let since = reading.seen.or(reading.since);
+                *reading = std::mem::take(reading).from(since);
                 self.ask(client, phase, reading, now)?
             }
             answered => answered?,
         };
-        let changed = answered.nodes.iter().filter_map(|node| node.get("updatedAt")?.as_str()?.parse().ok()).max();
-        reading.seen = reading.seen.max(changed);
-        reading.objects += answered.nodes.len();
-        let told = self.read(phase, &answered.nodes, now)?;
+        let new: Vec<Value> = answered.nodes.iter().filter(|node| !reading.knows(node)).cloned().collect();
+        reading.note(&answered.nodes);
+        let told = self.read(phase, &new, now)?;
         let more = match answered.next {
             Some(_) if reading.objects >= OBJECTS && reading.seen > reading.since => {
-                *reading = Reading { since: reading.seen, seen: reading.seen, ..Reading::default() };
+                let since = reading.seen;
+                *reading = std::mem::take(reading).from(since);
                 true
             }
             Some(next) => {
@@ -195,8 +239,8 @@ impl Connector for ShopifyAdmin {
                 true
             }
             None => {
-                let since = reading.seen.and_then(|seen| seen.checked_sub(OVERLAP_MINUTES.minutes()).ok());
-                *reading = Reading { since, seen: reading.seen, ..Reading::default() };
+                let since = reading.overlap();
+                *reading = std::mem::take(reading).from(since);
                 cursor.phase = match phase {
                     Phase::Orders => Phase::Customers,
                     Phase::Customers => Phase::Orders,
@@ -328,11 +372,16 @@ fn refund(node: &Value) -> Value {
             } },
         })
     };
+    let mut transactions: Vec<Value> = nodes(node, "/transactions/nodes").iter().map(transaction).collect();
+    if at(node, "/transactions/pageInfo/hasNextPage") == &Value::Bool(true) {
+        // The sum of some is no refund: without an amount it is rejected, and its owner sees it.
+        transactions.push(json!({ "kind": "refund", "status": "success" }));
+    }
     json!({
         "id": at(node, "/legacyResourceId"),
         "created_at": at(node, "/createdAt"),
         "note": at(node, "/note"),
-        "transactions": nodes(node, "/transactions/nodes").iter().map(transaction).collect::<Vec<_>>(),
+        "transactions": transactions,
     })
 }
 
@@ -386,6 +435,27 @@ mod tests {
         assert_eq!(errors(&answer("ACCESS_DENIED")), Some(Fault::Denied("words".into())));
         assert_eq!(errors(&answer("INTERNAL_SERVER_ERROR")), Some(Fault::Other("words".into())));
         assert_eq!(errors(&json!({ "data": {} })), None);
+    }
+
+    #[test]
+    fn what_the_overlap_meets_in_the_same_state_is_known_and_what_has_changed_is_not() {
+        let node = |id: &str, minute: u32| json!({ "legacyResourceId": id, "updatedAt": format!("2026-11-26T10:{minute:02}:00Z") });
+        let mut reading = Reading::default();
+        reading.note(&[node("1", 0), node("2", 20), node("3", 30)]);
+        assert_eq!(reading.overlap(), "2026-11-26T10:15:00Z".parse().ok());
+        assert!(reading.knows(&node("2", 20)) && reading.knows(&node("3", 30)));
+        assert!(!reading.knows(&node("2", 25)), "it has changed since");
+        assert_eq!(reading.recent.len(), 2, "the next round begins after the first one");
+        let many: Vec<Value> = (0..2_000).map(|n| node(&n.to_string(), 40)).collect();
+        reading.note(&many);
+        assert_eq!(reading.recent.len(), RECENT);
+    }
+
+    #[test]
+    fn a_refund_of_more_transactions_than_are_read_has_no_amount() {
+        let node =
+            json!({ "legacyResourceId": "9", "transactions": { "nodes": [], "pageInfo": { "hasNextPage": true } } });
+        assert_eq!(refund(&node)["transactions"][0]["amount_set"], Value::Null);
     }
 
     #[test]

@@ -3,21 +3,24 @@
 //! An import is run by whichever worker holds advisory lock 8 of it, on a connection of the worker's own, so that another
 //! takes over at once when a process dies. How far it is stands in the same transaction as the events.
 
+mod forgetting;
+mod running;
+
+pub(crate) use forgetting::{forget, rejected_of};
+pub(crate) use running::{Advance, Claimed, advance, claim, end, release};
+
 use super::sites::Site;
 use super::sql::sql;
 use super::{Store, StoreError, from_timestamp};
-use crate::import::{Mapping, Outcome, Search};
+use crate::import::Mapping;
 use diesel::Connection;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
-use domain::identity::Kind;
 use domain::report::{Import, ImportKind, ImportReport, ImportState, Imports};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::HashSet;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rejected lines that are kept of one import.
 const KEPT_LINES: i64 = 10_000;
@@ -328,59 +331,6 @@ impl Store {
     }
 }
 
-#[derive(QueryableByName)]
-struct RejectedPageRow {
-    #[diesel(sql_type = Timestamptz)]
-    at: PgTimestamp,
-    #[diesel(sql_type = BigInt)]
-    line: i64,
-    #[diesel(sql_type = Text)]
-    reason: String,
-    #[diesel(sql_type = Array<Text>)]
-    cells: Vec<String>,
-}
-
-/// Number, moment, reason and cells of a rejected line.
-pub(super) type Rejected = (i64, Timestamp, String, Vec<String>);
-
-/// Rejected lines that are looked at together.
-const LINES_AT_ONCE: i64 = 1_000;
-
-/// The kept rejected lines of a site that have one of these identifiers.
-///
-/// # Errors
-/// [`StoreError`]
-pub(super) fn rejected_of(
-    connection: &mut PgConnection,
-    site_id: i32,
-    named: &HashSet<(Kind, String)>,
-) -> Result<Vec<Rejected>, StoreError> {
-    let files: Vec<ClaimRow> =
-        sql("SELECT DISTINCT site_id, import_id FROM import_rejected WHERE site_id = $1 ORDER BY import_id")
-            .bind::<Integer, _>(site_id)
-            .load(connection)?;
-    let mut found = Vec::new();
-    for file in files {
-        let Some(filed) = one(connection, site_id, file.import_id)? else { continue };
-        let search = Search::new((filed.import.kind, &filed.mapping), &filed.columns, named);
-        let mut after = -1;
-        loop {
-            let rows: Vec<RejectedPageRow> = sql("SELECT at, line, reason, cells FROM import_rejected
-                 WHERE site_id = $1 AND import_id = $2 AND line > $3 ORDER BY line LIMIT $4")
-            .bind::<Integer, _>(site_id)
-            .bind::<BigInt, _>(file.import_id)
-            .bind::<BigInt, _>(after)
-            .bind::<BigInt, _>(LINES_AT_ONCE)
-            .load(connection)?;
-            let Some(last) = rows.last() else { break };
-            after = last.line;
-            let own = rows.into_iter().filter(|row| search.is_in_rejected(&filed.columns, &row.cells));
-            found.extend(own.map(|row| (row.line, from_timestamp(row.at), row.reason, row.cells)));
-        }
-    }
-    Ok(found)
-}
-
 /// Moves an import; one that is over has no file any more.
 fn end_or_move(
     connection: &mut PgConnection,
@@ -466,140 +416,12 @@ impl Read for ImportFile<'_> {
     }
 }
 
-/// An import that this worker runs, as long as it holds its connection.
-pub(crate) struct Claimed {
-    pub(crate) site_id: i32,
-    pub(crate) filed: Filed,
-}
-
 #[derive(QueryableByName)]
 struct ClaimRow {
     #[diesel(sql_type = Integer)]
     site_id: i32,
     #[diesel(sql_type = BigInt)]
     import_id: i64,
-}
-
-/// Takes an import that is to run and that no living worker has; it is held until `connection` ends, or [`release`].
-///
-/// # Errors
-/// [`StoreError`]
-pub(crate) fn claim(connection: &mut PgConnection) -> Result<Option<Claimed>, StoreError> {
-    connection.transaction(|connection| {
-        let rows: Vec<ClaimRow> = sql("SELECT site_id, import_id FROM imports WHERE state = 'running'
-             ORDER BY touched_at LIMIT 50 FOR UPDATE SKIP LOCKED")
-        .load(connection)?;
-        for row in rows {
-            let lock: GotRow = sql("SELECT pg_try_advisory_lock($1, ($2 % 2147483647)::integer) AS got")
-                .bind::<Integer, _>(LOCK)
-                .bind::<BigInt, _>(row.import_id)
-                .get_result(connection)?;
-            if lock.got
-                && let Some(filed) = one(connection, row.site_id, row.import_id)?
-            {
-                return Ok(Some(Claimed { site_id: row.site_id, filed }));
-            }
-        }
-        Ok(None)
-    })
-}
-
-/// Gives an import back.
-///
-/// # Errors
-/// [`StoreError`]
-pub(crate) fn release(connection: &mut PgConnection, claimed: &Claimed) -> Result<(), StoreError> {
-    sql("SELECT pg_advisory_unlock($1, ($2 % 2147483647)::integer)")
-        .bind::<Integer, _>(LOCK)
-        .bind::<BigInt, _>(claimed.filed.import.import_id)
-        .execute(connection)?;
-    Ok(())
-}
-
-/// How far an import has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Advance {
-    /// Lines that were stored before.
-    pub(crate) from_lines: u64,
-    pub(crate) lines: u64,
-    pub(crate) bytes: u64,
-    pub(crate) lines_per_s: u64,
-}
-
-/// Notes how far an import is, in the transaction of its events. Sets `stopped` and fails where the import is not this
-/// worker's to run any more: paused, ended, or run on by somebody else.
-///
-/// # Errors
-/// [`StoreError`]: nothing of the batch is stored then.
-pub(crate) fn advance(
-    connection: &mut PgConnection,
-    claimed: &Claimed,
-    to: Advance,
-    outcome: &Outcome<'_>,
-    stopped: &AtomicBool,
-) -> Result<(), StoreError> {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let import_id = claimed.filed.import.import_id;
-    let row: Option<NumberRow> = sql("UPDATE imports SET done_lines = $1, done_bytes = LEAST($2, size_bytes),
-            lines_per_s = $3, stored = stored + $4, duplicate = duplicate + $5, rejected = rejected + $6,
-            touched_at = now()
-         WHERE site_id = $7 AND import_id = $8 AND state = 'running' AND done_lines = $9
-         RETURNING rejected AS number")
-    .bind::<BigInt, _>(signed(to.lines))
-    .bind::<BigInt, _>(signed(to.bytes))
-    .bind::<BigInt, _>(signed(to.lines_per_s))
-    .bind::<BigInt, _>(i64::from(outcome.receipt.stored))
-    .bind::<BigInt, _>(i64::from(outcome.receipt.duplicate))
-    .bind::<BigInt, _>(i64::from(outcome.receipt.rejected))
-    .bind::<Integer, _>(claimed.site_id)
-    .bind::<BigInt, _>(import_id)
-    .bind::<BigInt, _>(signed(to.from_lines))
-    .get_result(connection)
-    .optional()?;
-    let Some(row) = row else {
-        stopped.store(true, Ordering::Relaxed);
-        return Err(StoreError::Away("the import was stopped".into()));
-    };
-    let room = KEPT_LINES - (row.number - i64::from(outcome.receipt.rejected));
-    keep_rejected(connection, claimed, outcome, usize::try_from(room).unwrap_or(0))
-}
-
-/// Keeps rejected lines, but nothing of somebody who has been forgotten.
-fn keep_rejected(
-    connection: &mut PgConnection,
-    claimed: &Claimed,
-    outcome: &Outcome<'_>,
-    room: usize,
-) -> Result<(), StoreError> {
-    let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    for line in outcome.rejected.iter().take(room) {
-        let mut cells: Vec<String> = line.told.iter().map(|cell| clean(cell)).collect();
-        let mut reason = clean(&line.reason);
-        if outcome.forgotten.are_in_cells(claimed.site_id, cells.iter().chain([&reason]))? {
-            cells.clear();
-            reason = "a forgotten person's".to_owned();
-        }
-        sql("INSERT INTO import_rejected (site_id, import_id, line, reason, cells) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT DO NOTHING")
-        .bind::<Integer, _>(claimed.site_id)
-        .bind::<BigInt, _>(claimed.filed.import.import_id)
-        .bind::<BigInt, _>(i64::try_from(line.line).unwrap_or(i64::MAX))
-        .bind::<Text, _>(reason)
-        .bind::<Array<Text>, _>(cells)
-        .execute(connection)?;
-    }
-    Ok(())
-}
-
-/// Ends an import that this worker runs: it has been read to its end, or cannot be read on for that reason.
-///
-/// # Errors
-/// [`StoreError`]
-pub(crate) fn end(connection: &mut PgConnection, claimed: &Claimed, problem: Option<&str>) -> Result<(), StoreError> {
-    let to = if problem.is_some() { ImportState::Failed } else { ImportState::Done };
-    let which = (claimed.site_id, claimed.filed.import.import_id);
-    connection.transaction(|connection| end_or_move(connection, which, &[ImportState::Running], to, problem))?;
-    Ok(())
 }
 
 /// Throws away files that were left lying for a day or whose imports are over, and rejected lines of long ago.
@@ -624,88 +446,5 @@ pub(crate) fn tidy(connection: &mut PgConnection) -> Result<(), StoreError> {
          WHERE i.site_id = c.site_id AND i.import_id = c.import_id AND i.state = ANY($1)")
     .bind::<Array<Text>, _>(over.collect::<Vec<_>>())
     .execute(connection)?;
-    Ok(())
-}
-
-/// Ends an import, where it is not over, because of somebody who is being forgotten, and deletes its file in any case.
-fn end_forgotten(connection: &mut PgConnection, (site_id, import_id): (i32, i64)) -> Result<(), StoreError> {
-    let open = ImportState::ALL.into_iter().filter(|state| !state.is_over()).collect::<Vec<_>>();
-    let why = "the file named somebody who has been forgotten and was deleted; what is stored of it stays. \
-               Upload it again without them to import the rest";
-    end_or_move(connection, (site_id, import_id), &open, ImportState::Failed, Some(why))?;
-    drop_file(connection, site_id, import_id)
-}
-
-/// Ends the imports whose files name somebody who is being forgotten, and deletes what else of them is kept here.
-///
-/// `identifiers` are those of the person as `kind:value`, `traces` other texts that tell who it was.
-///
-/// # Errors
-/// [`StoreError`]; it can be done again.
-pub(super) fn forget(
-    connection: &mut PgConnection,
-    site_id: i32,
-    identifiers: &[String],
-    traces: &[String],
-) -> Result<(), StoreError> {
-    let named = identifiers.iter().filter_map(|text| {
-        let (kind, value) = text.split_once(':')?;
-        Some((Kind::from_name(kind)?, value.to_owned()))
-    });
-    let named: HashSet<_> = named.collect();
-    let values: Vec<String> = named.iter().map(|(_, value)| value.to_lowercase()).collect();
-    sql("DELETE FROM import_rejected r WHERE r.site_id = $1 AND (
-            EXISTS (SELECT FROM unnest(r.cells) AS cell WHERE lower(btrim(cell)) = ANY($2))
-            OR EXISTS (SELECT FROM unnest($3) AS trace
-                WHERE position(trace IN lower(r.reason || ' ' || array_to_string(r.cells, ' '))) > 0))")
-    .bind::<Integer, _>(site_id)
-    .bind::<Array<Text>, _>(values)
-    .bind::<Array<Text>, _>(traces.to_vec())
-    .execute(connection)?;
-    let files: Vec<ClaimRow> = sql("SELECT DISTINCT site_id, import_id FROM import_chunks WHERE site_id = $1")
-        .bind::<Integer, _>(site_id)
-        .load(connection)?;
-    for file in files {
-        let Some(filed) = one(connection, site_id, file.import_id)? else { continue };
-        let fetch = |no| chunk(connection, (site_id, file.import_id), no);
-        let input = Box::new(ImportFile::new(filed.import.size_bytes, fetch));
-        if crate::import::names_somebody((filed.import.kind, &filed.mapping), input, &named) {
-            connection.transaction(|connection| end_forgotten(connection, (site_id, file.import_id)))?;
-        }
-    }
-    forget_headings(connection, site_id, traces)
-}
-
-/// Overwrites names of files, headings, and what owners say of headings, where they tell who somebody was. A mapping is
-/// only taken from an import that does not go on.
-fn forget_headings(connection: &mut PgConnection, site_id: i32, traces: &[String]) -> Result<(), StoreError> {
-    // A name alone is a word of headings, too.
-    let telling = traces.iter().filter(|trace| super::erasure::tells_by_itself(trace)).cloned();
-    let traces: Vec<String> = telling.collect();
-    sql("UPDATE imports i SET file_name = '(erased)'
-         WHERE i.site_id = $1 AND EXISTS (SELECT FROM unnest($2) AS trace
-            WHERE position(trace IN lower(i.file_name)) > 0)")
-    .bind::<Integer, _>(site_id)
-    .bind::<Array<Text>, _>(traces.clone())
-    .execute(connection)?;
-    // Of a mapping the values alone: its keys are the names of fields.
-    let told: Vec<ClaimRow> = sql("SELECT i.site_id, i.import_id FROM imports i
-         WHERE i.site_id = $1 AND EXISTS (SELECT FROM unnest($2) AS trace
-            WHERE position(trace IN lower(array_to_string(i.columns, ' '))) > 0
-               OR EXISTS (SELECT FROM jsonb_path_query(i.mapping, '$.**') AS said
-                    WHERE jsonb_typeof(said) = 'string' AND position(trace IN lower(said #>> '{}')) > 0))")
-    .bind::<Integer, _>(site_id)
-    .bind::<Array<Text>, _>(traces)
-    .load(connection)?;
-    for import in told {
-        connection.transaction::<_, StoreError, _>(|connection| {
-            end_forgotten(connection, (site_id, import.import_id))?;
-            sql("UPDATE imports SET mapping = '{}', columns = '{}' WHERE site_id = $1 AND import_id = $2")
-                .bind::<Integer, _>(site_id)
-                .bind::<BigInt, _>(import.import_id)
-                .execute(connection)?;
-            Ok(())
-        })?;
-    }
     Ok(())
 }

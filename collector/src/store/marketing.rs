@@ -15,6 +15,7 @@ use super::sql::sql;
 use super::{Store, StoreError};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
+use domain::attribution::read_url;
 use domain::money::Money;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
@@ -95,6 +96,22 @@ pub(crate) fn name(text: &str) -> String {
 /// A query, page or value as it is kept.
 pub(crate) fn value(text: &str) -> String {
     kept(text, VALUE_BYTES)
+}
+
+/// A page as intake keeps it, without what its address says of anybody: host and path, or a path alone.
+pub(crate) fn page(text: &str) -> String {
+    const HOST: &str = "a.example";
+    if let Some(landing) = read_url(text) {
+        return value(&landing.page);
+    }
+    let path = text.split(['?', '#']).next().unwrap_or(text);
+    let kept = match path.split_once('/') {
+        Some(("", _)) => read_url(&format!("https://{HOST}{path}")).map(|landing| landing.page.replacen(HOST, "", 1)),
+        // Google's full addresses have no scheme.
+        Some((host, _)) if host.contains('.') => read_url(&format!("https://{path}")).map(|landing| landing.page),
+        Some(_) | None => None,
+    };
+    value(kept.as_deref().unwrap_or(path))
 }
 
 /// The rows by their key, the later one of two: one statement cannot write a row twice, and all writers go the same way.
