@@ -10,7 +10,7 @@ use js_sys::{Date, Function, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::Storage;
-use wire::{Batch, Body, Device, Event, Id, Signals, Who};
+use wire::{Batch, Body, Device, Event, Id, Measures, Signals, Who};
 
 use crate::engagement::Engagement;
 use crate::queue::{Answer, Queue};
@@ -145,6 +145,7 @@ pub fn event(values: JsValue, at: f64) {
                 engaged_ms: parse_count(cut(&mut rest)),
                 max_scroll_pct: parse_count(cut(&mut rest)).min(100) as u8,
                 clicks: parse_count(rest),
+                measures: Measures::default(),
             },
             b"track" => Body::Track { properties: first.into(), name: rest.into() },
             b"identify" => Body::Identify { traits: first.into(), user_id: rest.into() },
@@ -169,6 +170,7 @@ pub fn snapshot(id: JsValue, at: f64) {
             engaged_ms: summary.engaged_ms,
             max_scroll_pct: summary.max_scroll_pct,
             clicks: summary.clicks,
+            measures: Measures::default(),
         };
         core.push(Event { id, at_ms: at as i64, view: Some(view), body });
     });
