@@ -19,6 +19,7 @@ pub mod server;
 pub mod shop;
 pub mod speech;
 pub mod synthetic;
+pub mod tag;
 pub mod vendor;
 pub mod web;
 

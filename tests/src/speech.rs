@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
-use wire::{Batch, Body, Device, Event, Id, Signals, Who};
+use wire::{Batch, Body, Device, Event, Id, Measures, Signals, Who};
 
 /// This machine's clock, in ms since 1970.
 pub fn now_ms() -> i64 {
@@ -77,7 +77,12 @@ pub fn identify(at_ms: i64, user_id: &str, traits: Value) -> Event<'static> {
 
 /// What was done on a page view so far.
 pub fn snapshot(at_ms: i64, view: Id, revision: u32, engaged_ms: u32) -> Event<'static> {
-    let body = Body::Snapshot { revision, engaged_ms, max_scroll_pct: 50, clicks: revision };
+    measured(at_ms, view, revision, engaged_ms, Measures::default())
+}
+
+/// What was done on a page view so far, with what was counted and timed.
+pub fn measured(at_ms: i64, view: Id, revision: u32, engaged_ms: u32, measures: Measures) -> Event<'static> {
+    let body = Body::Snapshot { revision, engaged_ms, max_scroll_pct: 50, clicks: revision, measures };
     Event { id: mint(at_ms), at_ms, view: Some(view), body }
 }
 

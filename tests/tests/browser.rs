@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tests::browser::{Chromium, Tab};
+use tests::browser::Chromium;
 use tests::pages::{Page, Pages};
+use tests::tag::{engine, kinds, says_nothing, shop_elsewhere, tag, visitor};
 use tests::{Database, SOON, Server, Shop, Web, shop, until};
 
 /// How soon after the page was left its events are in the timeline.
@@ -23,40 +24,6 @@ fn demo() -> Shop {
     ));
     let server = Server::start(&database, &["--demo"]);
     Shop { web: Web::new(&server.origin()), server, keys, database }
-}
-
-/// A shop whose own pages are on another origin than the collector.
-fn shop_elsewhere(consent: &str) -> Shop {
-    let database = Database::fresh();
-    let keys = shop::add_site(&database, "shop", &["--domain", "127.0.0.1", "--consent", consent]);
-    let server = Server::start(&database, &[]);
-    Shop { web: Web::new(&server.origin()), server, keys, database }
-}
-
-/// The script tag with these attributes more.
-fn tag(shop: &Shop, more: &str) -> String {
-    format!("<script async src=\"{}/t.js\" data-site=\"{}\" {more}></script>", shop.web.origin(), shop.keys.write_key)
-}
-
-/// The id that this browser keeps, as the API takes it.
-#[track_caller]
-fn visitor(tab: &Tab<'_>) -> String {
-    tab.sees("localStorage['segments.visitor']");
-    let id = tab.value("localStorage['segments.visitor']");
-    format!("visitor_id={}", id.as_str().unwrap().parse::<uuid::Uuid>().expect("an id"))
-}
-
-/// Which engine the tracker runs on: `wasm` or `js`.
-#[track_caller]
-fn engine(tab: &Tab<'_>) -> Value {
-    tab.sees("window.segments && segments.ready");
-    tab.value("new Promise((told) => segments.ready(told)).then((status) => status.engine)")
-}
-
-fn kinds(profile: &Value) -> Vec<String> {
-    let events = profile["events"].as_array().expect("events");
-    let kind = |event: &Value| event["name"].as_str().or(event["kind"].as_str()).expect("a kind").to_owned();
-    events.iter().map(kind).collect()
 }
 
 /// The profile as soon as its timeline has everything that `wanted` names; panics when that takes longer than allowed
@@ -88,11 +55,6 @@ fn views(shop: &Shop, who: &str) -> u64 {
     shop.is_projected();
     let reply = shop.ask(&format!("/api/v1/profiles?{who}"));
     if reply.status == 404 { 0 } else { reply.json()["facts"]["views"].as_u64().unwrap_or(0) }
-}
-
-#[track_caller]
-fn says_nothing(tab: &Tab<'_>) {
-    assert_eq!(tab.console(), Vec::<String>::new(), "the page's console");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 // calls, the JSON form of the wire, a small snapshot, and retries as long as the page lives. Nothing is stored on the
 // device.
 
+import { ACTIVE, CLICK, SCROLL } from './signals.js';
+
 const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
@@ -48,10 +50,10 @@ export default (config, post) => {
       reported = '0,0,0';
     },
     signal(what, now, value) {
-      if (what == 2) max_scroll_pct = Math.max(max_scroll_pct, value);
+      if (what == SCROLL) max_scroll_pct = Math.max(max_scroll_pct, value);
       else count(now);
-      if (what == 1) clicks++;
-      if (what == 3) active = value;
+      if (what == CLICK) clicks++;
+      if (what == ACTIVE) active = value;
     },
     event(event) {
       let open = batches.find((batch) => batch[0] == whose && !batch[2]);
@@ -107,7 +109,7 @@ export default (config, post) => {
       count(now);
       core.who(...identity);
       core.view(view, now, engaged_ms, max_scroll_pct, clicks, revision);
-      core.signal(3, now, active);
+      core.signal(ACTIVE, now, active);
       heir = core;
       return core;
     },

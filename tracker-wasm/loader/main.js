@@ -1,27 +1,19 @@
-// The script behind the tag. It decides whose events may be told, sees what happens on the page, sends the first page
-// view, and hands the rest to the core: the WebAssembly module. `fallback.js` takes the same calls until the core is
-// there, and for good where it cannot run.
+// The script behind the tag. It decides whose events may be told, sends the first page view, and fetches the rest:
+// `capture.js`, which sees what happens on the page, and the core, the WebAssembly module. `fallback.js` takes the
+// core's calls until it is there, and for good where it cannot run.
 //
 // Nothing in here may throw into the page, write to its console or make it wait: whatever runs later runs through
 // `quiet`, and nothing of the page's layout is read outside idle time.
 
-import * as glue from 'glue';
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
 import scrub from './scrub.js';
-
-// What a signal tells; the core knows them by the same numbers.
-const INPUT = 0;
-const CLICK = 1;
-const SCROLL = 2;
-const ACTIVE = 3;
+import { ACTIVE, CLICK, INPUT, SCROLL } from './signals.js';
 
 // How much may be told; also the core's numbers.
 const OFF = 0;
 const MEASURE = 1;
 const FULL = 2;
-// Between the values of an event on their way to the core.
-const SEPARATOR = '\x1f';
 
 const VISITOR = 'segments.visitor';
 // Kept by the core.
@@ -61,6 +53,14 @@ quiet(() => {
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
   };
 
+  // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
+  const hooks = { views: [], ends: [], sums: [] };
+  const run = (all) => all.forEach((one) => quiet(one)());
+  // Later than what the page itself is doing.
+  const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
+  // In the capture phase, which a page does not stop.
+  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
+
   // The transport, for loader, core and fallback alike.
   const post = async (body, answered) => {
     let status = 0;
@@ -98,35 +98,40 @@ quiet(() => {
   const boot = () => {
     if (booted) return;
     booted = 1;
+    let download;
     try {
       if (wasm == 'off') throw 0;
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      WebAssembly.instantiateStreaming(
-        fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }),
-        glue.imports,
-      )
-        .then(({ instance }) => {
-          const core = glue.bind(instance.exports);
-          core.start(
-            [site, config.language, config.time_zone].join(SEPARATOR),
-            gpc | (dnt << 1),
-            width,
-            height,
-            (body) => post(body, core.answer),
-            (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
-          );
-          sink = standIn.cede({ ...core, event: (event, at) => core.event(Object.values(event).join(SEPARATOR), at) });
-        })
-        .then(arrive, arrive);
-    } catch {
-      arrive();
-    }
+      // Whoever waits for it finds out that there is none.
+      download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+    } catch {}
+    const capture = document.createElement('script');
+    capture.src = origin + __CAPTURE_URL__;
+    capture.integrity = __CAPTURE_INTEGRITY__;
+    capture.crossOrigin = '';
+    capture.nonce = script.nonce;
+    // No global name: the script finds this on its own element.
+    capture.segments = [
+      config,
+      script.dataset,
+      endpoint,
+      download,
+      post,
+      arrive,
+      (core) => (sink = standIn.cede(core)),
+      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
+    ];
+    capture.onerror = arrive;
+    document.documentElement.append(capture);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
-  const sum = () => tell('snapshot', mint(), Date.now());
+  const sum = () => {
+    run(hooks.sums);
+    tell('snapshot', mint(), Date.now());
+  };
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
     sum();
@@ -152,6 +157,7 @@ quiet(() => {
   let referrer = scrub(document.referrer + '');
   const look = (id) => tell('view', (view = id), Date.now());
   const page = () => {
+    run(hooks.ends);
     sum();
     look(mint());
     const at = Date.now();
@@ -161,6 +167,7 @@ quiet(() => {
     referrer = url;
     measureSoon();
     tell('event', event, at);
+    run(hooks.views);
   };
 
   // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
@@ -184,9 +191,16 @@ quiet(() => {
     if (mode >= least) tell('event', { kind, id: mint(), at, view, ...fields }, at);
   };
 
+  // The view in which the page has told of an event by itself.
+  const names = {};
+  const track = (name, properties) => record(MEASURE, 'track', { properties: text(properties), name: word(name) });
+
   const segments = {
     page: () => mode && page(),
-    track: (name, properties) => record(MEASURE, 'track', { properties: text(properties), name: word(name) }),
+    track: (name, properties) => {
+      names[name] = view;
+      track(name, properties);
+    },
     identify: (id, traits) =>
       Object(id) === id
         ? segments.identify('', id)
@@ -226,12 +240,10 @@ quiet(() => {
   const measureSoon = () => {
     measuring =
       measuring ||
-      (window.requestIdleCallback || setTimeout)(
-        quiet(() => {
-          measuring = 0;
-          signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
-        }),
-      );
+      idle(() => {
+        measuring = 0;
+        signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
+      });
   };
   const input = ({ type, timeStamp }) => {
     if (type == 'scroll') measureSoon();
@@ -251,16 +263,16 @@ quiet(() => {
     sink.leave();
   };
 
-  // In the capture phase, which a page does not stop.
-  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
-
   const start = quiet(() => {
     window.segments = segments;
     allow(modeOf(consent));
     on('pointermove pointerdown keydown scroll click', input);
     on('focus blur pageshow', attend);
     on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
-    on('pagehide', leave);
+    on('pagehide', () => {
+      run(hooks.ends);
+      leave();
+    });
     on('online', () => {
       standIn.flush();
       sink.flush();

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use crate::encode::{field, header, kind};
-use crate::{Batch, Body, DecodeError, Device, Event, FORMAT_VERSION, Fault, Id, MAGIC, MAX_RECORDS, RecordError};
-use crate::{Signals, Who};
+use crate::{Batch, Body, DecodeError, Device, Event, FORMAT_VERSION, Fault, Id, MAGIC, MAX_RECORDS, Measures};
+use crate::{RecordError, Signals, Who};
 
 /// Reads a batch of either form; text is borrowed from `body` wherever it can be.
 ///
@@ -113,28 +113,27 @@ fn read_record(record: &[u8]) -> Result<Event<'_>, RecordError> {
     let at_ms = reader.varint().map(unzigzag).ok_or(fail(Fault::Malformed))?;
 
     let mut view = None;
-    let mut values: [Option<&[u8]>; 4] = [None; 4];
+    let mut values: Fields<'_> = [None; FIELDS];
     while !reader.0.is_empty() {
         let (tag, value) = reader.field().ok_or(fail(Fault::Malformed))?;
         match tag {
             field::VIEW => view = Some(as_id(value).ok_or(fail(Fault::Malformed))?),
-            field::FIRST..=field::FOURTH => values[(tag - field::FIRST) as usize] = Some(value),
+            field::FIRST..=field::LAST => values[(tag - field::FIRST) as usize] = Some(value),
             _ => {}
         }
     }
-    let [first, second, third, fourth] = values;
-    let body = read_body(kind, view, first, second, third, fourth).map_err(fail)?;
+    let body = read_body(kind, view, values).map_err(fail)?;
     Ok(Event { id: event_id, at_ms, view, body })
 }
 
-fn read_body<'a>(
-    kind: u64,
-    view: Option<Id>,
-    first: Option<&'a [u8]>,
-    second: Option<&'a [u8]>,
-    third: Option<&'a [u8]>,
-    fourth: Option<&'a [u8]>,
-) -> Result<Body<'a>, Fault> {
+/// How many fields a record can have beside its view's: four of its kind's own, and the measures.
+const FIELDS: usize = 4 + Measures::COUNT;
+
+/// A record's fields from [`field::FIRST`] on, unread.
+type Fields<'a> = [Option<&'a [u8]>; FIELDS];
+
+fn read_body(kind: u64, view: Option<Id>, fields: Fields<'_>) -> Result<Body<'_>, Fault> {
+    let [first, second, third, fourth, measures @ ..] = fields;
     Ok(match kind {
         kind::PAGE => Body::Page {
             url: as_text(first.ok_or(Fault::Malformed)?)?,
@@ -148,6 +147,7 @@ fn read_body<'a>(
                 engaged_ms: number_or_zero(second)?,
                 max_scroll_pct: percent(number_or_zero(third)?)?,
                 clicks: number_or_zero(fourth)?,
+                measures: read_measures(measures)?,
             }
         }
         kind::TRACK => {
@@ -162,6 +162,14 @@ fn read_body<'a>(
         }
         _ => return Err(Fault::UnknownKind),
     })
+}
+
+fn read_measures(fields: [Option<&[u8]>; Measures::COUNT]) -> Result<Measures, Fault> {
+    let mut values = [0; Measures::COUNT];
+    for (value, field) in values.iter_mut().zip(fields) {
+        *value = number_or_zero(field)?;
+    }
+    Ok(values.into())
 }
 
 /// A percentage, or what is wrong with it.

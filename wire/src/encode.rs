@@ -39,6 +39,10 @@ pub(crate) mod field {
     pub(crate) const SECOND: u64 = 3;
     pub(crate) const THIRD: u64 = 4;
     pub(crate) const FOURTH: u64 = 5;
+    /// The first of [`Measures`](crate::Measures), which follow one another in their order.
+    pub(crate) const MEASURES: u64 = 6;
+    /// The last of them.
+    pub(crate) const LAST: u64 = MEASURES + crate::Measures::COUNT as u64 - 1;
 }
 
 /// Writes a whole batch. Records that are errors have no bytes and are left out.
@@ -82,7 +86,7 @@ pub fn encode_header(out: &mut Vec<u8>, batch: &Batch<'_>) {
 /// Appends one record.
 pub fn encode_event(out: &mut Vec<u8>, event: &Event<'_>) {
     // Nearly always enough: growing would copy the record several times over in every visitor's browser.
-    let mut record = Vec::with_capacity(64 + texts_len(&event.body));
+    let mut record = Vec::with_capacity(96 + texts_len(&event.body));
     let kind = match event.body {
         Body::Page { .. } => kind::PAGE,
         Body::Snapshot { .. } => kind::SNAPSHOT,
@@ -103,11 +107,14 @@ pub fn encode_event(out: &mut Vec<u8>, event: &Event<'_>) {
             known_text(&mut record, field::SECOND, title);
             known_text(&mut record, field::THIRD, referrer);
         }
-        Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks } => {
+        Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks, measures } => {
             number(&mut record, field::FIRST, (*revision).into());
             known_number(&mut record, field::SECOND, (*engaged_ms).into());
             known_number(&mut record, field::THIRD, (*max_scroll_pct).into());
             known_number(&mut record, field::FOURTH, (*clicks).into());
+            for (tag, value) in (field::MEASURES..).zip(measures.values()) {
+                known_number(&mut record, tag, value.into());
+            }
         }
         Body::Track { name: first, properties: second } | Body::Group { group_id: first, traits: second } => {
             text(&mut record, field::FIRST, first);

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::decode::percent;
 use crate::{
-    Batch, Body, DecodeError, Device, Event, FORMAT_VERSION, Fault, Id, MAX_RECORDS, RecordError, Signals, Who,
+    Batch, Body, DecodeError, Device, Event, FORMAT_VERSION, Fault, Id, MAX_RECORDS, Measures, RecordError, Signals,
+    Who,
 };
 
 /// Reads a batch whose `{` is at `start`.
@@ -107,6 +108,26 @@ struct Record<'a> {
     #[serde(borrow, default)]
     clicks: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    rage_clicks: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    dead_clicks: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    errors: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    copies: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    fields: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    lcp_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    fcp_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ttfb_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    inp_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cls_millis: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     name: Option<&'a RawValue>,
     #[serde(borrow, default)]
     properties: Option<&'a RawValue>,
@@ -150,6 +171,18 @@ fn read_event<'a>(record: &Record<'a>) -> Result<Event<'a>, Fault> {
                 engaged_ms: count(record.engaged_ms)?,
                 max_scroll_pct: percent(count(record.max_scroll_pct)?)?,
                 clicks: count(record.clicks)?,
+                measures: Measures {
+                    rage_clicks: count(record.rage_clicks)?,
+                    dead_clicks: count(record.dead_clicks)?,
+                    errors: count(record.errors)?,
+                    copies: count(record.copies)?,
+                    fields: count(record.fields)?,
+                    lcp_ms: count(record.lcp_ms)?,
+                    fcp_ms: count(record.fcp_ms)?,
+                    ttfb_ms: count(record.ttfb_ms)?,
+                    inp_ms: count(record.inp_ms)?,
+                    cls_millis: count(record.cls_millis)?,
+                },
             }
         }
         "track" => Body::Track { name: required(record.name)?, properties: object(record.properties)? },

@@ -122,6 +122,8 @@ pub enum Body<'a> {
         max_scroll_pct: u8,
         /// Clicks anywhere on the page.
         clicks: u32,
+        /// What else was counted and timed.
+        measures: Measures,
     },
     /// A named event of the site's own.
     Track {
@@ -151,6 +153,52 @@ pub enum Body<'a> {
         /// The id so far; empty means the visitor.
         previous_id: Cow<'a, str>,
     },
+}
+
+/// What is counted and timed of a page view beyond its [`Body::Snapshot`]'s own values. Cumulative as they are; zero
+/// is "none seen" or, of a time, "not known".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Times the visitor clicked one place again and again.
+    pub rage_clicks: u32,
+    /// Clicks on what looks as if it did something, after which nothing happened.
+    pub dead_clicks: u32,
+    /// JavaScript errors that nobody caught.
+    pub errors: u32,
+    /// Times text was copied.
+    pub copies: u32,
+    /// Form fields touched.
+    pub fields: u32,
+    /// Largest contentful paint, in ms after navigation began.
+    pub lcp_ms: u32,
+    /// First contentful paint, in ms after navigation began.
+    pub fcp_ms: u32,
+    /// Time to the first byte of the document, in ms after navigation began.
+    pub ttfb_ms: u32,
+    /// Interaction to next paint, in ms.
+    pub inp_ms: u32,
+    /// Cumulative layout shift in thousandths; known, also where it is zero, if `lcp_ms` is.
+    pub cls_millis: u32,
+}
+
+impl Measures {
+    /// How many there are.
+    pub const COUNT: usize = 10;
+
+    /// The values in the order of their fields, which is that of their tags.
+    pub fn values(&self) -> [u32; Self::COUNT] {
+        let Self { rage_clicks, dead_clicks, errors, copies, fields, lcp_ms, fcp_ms, ttfb_ms, inp_ms, cls_millis } =
+            *self;
+        [rage_clicks, dead_clicks, errors, copies, fields, lcp_ms, fcp_ms, ttfb_ms, inp_ms, cls_millis]
+    }
+}
+
+impl From<[u32; Measures::COUNT]> for Measures {
+    /// From values in the order of [`Measures::values`].
+    fn from(values: [u32; Self::COUNT]) -> Self {
+        let [rage_clicks, dead_clicks, errors, copies, fields, lcp_ms, fcp_ms, ttfb_ms, inp_ms, cls_millis] = values;
+        Self { rage_clicks, dead_clicks, errors, copies, fields, lcp_ms, fcp_ms, ttfb_ms, inp_ms, cls_millis }
+    }
 }
 
 /// Why one record of a batch could not be read.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use wire::{Batch, Body, Device, Event, Fault, Id, RecordError, Signals, Who, decode, encode};
+use wire::{Batch, Body, Device, Event, Fault, Id, Measures, RecordError, Signals, Who, decode, encode};
 
 fn id(time: u8, last: u8) -> Id {
     [0x01, 0x93, 0xb0, 0xc4, 0x2f, time, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, last]
@@ -50,8 +50,39 @@ fn golden_batch() -> Batch<'static> {
             event(3, None, Body::Identify { user_id: "u-7".into(), traits: r#"{"plan": "pro"}"#.into() }),
             event(4, None, Body::Group { group_id: "g-1".into(), traits: "".into() }),
             event(5, None, Body::Alias { user_id: "u-8".into(), previous_id: "u-7".into() }),
-            event(6, view, Body::Snapshot { revision: 1, engaged_ms: 4200, max_scroll_pct: 75, clicks: 3 }),
+            event(6, view, snapshot(1, Measures::default())),
         ],
+    }
+}
+
+fn snapshot(revision: u32, measures: Measures) -> Body<'static> {
+    Body::Snapshot { revision, engaged_ms: 4200, max_scroll_pct: 75, clicks: 3, measures }
+}
+
+/// What both golden files with measures say: one snapshot that has them all, and a later one of which only the
+/// times are known.
+fn golden_measures() -> Batch<'static> {
+    let all = Measures {
+        rage_clicks: 1,
+        dead_clicks: 2,
+        errors: 3,
+        copies: 4,
+        fields: 5,
+        lcp_ms: 2_431,
+        fcp_ms: 1_208,
+        ttfb_ms: 312,
+        inp_ms: 88,
+        cls_millis: 104,
+    };
+    let times = Measures { lcp_ms: 70_000, fcp_ms: 1, ..Measures::default() };
+    let at_ms = |n: i64| 1_795_478_389_000 + 1000 * n;
+    Batch {
+        tracker_version: 2,
+        records: vec![
+            Ok(Event { id: id(2, 2), at_ms: at_ms(2), view: Some(id(1, 1)), body: snapshot(1, all) }),
+            Ok(Event { id: id(3, 3), at_ms: at_ms(3), view: Some(id(1, 1)), body: snapshot(2, times) }),
+        ],
+        ..golden_batch()
     }
 }
 
@@ -69,6 +100,14 @@ fn the_binary_form_of_version_1_is_read_and_still_written_so() {
     let golden = include_bytes!("golden/batch.bin");
     assert_eq!(decode(golden).expect("golden file"), golden_batch());
     assert_eq!(encode(&golden_batch()), golden);
+}
+
+#[test]
+fn measures_are_read_in_both_forms_and_still_written_so() {
+    let golden = include_bytes!("golden/measures.bin");
+    assert_eq!(decode(golden).expect("golden file"), golden_measures());
+    assert_eq!(decode(include_bytes!("golden/measures.json")).expect("golden file"), golden_measures());
+    assert_eq!(encode(&golden_measures()), golden);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Input that no tracker of ours sends.
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use wire::{
-    Batch, Body, Device, Event, Fault, Id, MAX_RECORDS, RecordError, Signals, Who, decode, encode, encode_event,
+    Batch, Body, Device, Event, Fault, Id, MAX_RECORDS, Measures, RecordError, Signals, Who, decode, encode,
+    encode_event,
 };
 
 fn page(id: Id) -> Event<'static> {
@@ -42,7 +44,7 @@ fn with_records(records: &[Vec<u8>]) -> Vec<u8> {
     body
 }
 
-fn json(events: &str) -> Vec<u8> {
+fn json_batch(events: &str) -> Vec<u8> {
     format!(r#"{{"v":1,"key":"wk_1","sent":1,"visitor":"{}","events":[{events}]}}"#, "07".repeat(16)).into_bytes()
 }
 
@@ -135,7 +137,7 @@ fn more_records_than_the_limit_are_no_batch() {
     body.push(0);
     assert_eq!(decode(&body).expect_err("over the limit").at, header + MAX_RECORDS);
 
-    let json = json(&vec!["0"; MAX_RECORDS + 1].join(","));
+    let json = json_batch(&vec!["0"; MAX_RECORDS + 1].join(","));
     assert_eq!(decode(&json).expect_err("over the limit").expected, "at most 10,000 records");
 }
 
@@ -161,8 +163,9 @@ fn nul_is_text_and_left_for_the_collector_to_judge() {
     assert_eq!(decode(&encode(&sent)), Ok(sent.clone()));
 
     let id = "01".repeat(16);
-    let body =
-        json(&format!(r#"{{"kind":"track","id":"{id}","at":5,"name":"a\u0000b","properties":{{"a":"\u0000"}}}}"#));
+    let body = json_batch(&format!(
+        r#"{{"kind":"track","id":"{id}","at":5,"name":"a\u0000b","properties":{{"a":"\u0000"}}}}"#
+    ));
     assert_eq!(decode(&body).expect("readable").records, sent.records);
 }
 
@@ -176,7 +179,7 @@ fn json_text_that_is_no_text_is_that_records_error_only() {
         }
         events.extend(json_page(id, title));
     }
-    let mut body = json("");
+    let mut body = json_batch("");
     let end = body.len() - 2;
     body.splice(end..end, events);
 
@@ -209,7 +212,7 @@ fn json_records_of_the_wrong_shape_are_their_own_errors_only() {
         (format!(r#"{{"kind":"new","id":"{id}"}}"#), Err(RecordError { id: Some([1; 16]), fault: Fault::UnknownKind })),
     ] {
         let good = format!(r#"{{"kind":"page","id":"{id}","at":5,"view":"","url":"https://a.example/"}}"#);
-        let body = json(&format!("{event},{good}"));
+        let body = json_batch(&format!("{event},{good}"));
         let read = decode(&body).unwrap_or_else(|error| panic!("{event}: {error}"));
         assert_eq!(read.records, [expected, Ok(page([1; 16]))], "{event}");
     }
@@ -220,7 +223,7 @@ fn an_object_may_stand_as_its_text() {
     let id = "01".repeat(16);
     for properties in [r#"{"a":"b"}"#, r#""{\"a\":\"b\"}""#] {
         let event = format!(r#"{{"kind":"track","id":"{id}","at":5,"name":"n","properties":{properties}}}"#);
-        let body = json(&event);
+        let body = json_batch(&event);
         let read = decode(&body).expect("readable");
         let Ok(Event { body: Body::Track { properties, .. }, .. }) = &read.records[0] else {
             panic!("expected a track event, got {:?}", read.records);
@@ -234,13 +237,17 @@ fn depth_costs_nothing() {
     let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
     let id = "01".repeat(16);
     let event = format!(r#"{{"kind":"track","id":"{id}","at":5,"name":"n","properties":{{"a":{deep}}}}}"#);
-    let body = json(&event);
+    let body = json_batch(&event);
     let read = decode(&body).expect("readable");
     assert!(matches!(&read.records[..], [Ok(_)]), "the collector's limit on depth decides, not the stack");
 }
 
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), any::<String>(), "[a-z/?=&]{0,200}"]
+}
+
+fn measures() -> impl Strategy<Value = Measures> {
+    any::<[u32; Measures::COUNT]>().prop_map(Measures::from)
 }
 
 fn bodies() -> impl Strategy<Value = Body<'static>> {
@@ -251,8 +258,15 @@ fn bodies() -> impl Strategy<Value = Body<'static>> {
             title: title.into(),
             referrer: referrer.into()
         }),
-        any::<(u32, u32, u32)>().prop_flat_map(|(revision, engaged_ms, clicks)| (0..=100_u8)
-            .prop_map(move |max_scroll_pct| Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks })),
+        (any::<(u32, u32, u32)>(), 0..=100_u8, measures()).prop_map(
+            |((revision, engaged_ms, clicks), max_scroll_pct, measures)| Body::Snapshot {
+                revision,
+                engaged_ms,
+                max_scroll_pct,
+                clicks,
+                measures
+            }
+        ),
         pairs().prop_map(|(name, properties)| Body::Track { name: name.into(), properties: properties.into() }),
         pairs().prop_map(|(user_id, traits)| Body::Identify { user_id: user_id.into(), traits: traits.into() }),
         pairs().prop_map(|(group_id, traits)| Body::Group { group_id: group_id.into(), traits: traits.into() }),
@@ -300,11 +314,79 @@ fn batches() -> impl Strategy<Value = Batch<'static>> {
         )
 }
 
+fn hex(id: &Id) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A batch in the form that the loader writes; an object stands as its text.
+fn in_json(batch: &Batch<'_>) -> Vec<u8> {
+    let events: Vec<Value> = batch.records.iter().flatten().map(event_in_json).collect();
+    let mut body = json!({
+        "v": 1, "key": batch.write_key, "sent": batch.sent_at_ms, "gpc": batch.signals.gpc, "dnt": batch.signals.dnt,
+        "tracker": batch.tracker_version, "dropped": batch.dropped, "width": batch.device.screen_width,
+        "height": batch.device.screen_height, "language": batch.device.language,
+        "time_zone": batch.device.time_zone, "events": events,
+    });
+    match &batch.who {
+        Who::Visitor(id) => body["visitor"] = hex(id).into(),
+        Who::Load(id) => body["load"] = hex(id).into(),
+    }
+    serde_json::to_vec(&body).expect("a batch is JSON")
+}
+
+fn event_in_json(event: &Event<'_>) -> Value {
+    let mut record = match &event.body {
+        Body::Page { url, title, referrer } => {
+            json!({"kind": "page", "url": url, "title": title, "referrer": referrer})
+        }
+        Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks, measures: m } => json!({
+            "kind": "snapshot", "revision": revision, "engaged_ms": engaged_ms, "max_scroll_pct": max_scroll_pct,
+            "clicks": clicks, "rage_clicks": m.rage_clicks, "dead_clicks": m.dead_clicks, "errors": m.errors,
+            "copies": m.copies, "fields": m.fields, "lcp_ms": m.lcp_ms, "fcp_ms": m.fcp_ms, "ttfb_ms": m.ttfb_ms,
+            "inp_ms": m.inp_ms, "cls_millis": m.cls_millis,
+        }),
+        Body::Track { name, properties } => json!({"kind": "track", "name": name, "properties": properties}),
+        Body::Identify { user_id, traits } => json!({"kind": "identify", "user_id": user_id, "traits": traits}),
+        Body::Group { group_id, traits } => json!({"kind": "group", "group_id": group_id, "traits": traits}),
+        Body::Alias { user_id, previous_id } => {
+            json!({"kind": "alias", "user_id": user_id, "previous_id": previous_id})
+        }
+    };
+    record["id"] = hex(&event.id).into();
+    record["at"] = event.at_ms.into();
+    record["view"] = event.view.as_ref().map(hex).into();
+    record
+}
+
+#[test]
+fn a_measure_of_the_wrong_type_is_that_records_error_only() {
+    let (id, view) = ("01".repeat(16), "02".repeat(16));
+    let malformed = Err(RecordError { id: Some([1; 16]), fault: Fault::Malformed });
+    for measure in [r#""lcp_ms":"1""#, r#""lcp_ms":-1"#, r#""errors":4294967296"#, r#""cls_millis":[]"#] {
+        let event = format!(r#"{{"kind":"snapshot","id":"{id}","at":5,"view":"{view}","revision":1,{measure}}}"#);
+        let good = format!(r#"{{"kind":"page","id":"{id}","at":5,"url":"https://a.example/"}}"#);
+        let body = json_batch(&format!("{event},{good}"));
+        let read = decode(&body).unwrap_or_else(|error| panic!("{measure}: {error}"));
+        assert_eq!(read.records, [malformed.clone(), Ok(page([1; 16]))], "{measure}");
+    }
+    let of_view = [&[1, 16][..], &[2; 16], &[2, 1, 1]].concat();
+    let longer_than_its_number = [&of_view[..], &[15, 2, 7, 7]].concat();
+    let over_32_bits = [&of_view[..], &[6, 5, 0x80, 0x80, 0x80, 0x80, 0x10]].concat();
+    let body = with_records(&[record(2, [1; 16], &longer_than_its_number), record(2, [1; 16], &over_32_bits)]);
+    assert_eq!(decode(&body).expect("readable").records, [malformed.clone(), malformed]);
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(batch in batches()) {
         let bytes = encode(&batch);
         prop_assert_eq!(decode(&bytes), Ok(batch));
+    }
+
+    #[test]
+    fn the_json_form_says_what_the_binary_form_says(batch in batches()) {
+        let body = in_json(&batch);
+        prop_assert_eq!(decode(&body), Ok(batch));
     }
 
     #[test]
@@ -339,6 +421,6 @@ proptest! {
     #[test]
     fn json_of_brackets_and_quotes_is_read_or_refused(text in r#"[{}\[\]",:\\ 1a]{0,60}"#) {
         let _ = decode(format!("{{{text}").as_bytes());
-        let _ = decode(&json(&text));
+        let _ = decode(&json_batch(&text));
     }
 }

@@ -127,7 +127,7 @@ impl Reader<'_> {
                 new.kind = Kind::Page;
                 set_page(new, site, url, title, referrer)?;
             }
-            wire::Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks } => {
+            wire::Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks, measures: _ } => {
                 new.kind = Kind::Snapshot;
                 if new.view_id.is_none() {
                     return Err(Fault::new(Reason::Unreadable, "a snapshot names no page view"));

@@ -1,0 +1,53 @@
+// What the loader fetches once the first page view is on its way: it starts the core and sees what happens on the page.
+//
+// As in the loader, nothing in here may throw into the page, write to its console, make it wait, or read its layout.
+// What happens becomes an event with a name of its own; what only counts goes to the core as a signal, and becomes part
+// of the page's snapshot.
+
+import * as glue from 'glue';
+import clicks from './capture/clicks.js';
+import forms from './capture/forms.js';
+import page from './capture/page.js';
+import vitals from './capture/vitals.js';
+
+// Between the values of an event on their way to the core.
+const SEPARATOR = '\x1f';
+
+const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
+const { quiet } = loader;
+
+let core;
+const start = ({ instance }) => {
+  const started = glue.bind(instance.exports);
+  started.start(
+    [config.key, config.language, config.time_zone].join(SEPARATOR),
+    config.gpc | (config.dnt << 1),
+    config.width,
+    config.height,
+    (body) => post(body, started.answer),
+    (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
+  );
+  cede({
+    ...started,
+    event: (event, at) => started.event(Object.values(event).join(SEPARATOR), at),
+    status: () => {
+      const [queued, dropped] = started.status();
+      return { engine: 'wasm', queued, dropped };
+    },
+  });
+  core = started;
+  quiet(vitals)(host);
+};
+
+const host = {
+  ...loader,
+  data,
+  /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
+  wants: (name) => data[name] != 'off',
+  /** Numbers are the core's alone: without it nobody sums them up. `at` says what the signal is of where that is no moment. */
+  signal: quiet((what, value = 1, at = Date.now()) => core?.signal(what, at, value)),
+};
+
+if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
+else arrive();
+for (const part of [clicks, forms, page]) quiet(part)(host);
