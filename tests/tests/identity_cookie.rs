@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::shop::{Keys, add_site};
-use tests::speech::{batch, identify, mint, now_ms, page, written};
+use tests::speech::{self, batch, identify, now_ms, page, written};
 use tests::{Reply, SOON, Shop, until};
 use wire::{Event, Id, Who};
 
@@ -21,6 +21,13 @@ fn name(keys: &Keys) -> String {
 
 fn digits(id: Id) -> String {
     written(id).replace('-', "")
+}
+
+/// An id as the tracker mints it when nothing else has happened.
+fn mint(at_ms: i64) -> Id {
+    let mut id = speech::mint(at_ms);
+    id[8] = 0x80 | (id[8] & 0x0f);
+    id
 }
 
 /// An id that a reset has minted.
@@ -132,7 +139,7 @@ fn a_browser_whose_storage_was_emptied_is_known_again() {
     assert_eq!(profile["facts"]["views"], 3);
     let links = profile["identity"]["links"].as_array().expect("links").clone();
     let joined = links.iter().find(|link| link["merged"] == "same_browser").expect("the ledger says why");
-    assert_eq!((&joined["call"], &joined["standing"]), (&json!("same_browser"), &json!("browser")), "{joined}");
+    assert_eq!((&joined["call"], &joined["source"]), (&json!("same_browser"), &json!("tracker")), "{joined}");
     shop.is_the_same_rebuilt();
     // As any other merge it can be taken back.
     let undone = shop.call("POST", &format!("/api/v1/merges/{}/undo", joined["link_id"]), &json!({}));
