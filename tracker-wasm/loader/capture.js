@@ -6,6 +6,7 @@
 
 import * as glue from 'glue';
 import clicks from './capture/clicks.js';
+import domains from './capture/domains.js';
 import forms from './capture/forms.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
@@ -24,7 +25,7 @@ const start = ({ instance }) => {
     config.gpc | (config.dnt << 1),
     config.width,
     config.height,
-    (body) => post(body, started.answer),
+    (body, measured) => post(body, started.answer, measured),
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
   cede({
@@ -50,4 +51,5 @@ const host = {
 
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
-for (const part of [clicks, forms, page]) quiet(part)(host);
+// After `clicks`, which tells of links as the page wrote them.
+for (const part of [clicks, forms, page, domains]) quiet(part)(host);

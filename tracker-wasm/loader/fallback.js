@@ -85,7 +85,7 @@ export default (config, post) => {
           /"(id|view)":"(\w{12})/g,
           (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
         );
-        post(body, (status, wait, server) => {
+        const answered = (status, wait, server) => {
           if (!status || status == 429 || status > 499) {
             sent[2] = 0;
             // From two seconds to four minutes, doubling, and over again; less up to half of it by chance.
@@ -99,7 +99,8 @@ export default (config, post) => {
             failures = 0;
             done(sent);
           }
-        });
+        };
+        post(body, answered, sent[0].load);
       });
     },
     status: () => ({ engine: 'js' }),

@@ -7,9 +7,9 @@ let pool = [];
 
 const hex = (number, digits) => number.toString(16).padStart(digits, 0);
 
-export default () => {
+export default (variant = 8) => {
   last = Math.max(Date.now(), last + 1);
   if (!pool[0]) pool = Array.from(crypto.getRandomValues(new Uint32Array(96)), (number) => hex(number, 8));
   const chance = pool.pop() + pool.pop() + pool.pop();
-  return hex(last, 12) + 7 + chance.slice(0, 3) + 8 + chance.slice(3, 18);
+  return hex(last, 12) + 7 + chance.slice(0, 3) + variant + chance.slice(3, 18);
 };

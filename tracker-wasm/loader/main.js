@@ -15,6 +15,9 @@ const OFF = 0;
 const MEASURE = 1;
 const FULL = 2;
 
+// The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
+const RESET = 'b';
+
 const VISITOR = 'segments.visitor';
 // Kept by the core.
 const QUEUE = 'segments.queue';
@@ -34,9 +37,10 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api, hash } = script.dataset;
-  const { origin } = new URL(api || script.src);
-  const endpoint = origin + '/v1/events';
+  const { site, consent, wasm, api, cookie, domains, hash } = script.dataset;
+  // Everything lies beside the script, in whatever folder that is.
+  const beside = (name) => new URL(name, api || script.src).href;
+  const endpoint = beside(script.dataset.endpoint || 'v1/events');
   const { width, height } = screen;
   const gpc = !!navigator.globalPrivacyControl;
   const dnt = navigator.doNotTrack == 1;
@@ -53,6 +57,20 @@ quiet(() => {
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
   };
 
+  // Whether a host is the owner's, too, as all below it.
+  const isOwn = (host) =>
+    host == location.host ||
+    (domains || '').split(',').some((own) => own && `.${host}`.split(':')[0].endsWith('.' + own.trim()));
+  // Who the visitor is, as a page of another of these hosts has said in the address of its link.
+  let landed = '';
+  if (domains) {
+    const address = location.href.replace(/([?&])segments_v=([^&#]*)(&?)/, (whole, before, value, after) => {
+      landed = value;
+      return after && before;
+    });
+    if (landed) quiet(() => history.replaceState(history.state, '', address))();
+  }
+
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
   const hooks = { views: [], ends: [], sums: [] };
   const run = (all) => all.forEach((one) => quiet(one)());
@@ -61,8 +79,9 @@ quiet(() => {
   // In the capture phase, which a page does not stop.
   const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
 
-  // The transport, for loader, core and fallback alike.
-  const post = async (body, answered) => {
+  // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
+  // itself says that there is to be none: then the server ends it.
+  const post = async (body, answered, measured) => {
     let status = 0;
     let wait = 0;
     let server = 0;
@@ -74,13 +93,15 @@ quiet(() => {
           body,
           // Browsers refuse to keep more than 64 KB alive.
           keepalive: body.length < 6e4,
-          credentials: 'omit',
+          credentials: measured && !(gpc | dnt) ? 'omit' : cookie == null ? 'same-origin' : 'include',
           headers: { 'Content-Type': 'text/plain' },
         });
         status = response.status;
         wait = response.headers.get('Retry-After') | 0;
         const said = await response.json();
         if (said.clock) server = said.server_time_ms;
+        // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
+        if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
       }
     } catch {}
     // Never within the call that posts: the core is busy until it returns.
@@ -104,10 +125,10 @@ quiet(() => {
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
       // Whoever waits for it finds out that there is none.
-      download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+      download = fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
     } catch {}
     const capture = document.createElement('script');
-    capture.src = origin + __CAPTURE_URL__;
+    capture.src = beside(__CAPTURE_URL__);
     capture.integrity = __CAPTURE_INTEGRITY__;
     capture.crossOrigin = '';
     capture.nonce = script.nonce;
@@ -120,7 +141,7 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
+      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks, isOwn, visitor: () => mode == FULL && me },
     ];
     capture.onerror = arrive;
     document.documentElement.append(capture);
@@ -128,28 +149,42 @@ quiet(() => {
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
+  let me;
+  let storage;
+  let variant;
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
   };
+  const be = (id) => {
+    me = id;
+    if (mode == FULL) quiet(() => (storage[VISITOR] = id))();
+    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
+  };
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
     sum();
-    let storage;
-    let id = mint();
+    if (mode == FULL) variant = RESET;
+    let id = mint(variant);
     mode = next;
-    if (mode == FULL)
-      quiet(() => {
-        storage = localStorage;
-        const known = storage[VISITOR];
-        if (/^[\da-f]{32}$/.test(known)) id = known;
-        else storage[VISITOR] = id;
-      })();
-    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
+    storage = quiet(() => mode == FULL && localStorage)();
+    if (storage) {
+      // A link counts for two minutes, and from a page of those hosts alone: anybody can write one.
+      const [said, time] = landed.split('.');
+      const isFresh = Math.abs(Date.now() - parseInt(time, 36)) < 12e4 && isOwn(document.referrer.split('/')[2]);
+      const known = isFresh ? said : storage[VISITOR];
+      if (/^[\da-f]{32}$/.test(known)) id = known;
+      landed = '';
+    }
+    be(id);
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
-  const forget = quiet(() => [VISITOR, QUEUE].forEach((key) => delete localStorage[key]));
+  const forget = quiet(() => {
+    // The cookie is the server's to end, and a batch of nothing that measures ends it.
+    if (localStorage[VISITOR]) post(json({ ...config, load: mint(), sent: Date.now(), events: [] }));
+    [VISITOR, QUEUE].forEach((key) => delete localStorage[key]);
+  });
 
   // Page views. `view` is the id of the one that is on.
   let view;

@@ -52,8 +52,8 @@ fn with_core<T>(f: impl FnOnce(&mut Core) -> T) -> Option<T> {
 }
 
 /// Starts the core. `config` is write key, language and time zone, joined by [`SEPARATOR`]; `signals` has bit 0 for
-/// GPC and bit 1 for DNT; `post` sends a batch by fetch and gives the answer to [`answer`]; `beacon` sends one by
-/// `sendBeacon`.
+/// GPC and bit 1 for DNT; `post` sends a batch by fetch, without cookies where its second argument says that it is only
+/// measured, and gives the answer to [`answer`]; `beacon` sends one by `sendBeacon`.
 #[wasm_bindgen]
 pub fn start(config: JsValue, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
     let core = Core {
@@ -258,7 +258,8 @@ impl Core {
         self.timer = None;
         if let Some((who, records)) = self.queue.next_batch() {
             let body = self.body(who, &records);
-            let _ = self.post.call1(&JsValue::UNDEFINED, &body);
+            let measured = JsValue::from_bool(matches!(who, Who::Load(_)));
+            let _ = self.post.call2(&JsValue::UNDEFINED, &body, &measured);
         }
     }
 

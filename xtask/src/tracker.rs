@@ -103,9 +103,9 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     let loader = bundle(
         "main.js",
         &[
-            define("CORE_URL", &format!("/{core_name}")),
+            define("CORE_URL", &core_name),
             define("CORE_INTEGRITY", &integrity(&core)),
-            define("CAPTURE_URL", &format!("/{capture_name}")),
+            define("CAPTURE_URL", &capture_name),
             define("CAPTURE_INTEGRITY", &integrity(&capture)),
         ],
     )?;

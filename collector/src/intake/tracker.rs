@@ -95,7 +95,7 @@ struct Reader<'a> {
     visitor: Result<Option<Arc<str>>, Fault>,
 }
 
-fn visitor_id(id: wire::Id) -> Result<Arc<str>, Fault> {
+pub(crate) fn visitor_id(id: wire::Id) -> Result<Arc<str>, Fault> {
     normalise(IdentityKind::Visitor, &Uuid::from_bytes(id).to_string())
         .map(Into::into)
         .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string()))
