@@ -116,14 +116,33 @@ pub fn view(id: JsValue, now: f64, engaged_ms: f64, max_scroll_pct: u32, clicks:
     });
 }
 
-/// Something the page noticed: 0 input, 1 a click, 2 scrolled to `value` percent, 3 active where `value` is not 0.
+/// Something the page noticed; `what` is a number of `loader/signals.js`. `value` is the percentage scrolled to, whether
+/// the page is active, the place of a press (x · 2¹⁶ + y in CSS pixels), a time in ms, or the size of a layout shift.
+/// `now` is a moment, except of an interaction, where it is that one's id.
 #[wasm_bindgen]
 pub fn signal(what: u32, now: f64, value: f64) {
-    with_core(|core| match what {
-        0 => core.engagement.input(now),
-        1 => core.engagement.click(now),
-        2 => core.engagement.scrolled_to(value),
-        _ => core.engagement.set_active(now, value != 0.0),
+    with_core(|core| {
+        let view = &mut core.engagement;
+        let values = &mut view.measured.values;
+        match what {
+            0 => view.input(now),
+            1 => view.click(now),
+            2 => view.scrolled_to(value),
+            3 => view.set_active(now, value != 0.0),
+            4 => {
+                let place = value as u32;
+                view.measured.press(now, f64::from(place >> 16), f64::from(place & 0xffff));
+            }
+            5 => values.dead_clicks += 1,
+            6 => values.errors += 1,
+            7 => values.copies += 1,
+            8 => values.fields += 1,
+            9 => values.lcp_ms = value as u32,
+            10 => values.fcp_ms = value as u32,
+            11 => values.ttfb_ms = value as u32,
+            12 => view.measured.interaction(now, value),
+            _ => view.measured.shift(now, value),
+        }
     });
 }
 
@@ -170,7 +189,7 @@ pub fn snapshot(id: JsValue, at: f64) {
             engaged_ms: summary.engaged_ms,
             max_scroll_pct: summary.max_scroll_pct,
             clicks: summary.clicks,
-            measures: Measures::default(),
+            measures: summary.measures,
         };
         core.push(Event { id, at_ms: at as i64, view: Some(view), body });
     });
