@@ -7,6 +7,7 @@
 import * as glue from 'glue';
 import clicks from './capture/clicks.js';
 import forms from './capture/forms.js';
+import kept, { slot } from './capture/kept.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
@@ -16,18 +17,33 @@ const SEPARATOR = '\x1f';
 const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
 const { quiet } = loader;
 
+/** As `join` would, which a page may have changed. */
+const joined = (values) => {
+  let text = '';
+  for (const value of Object.values(values)) text += SEPARATOR + value;
+  return text.slice(1);
+};
+
 let core;
 const start = ({ instance }) => {
   const started = glue.bind(instance.exports);
   started.start(
-    [config.key, config.language, config.time_zone].join(SEPARATOR),
+    joined([slot, config.key, config.language, config.time_zone, config.sample]),
     config.gpc | (config.dnt << 1),
     config.width,
     config.height,
     (body) => post(body, started.answer),
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
-  cede({ ...started, event: (event, at) => started.event(Object.values(event).join(SEPARATOR), at) });
+  const keep = kept(started.adopt, loader);
+  cede({
+    ...started,
+    who: (mode, id, storage) => {
+      started.who(mode, id, storage);
+      keep(mode > 1 && storage);
+    },
+    event: (event, at) => started.event(joined(event), at),
+  });
   core = started;
   quiet(vitals)(host);
 };

@@ -15,9 +15,9 @@ const OFF = 0;
 const MEASURE = 1;
 const FULL = 2;
 
-const VISITOR = 'segments.visitor';
-// Kept by the core.
-const QUEUE = 'segments.queue';
+// What is kept on the device is called so, with more behind it.
+const PREFIX = 'segments.';
+const VISITOR = PREFIX + 'visitor';
 
 const quiet =
   (run) =>
@@ -34,7 +34,7 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api } = script.dataset;
+  const { site, consent, wasm, api, sample } = script.dataset;
   const { origin } = new URL(api || script.src);
   const endpoint = origin + '/v1/events';
   const { width, height } = screen;
@@ -51,16 +51,23 @@ quiet(() => {
     height,
     language: navigator.language,
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
+    sample: sample | 0,
   };
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
   const hooks = { views: [], ends: [], sums: [] };
-  const run = (all) => all.forEach((one) => quiet(one)());
+  const run = (all) => {
+    for (const one of all) quiet(one)();
+  };
   // Later than what the page itself is doing.
   const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
   // In the capture phase, which a page does not stop.
-  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
+  const on = (types, run) => {
+    for (const type of types.split(' ')) addEventListener(type, quiet(run), true);
+  };
 
+  // The last post was answered.
+  let answers;
   // The transport, for loader, core and fallback alike.
   const post = async (body, answered) => {
     let status = 0;
@@ -79,10 +86,16 @@ quiet(() => {
         });
         status = response.status;
         wait = response.headers.get('Retry-After') | 0;
-        const said = await response.json();
-        if (said.clock) server = said.server_time_ms;
+        if (status < 300) {
+          // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+          status = 0;
+          const said = await response.json();
+          if (said.success) status = 200;
+          if (said.clock) server = said.server_time_ms;
+        }
       }
     } catch {}
+    answers = status == 200;
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     quiet(answered)(status, wait, server);
@@ -128,6 +141,10 @@ quiet(() => {
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
+  // As much as may be told, also where it is not, because the visitor is not of the sample.
+  let consented = OFF;
+  let outside;
+  const load = mint();
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
@@ -137,7 +154,7 @@ quiet(() => {
     sum();
     let storage;
     let id = mint();
-    mode = next;
+    consented = mode = next;
     if (mode == FULL)
       quiet(() => {
         storage = localStorage;
@@ -145,11 +162,17 @@ quiet(() => {
         if (/^[\da-f]{32}$/.test(known)) id = known;
         else storage[VISITOR] = id;
       })();
+    // By the chance that ids end with; visitors who are drawn stay so where the share grows.
+    outside = sample && parseInt((mode == FULL ? id : load).slice(-6), 16) % 100 >= sample;
+    if (outside) mode = OFF;
     standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
-  const forget = quiet(() => [VISITOR, QUEUE].forEach((key) => delete localStorage[key]));
+  // Everything with that beginning.
+  const forget = quiet((beginning) => {
+    for (const name in localStorage) if (name.startsWith(beginning)) delete localStorage[name];
+  });
 
   // Page views. `view` is the id of the one that is on.
   let view;
@@ -173,13 +196,13 @@ quiet(() => {
   // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
   // is the new one and nothing of ours runs inside the page's.
   let moving;
-  const moved = () => {
+  const moved = quiet(() => {
     clearTimeout(moving);
     moving = setTimeout(
       quiet(() => mode && url != scrub(location.href) && page()),
       50,
     );
-  };
+  });
 
   const text = (value) => {
     const written = quiet(json)(value) || '';
@@ -208,16 +231,17 @@ quiet(() => {
     group: (id, traits) => record(FULL, 'group', { traits: text(traits), group_id: word(id) }),
     alias: (id, previous) => record(FULL, 'alias', { previous_id: word(previous), user_id: word(id) }),
     reset: () => {
-      if (mode == FULL) forget();
-      if (mode) become(mode);
+      // What is not delivered yet was done before, and stays.
+      if (consented == FULL) forget(VISITOR);
+      if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
     consent: (wanted) => {
       allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (mode < FULL) forget();
+      if (consented < FULL) forget(PREFIX);
     },
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => arrived.then(() => setTimeout(() => callback?.(tell('status')))),
+    ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -225,7 +249,7 @@ quiet(() => {
     const before = mode;
     // The browser's own signals outrank the page.
     wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != before) become(wanted);
+    if (wanted != consented) become(wanted);
     if (!mode) return arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
@@ -260,7 +284,7 @@ quiet(() => {
     signal(ACTIVE, 0);
     sum();
     standIn.flush();
-    sink.leave();
+    sink.leave(answers);
   };
 
   const start = quiet(() => {
@@ -273,7 +297,8 @@ quiet(() => {
       run(hooks.ends);
       leave();
     });
-    on('online', () => {
+    on('freeze', leave);
+    on('online resume', () => {
       standIn.flush();
       sink.flush();
     });
@@ -287,7 +312,7 @@ quiet(() => {
         return result;
       };
     }
-    if (Array.isArray(early)) early.forEach(([method, ...args]) => segments[method](...args));
+    if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });
