@@ -43,6 +43,10 @@ const start = ({ instance }) => {
       keep(mode > 1 && storage);
     },
     event: (event, at) => started.event(joined(event), at),
+    status: () => {
+      const [queued, dropped] = started.status();
+      return { engine: 'wasm', queued, dropped };
+    },
   });
   core = started;
   quiet(vitals)(host);
