@@ -8,7 +8,7 @@
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
 import scrub from './scrub.js';
-import { ACTIVE, CLICK, INPUT, SCROLL } from './signals.js';
+import { ACTIVE, CLICK, INPUT } from './signals.js';
 
 // How much may be told; also the core's numbers.
 const OFF = 0;
@@ -18,9 +18,9 @@ const FULL = 2;
 // The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
 const RESET = 'b';
 
-const VISITOR = 'segments.visitor';
-// Kept by the core.
-const QUEUE = 'segments.queue';
+// What is kept on the device is called so, with more behind it.
+const PREFIX = 'segments.';
+const VISITOR = PREFIX + 'visitor';
 
 const quiet =
   (run) =>
@@ -37,7 +37,7 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api, cookie, domains, hash } = script.dataset;
+  const { site, consent, wasm, api, cookie, domains, hash, sample } = script.dataset;
   // Everything lies beside the script, in whatever folder that is.
   const beside = (name) => new URL(name, api || script.src).href;
   const endpoint = beside(script.dataset.endpoint || 'v1/events');
@@ -55,6 +55,7 @@ quiet(() => {
     height,
     language: navigator.language,
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
+    sample: sample | 0,
   };
 
   // Whether a host is the owner's, too, as all below it.
@@ -73,12 +74,16 @@ quiet(() => {
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
   const hooks = { views: [], ends: [], sums: [] };
-  const run = (all) => all.forEach((one) => quiet(one)());
-  // Later than what the page itself is doing.
-  const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
+  const run = (all) => {
+    for (const one of all) quiet(one)();
+  };
   // In the capture phase, which a page does not stop.
-  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
+  const on = (types, run) => {
+    for (const type of types.split(' ')) addEventListener(type, quiet(run), true);
+  };
 
+  // The last post was answered.
+  let answers;
   // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
   // itself says that there is to be none: then the server ends it.
   const post = async (body, answered, measured) => {
@@ -98,12 +103,18 @@ quiet(() => {
         });
         status = response.status;
         wait = response.headers.get('Retry-After') | 0;
-        const said = await response.json();
-        if (said.clock) server = said.server_time_ms;
-        // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
-        if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
+        if (status < 300) {
+          // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+          status = 0;
+          const said = await response.json();
+          if (said.success) status = 200;
+          if (said.clock) server = said.server_time_ms;
+          // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
+          if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
+        }
       }
     } catch {}
+    answers = status == 200;
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     quiet(answered)(status, wait, server);
@@ -141,7 +152,7 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks, isOwn, visitor: () => mode == FULL && me },
+      { quiet, on, scrub, track, tell, moved, said: (name) => names[name] == view, hooks, isOwn, visitor: () => mode == FULL && me },
     ];
     capture.onerror = arrive;
     document.documentElement.append(capture);
@@ -152,21 +163,25 @@ quiet(() => {
   let me;
   let storage;
   let variant;
+  // As much as may be told, also where it is not, because the visitor is not of the sample.
+  let consented = OFF;
+  let outside;
+  const load = mint();
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
   };
   const be = (id) => {
     me = id;
-    if (mode == FULL) quiet(() => (storage[VISITOR] = id))();
+    if (consented == FULL) quiet(() => (storage[VISITOR] = id))();
     standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
   };
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
     sum();
-    if (mode == FULL) variant = RESET;
+    if (consented == FULL) variant = RESET;
     let id = mint(variant);
-    mode = next;
+    consented = mode = next;
     storage = quiet(() => mode == FULL && localStorage)();
     if (storage) {
       // A link counts for two minutes, and from a page of those hosts alone: anybody can write one.
@@ -176,14 +191,18 @@ quiet(() => {
       if (/^[\da-f]{32}$/.test(known)) id = known;
       landed = '';
     }
+    // By the chance that ids end with; visitors who are drawn stay so where the share grows.
+    outside = sample && parseInt((mode == FULL ? id : load).slice(-6), 16) % 100 >= sample;
+    if (outside) mode = OFF;
     be(id);
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
-  const forget = quiet(() => {
+  // Everything with that beginning.
+  const forget = quiet((beginning) => {
     // The cookie is the server's to end, and a batch of nothing that measures ends it.
-    if (localStorage[VISITOR]) post(json({ ...config, load: mint(), sent: Date.now(), events: [] }));
-    [VISITOR, QUEUE].forEach((key) => delete localStorage[key]);
+    if (localStorage[VISITOR]) post(json({ ...config, load, sent: Date.now(), events: [] }));
+    for (const name in localStorage) if (name.startsWith(beginning)) delete localStorage[name];
   });
 
   // Page views. `view` is the id of the one that is on.
@@ -210,21 +229,12 @@ quiet(() => {
     // The order of the members is the order in which the core takes them.
     const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
-    measureSoon();
     tell('event', event, at);
     run(hooks.views);
   };
 
-  // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
-  // is the new one and nothing of ours runs inside the page's.
-  let moving;
-  const moved = () => {
-    clearTimeout(moving);
-    moving = setTimeout(
-      quiet(() => mode && url != address() && page()),
-      50,
-    );
-  };
+  // A change of path or query by the page's own navigation is a page view.
+  const moved = () => mode && url != address() && page();
 
   const text = (value) => {
     const written = quiet(json)(value) || '';
@@ -253,16 +263,17 @@ quiet(() => {
     group: (id, traits) => record(FULL, 'group', { traits: text(traits), group_id: word(id) }),
     alias: (id, previous) => record(FULL, 'alias', { previous_id: word(previous), user_id: word(id) }),
     reset: () => {
-      if (mode == FULL) forget();
-      if (mode) become(mode);
+      // What is not delivered yet was done before, and stays.
+      if (consented == FULL) forget(VISITOR);
+      if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
     consent: (wanted) => {
       allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (mode < FULL) forget();
+      if (consented < FULL) forget(PREFIX);
     },
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => arrived.then(() => setTimeout(() => callback?.(tell('status')))),
+    ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -270,7 +281,7 @@ quiet(() => {
     const before = mode;
     // The browser's own signals outrank the page.
     wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != before) become(wanted);
+    if (wanted != consented) become(wanted);
     if (!mode) return arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
@@ -280,18 +291,8 @@ quiet(() => {
 
   // What the visitor does.
   const signal = (what, value) => tell('signal', what, Date.now(), +value);
-  let measuring;
   let lastInput = 0;
-  const measureSoon = () => {
-    measuring =
-      measuring ||
-      idle(() => {
-        measuring = 0;
-        signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
-      });
-  };
   const input = ({ type, timeStamp }) => {
-    if (type == 'scroll') measureSoon();
     if (type == 'click') signal(CLICK, 0);
     else if (timeStamp - lastInput > 1000) {
       lastInput = timeStamp;
@@ -305,7 +306,7 @@ quiet(() => {
     signal(ACTIVE, 0);
     sum();
     standIn.flush();
-    sink.leave();
+    sink.leave(answers);
   };
 
   const start = quiet(() => {
@@ -318,21 +319,13 @@ quiet(() => {
       run(hooks.ends);
       leave();
     });
-    on('online', () => {
+    on('freeze', leave);
+    on('online resume', () => {
       standIn.flush();
       sink.flush();
     });
-    on('popstate', moved);
     attend();
-    for (const name of ['pushState', 'replaceState']) {
-      const original = history[name];
-      history[name] = function () {
-        const result = original.apply(this, arguments);
-        moved();
-        return result;
-      };
-    }
-    if (Array.isArray(early)) early.forEach(([method, ...args]) => segments[method](...args));
+    if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });
