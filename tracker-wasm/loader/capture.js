@@ -7,6 +7,7 @@
 import * as glue from 'glue';
 import clicks from './capture/clicks.js';
 import forms from './capture/forms.js';
+import optout from './capture/optout.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
@@ -14,7 +15,7 @@ import vitals from './capture/vitals.js';
 const SEPARATOR = '\x1f';
 
 const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
-const { quiet } = loader;
+const { load, quiet } = loader;
 
 let core;
 const start = ({ instance }) => {
@@ -43,4 +44,5 @@ const host = {
 
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
-for (const part of [clicks, forms, page]) quiet(part)(host);
+if (data.consentFrom) load(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
+for (const part of [optout, clicks, forms, page]) quiet(part)(host);

@@ -2,12 +2,15 @@
 // calls, the JSON form of the wire, a small snapshot, and retries as long as the page lives. Nothing is stored on the
 // device.
 
+import { MEASURE, WAIT } from './modes.js';
 import { ACTIVE, CLICK, SCROLL } from './signals.js';
 
 const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
+// The kinds of event that say nothing of who somebody is.
+const COUNTED = /^(page|snapshot|track)$/;
 
 /** JSON in which half a surrogate pair, which no database takes, has become a replacement character. */
 export const json = (value) =>
@@ -38,6 +41,9 @@ export default (config, post) => {
 
   const self = {
     who(...args) {
+      // What was held is theirs now, as far as they have agreed to be known.
+      if (identity?.[0] == WAIT)
+        batches = batches.map(([, events]) => [args[3], events.filter(({ kind }) => args[0] > MEASURE || COUNTED.test(kind))]);
       identity = args;
       whose = args[3];
       if (!args[0]) batches = [];
@@ -73,7 +79,7 @@ export default (config, post) => {
     flush() {
       timer = clearTimeout(timer);
       batches.forEach((sent) => {
-        if (sent[2]) return;
+        if (sent[2] || identity[0] == WAIT) return;
         sent[2] = 1;
         // The core can do more for them, unless it knows another visitor by now.
         if (heir && sent[0] == whose) {

@@ -7,17 +7,15 @@
 
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
+import { FULL, MEASURE, OFF, WAIT } from './modes.js';
 import scrub from './scrub.js';
 import { ACTIVE, CLICK, INPUT, SCROLL } from './signals.js';
-
-// How much may be told; also the core's numbers.
-const OFF = 0;
-const MEASURE = 1;
-const FULL = 2;
 
 const VISITOR = 'segments.visitor';
 // Kept by the core.
 const QUEUE = 'segments.queue';
+// There when the visitor has asked not to be counted; says nothing else.
+const OPTED_OUT = 'segments.off';
 
 const quiet =
   (run) =>
@@ -94,6 +92,20 @@ quiet(() => {
   const tell = quiet((method, ...args) => sink[method](...args));
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
+  let decided;
+  const decision = new Promise((resolve) => (decided = resolve));
+  // No global name: a script finds what it is given on its own element.
+  const load = (path, integrity, segments) =>
+    document.documentElement.append(
+      Object.assign(document.createElement('script'), {
+        src: origin + path,
+        integrity,
+        crossOrigin: '',
+        nonce: script.nonce,
+        segments,
+        onerror: arrive,
+      }),
+    );
   let booted;
   const boot = () => {
     if (booted) return;
@@ -103,16 +115,12 @@ quiet(() => {
       if (wasm == 'off') throw 0;
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      // Whoever waits for it finds out that there is none.
-      download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+      // What is held until somebody decides is held by the fallback. Whoever waits for a core finds out that there is none.
+      download = decision
+        .then(() => fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }))
+        .catch(() => {});
     } catch {}
-    const capture = document.createElement('script');
-    capture.src = origin + __CAPTURE_URL__;
-    capture.integrity = __CAPTURE_INTEGRITY__;
-    capture.crossOrigin = '';
-    capture.nonce = script.nonce;
-    // No global name: the script finds this on its own element.
-    capture.segments = [
+    load(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
@@ -120,10 +128,8 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
-    ];
-    capture.onerror = arrive;
-    document.documentElement.append(capture);
+      { api: segments, load, quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
+    ]);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
@@ -133,6 +139,7 @@ quiet(() => {
     tell('snapshot', mint(), Date.now());
   };
   const become = (next) => {
+    const held = mode == WAIT;
     // What the visitor did so far belongs to who they were.
     sum();
     let storage;
@@ -146,8 +153,8 @@ quiet(() => {
         else storage[VISITOR] = id;
       })();
     standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
-    // Nor may a view that both of them are seen in link the two.
-    look('');
+    // Nor may a view that both of them are seen in link the two. What was held goes on: nobody was told of it.
+    if (!held || !mode) look('');
   };
   const forget = quiet(() => [VISITOR, QUEUE].forEach((key) => delete localStorage[key]));
 
@@ -212,25 +219,41 @@ quiet(() => {
       if (mode) become(mode);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
-    consent: (wanted) => {
-      allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (mode < FULL) forget();
+    consent: (wanted) => decide(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted)),
+    // The visitor's own word, which lasts. Returns what it is now.
+    optOut: (out) => {
+      if (out != null) {
+        optedOut = !!out;
+        quiet(() => (out ? (localStorage[OPTED_OUT] = 1) : delete localStorage[OPTED_OUT]))();
+        decide();
+      }
+      return optedOut;
     },
     // What the callback throws is the page's own, and reaches its console as such.
     ready: (callback) => arrived.then(() => setTimeout(() => callback?.(tell('status')))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
-  const allow = (wanted) => {
+  let optedOut = !!quiet(() => localStorage[OPTED_OUT])();
+  // What the page wants.
+  let asked;
+  const allow = (wanted = asked) => {
     const before = mode;
-    // The browser's own signals outrank the page.
-    wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != before) become(wanted);
-    if (!mode) return arrive();
+    asked = wanted;
+    // The visitor's word outranks the browser's signals, and those outrank the page.
+    const most = optedOut ? OFF : gpc | dnt ? MEASURE : FULL;
+    const next = wanted == WAIT && most ? before || WAIT : Math.min(wanted, most);
+    if (next != before) become(next);
+    if (mode && mode < WAIT) decided();
+    else arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
     standIn.flush();
     boot();
+  };
+  const decide = (wanted) => {
+    allow(wanted);
+    if (mode < FULL) forget();
   };
 
   // What the visitor does.
@@ -265,7 +288,7 @@ quiet(() => {
 
   const start = quiet(() => {
     window.segments = segments;
-    allow(modeOf(consent));
+    allow(consent == 'wait' ? WAIT : modeOf(consent));
     on('pointermove pointerdown keydown scroll click', input);
     on('focus blur pageshow', attend);
     on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
