@@ -10,6 +10,7 @@ import domains from './capture/domains.js';
 import forms from './capture/forms.js';
 import kept, { slot } from './capture/kept.js';
 import moves from './capture/moves.js';
+import optout from './capture/optout.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
@@ -17,7 +18,7 @@ import vitals from './capture/vitals.js';
 const SEPARATOR = '\x1f';
 
 const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
-const { quiet } = loader;
+const { bring, quiet } = loader;
 
 /** As `join` would, which a page may have changed. */
 const joined = (values) => {
@@ -57,6 +58,12 @@ const start = ({ instance }) => {
 const host = {
   ...loader,
   data,
+  /** Whether a host is the owner's, too, as all below it. */
+  isOwn: (host) => {
+    if (host == location.host) return true;
+    for (const own of (data.domains || '').split(','))
+      if (own && `.${host}`.split(':')[0].endsWith('.' + own.trim())) return true;
+  },
   /** Later than what the page itself is doing. */
   idle: (run) => (window.requestIdleCallback || setTimeout)(quiet(run)),
   /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
@@ -67,5 +74,6 @@ const host = {
 
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
-// After `clicks`, which tells of links as the page wrote them.
-for (const part of [clicks, forms, moves, page, domains]) quiet(part)(host);
+if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
+// `domains` after `clicks`, which tells of links as the page wrote them.
+for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(host);

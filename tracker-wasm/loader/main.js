@@ -7,13 +7,9 @@
 
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
+import { FULL, MEASURE, OFF, WAIT } from './modes.js';
 import scrub from './scrub.js';
-import { ACTIVE, CLICK, INPUT } from './signals.js';
-
-// How much may be told; also the core's numbers.
-const OFF = 0;
-const MEASURE = 1;
-const FULL = 2;
+import { ACTIVE } from './signals.js';
 
 // The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
 const RESET = 'b';
@@ -21,6 +17,8 @@ const RESET = 'b';
 // What is kept on the device is called so, with more behind it.
 const PREFIX = 'segments.';
 const VISITOR = PREFIX + 'visitor';
+// There when the visitor has asked not to be counted; says nothing else.
+const OPTED_OUT = PREFIX + 'off';
 
 const quiet =
   (run) =>
@@ -58,19 +56,8 @@ quiet(() => {
     sample: sample | 0,
   };
 
-  // Whether a host is the owner's, too, as all below it.
-  const isOwn = (host) =>
-    host == location.host ||
-    (domains || '').split(',').some((own) => own && `.${host}`.split(':')[0].endsWith('.' + own.trim()));
-  // Who the visitor is, as a page of another of these hosts has said in the address of its link.
-  let landed = '';
-  if (domains) {
-    const address = location.href.replace(/([?&])segments_v=([^&#]*)(&?)/, (whole, before, value, after) => {
-      landed = value;
-      return after && before;
-    });
-    if (landed) quiet(() => history.replaceState(history.state, '', address))();
-  }
+  // A link from another of the owner's domains says who the visitor is: `capture.js` reads it, and all is held until then.
+  const lands = domains && consent == 'full' && location.search.includes('segments_v=');
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
   const hooks = { views: [], ends: [], sums: [] };
@@ -126,6 +113,20 @@ quiet(() => {
   const tell = quiet((method, ...args) => sink[method](...args));
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
+  let decided;
+  const decision = new Promise((resolve) => (decided = resolve));
+  // No global name: a script finds what it is given on its own element.
+  const bring = (path, integrity, segments) =>
+    document.documentElement.append(
+      Object.assign(document.createElement('script'), {
+        src: beside(path),
+        integrity,
+        crossOrigin: '',
+        nonce: script.nonce,
+        segments,
+        onerror: arrive,
+      }),
+    );
   let booted;
   const boot = () => {
     if (booted) return;
@@ -135,16 +136,12 @@ quiet(() => {
       if (wasm == 'off') throw 0;
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      // Whoever waits for it finds out that there is none.
-      download = fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+      // What is held until somebody decides is held by the fallback. Whoever waits for a core finds out that there is none.
+      download = decision
+        .then(() => fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }))
+        .catch(() => {});
     } catch {}
-    const capture = document.createElement('script');
-    capture.src = beside(__CAPTURE_URL__);
-    capture.integrity = __CAPTURE_INTEGRITY__;
-    capture.crossOrigin = '';
-    capture.nonce = script.nonce;
-    // No global name: the script finds this on its own element.
-    capture.segments = [
+    bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
@@ -152,10 +149,21 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, scrub, track, tell, moved, said: (name) => names[name] == view, hooks, isOwn, visitor: () => mode == FULL && me },
-    ];
-    capture.onerror = arrive;
-    document.documentElement.append(capture);
+      {
+        decide,
+        bring,
+        quiet,
+        on,
+        scrub,
+        track,
+        tell,
+        moved,
+        said: (name) => names[name] == view,
+        hooks,
+        visitor: () => mode == FULL && me,
+        lands: () => lands && mode == WAIT,
+      },
+    ]);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
@@ -166,7 +174,7 @@ quiet(() => {
   // As much as may be told, also where it is not, because the visitor is not of the sample.
   let consented = OFF;
   let outside;
-  const load = mint();
+  const loadId = mint();
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
@@ -177,32 +185,27 @@ quiet(() => {
     standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
   };
   const become = (next) => {
+    const held = mode == WAIT;
     // What the visitor did so far belongs to who they were.
     sum();
     if (consented == FULL) variant = RESET;
     let id = mint(variant);
     consented = mode = next;
     storage = quiet(() => mode == FULL && localStorage)();
-    if (storage) {
-      // A link counts for two minutes, and from a page of those hosts alone: anybody can write one.
-      const [said, time] = landed.split('.');
-      const isFresh = Math.abs(Date.now() - parseInt(time, 36)) < 12e4 && isOwn(document.referrer.split('/')[2]);
-      const known = isFresh ? said : storage[VISITOR];
-      if (/^[\da-f]{32}$/.test(known)) id = known;
-      landed = '';
-    }
+    const known = quiet(() => storage[VISITOR])();
+    if (/^[\da-f]{32}$/.test(known)) id = known;
     // By the chance that ids end with; visitors who are drawn stay so where the share grows.
-    outside = sample && parseInt((mode == FULL ? id : load).slice(-6), 16) % 100 >= sample;
+    outside = sample && parseInt((mode == FULL ? id : loadId).slice(-6), 16) % 100 >= sample;
     if (outside) mode = OFF;
     be(id);
-    // Nor may a view that both of them are seen in link the two.
-    look('');
+    // Nor may a view that both of them are seen in link the two. What was held goes on: nobody was told of it.
+    if (!held || !mode) look('');
   };
   // Everything with that beginning.
   const forget = quiet((beginning) => {
     // The cookie is the server's to end, and a batch of nothing that measures ends it.
-    if (localStorage[VISITOR]) post(json({ ...config, load, sent: Date.now(), events: [] }));
-    for (const name in localStorage) if (name.startsWith(beginning)) delete localStorage[name];
+    if (localStorage[VISITOR]) post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
+    for (const name in localStorage) if (name.startsWith(beginning) && name != OPTED_OUT) delete localStorage[name];
   });
 
   // Page views. `view` is the id of the one that is on.
@@ -268,42 +271,38 @@ quiet(() => {
       if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
-    consent: (wanted) => {
-      allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (consented < FULL) forget(PREFIX);
-    },
+    consent: (wanted) => decide(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted)),
     // What the callback throws is the page's own, and reaches its console as such.
     ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
-  const allow = (wanted) => {
+  // What the page wants.
+  let asked;
+  const allow = (wanted = asked) => {
     const before = mode;
-    // The browser's own signals outrank the page.
-    wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != consented) become(wanted);
-    if (!mode) return arrive();
+    asked = wanted;
+    // The visitor's word outranks the browser's signals, and those outrank the page.
+    const most = quiet(() => localStorage[OPTED_OUT])() ? OFF : gpc | dnt ? MEASURE : FULL;
+    const next = wanted == WAIT && most ? consented || WAIT : Math.min(wanted, most);
+    if (next != consented) become(next);
+    if (mode && mode < WAIT) decided();
+    else arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
     standIn.flush();
     boot();
   };
-
-  // What the visitor does.
-  const signal = (what, value) => tell('signal', what, Date.now(), +value);
-  let lastInput = 0;
-  const input = ({ type, timeStamp }) => {
-    if (type == 'click') signal(CLICK, 0);
-    else if (timeStamp - lastInput > 1000) {
-      lastInput = timeStamp;
-      signal(INPUT, 0);
-    }
+  const decide = (wanted) => {
+    allow(wanted);
+    if (consented < FULL) forget(PREFIX);
   };
-  // A page that is hidden has no focus either.
-  const attend = () => signal(ACTIVE, document.hasFocus());
+
+  // Whether the visitor looks at the page. One that is hidden has no focus either.
+  const attend = (isActive = document.hasFocus()) => tell('signal', ACTIVE, Date.now(), +isActive);
   const leave = () => {
     if (!mode) return;
-    signal(ACTIVE, 0);
+    attend(0);
     sum();
     standIn.flush();
     sink.leave(answers);
@@ -311,9 +310,8 @@ quiet(() => {
 
   const start = quiet(() => {
     window.segments = segments;
-    allow(modeOf(consent));
-    on('pointermove pointerdown keydown scroll click', input);
-    on('focus blur pageshow', attend);
+    allow(consent == 'wait' ? WAIT : modeOf(consent));
+    on('focus blur pageshow', () => attend());
     on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
     on('pagehide', () => {
       run(hooks.ends);

@@ -1,6 +1,24 @@
 // Links to another of the owner's domains say who follows them, so that both know one visitor: `data-domains`.
 
-export default ({ on, isOwn, visitor }) => {
+import { FULL } from '../modes.js';
+
+const PARAMETER = /([?&])segments_v=([\da-f]{32})?\.?([^&#]*)(&?)/;
+// How long a link counts, in ms.
+const FRESH_MS = 12e4;
+
+/** Takes over who the visitor is, as a link has said it. Anybody can write one: it counts from an owner's page alone. */
+const land = ({ isOwn, decide, quiet }) => {
+  const [, , id, time] = PARAMETER.exec(location.href) || [];
+  const isFresh = Math.abs(Date.now() - parseInt(time, 36)) < FRESH_MS;
+  if (id && isFresh && isOwn(document.referrer.split('/')[2])) localStorage['segments.visitor'] = id;
+  const address = location.href.replace(PARAMETER, (whole, before, value, at, after) => after && before);
+  quiet(() => history.replaceState(history.state, '', address))();
+  decide(FULL);
+};
+
+export default (loader) => {
+  const { on, isOwn, visitor, lands } = loader;
+  if (lands()) land(loader);
   const lead = ({ target }) => {
     const link = target.closest('a[href]');
     const id = visitor();

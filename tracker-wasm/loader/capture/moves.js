@@ -1,8 +1,18 @@
-// How people move: down a page, and on to the next by the page's own navigation.
+// That people are there: input, scrolling, and on to the next page by the page's own navigation.
 
-import { SCROLL } from '../signals.js';
+import { CLICK, INPUT, SCROLL } from '../signals.js';
 
 export default ({ on, quiet, idle, tell, moved, hooks }) => {
+  // At most once a second.
+  let last = 0;
+  on('pointermove pointerdown keydown scroll click', ({ type, timeStamp }) => {
+    if (type == 'click') tell('signal', CLICK, Date.now(), 0);
+    else if (timeStamp - last > 1000) {
+      last = timeStamp;
+      tell('signal', INPUT, Date.now(), 0);
+    }
+  });
+
   // The page's layout is read when it has nothing else to do.
   let measuring;
   const measureSoon = () => {
