@@ -34,6 +34,7 @@ const start = ({ instance }) => {
 
 const host = {
   ...loader,
+  config,
   data,
   /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
   wants: (name) => data[name] != 'off',
@@ -44,3 +45,7 @@ const host = {
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
 for (const part of [clicks, forms, page]) quiet(part)(host);
+
+// The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
+if ('debug' in data || /[?&]segments_debug/.test(location.search)) loader.load(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
+else loader.hooks.told = { 99: 1 };

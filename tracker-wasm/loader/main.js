@@ -19,6 +19,9 @@ const VISITOR = 'segments.visitor';
 // Kept by the core.
 const QUEUE = 'segments.queue';
 
+// Calls that are kept for the debugger: those before it can be there.
+const MOST_TOLD = 99;
+
 const quiet =
   (run) =>
   (...args) => {
@@ -53,23 +56,26 @@ quiet(() => {
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
   };
 
-  // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
-  const hooks = { views: [], ends: [], sums: [] };
+  // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up. For
+  // the debugger: what it asks the collector, and what was told so far, until `capture.js` knows whether somebody looks.
+  const hooks = { views: [], ends: [], sums: [], query: '', told: [] };
   const run = (all) => all.forEach((one) => quiet(one)());
   // Later than what the page itself is doing.
   const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
   // In the capture phase, which a page does not stop.
-  const on = (types, run) => types.split(' ').forEach((type) => addEventListener(type, quiet(run), true));
+  // What happens to the debugger's own element does not happen to the page.
+  const on = (types, run) =>
+    types.split(' ').forEach((type) => addEventListener(type, quiet((event) => event.target != hooks.panel && run(event)), true));
 
   // The transport, for loader, core and fallback alike.
   const post = async (body, answered) => {
-    let status = 0;
-    let wait = 0;
-    let server = 0;
+    let response;
+    let said;
+    tell('sent', body);
     try {
       // Asking while offline would only write to the console.
       if (navigator.onLine) {
-        const response = await fetch(endpoint, {
+        response = await fetch(endpoint + hooks.query, {
           method: 'POST',
           body,
           // Browsers refuse to keep more than 64 KB alive.
@@ -77,24 +83,37 @@ quiet(() => {
           credentials: 'omit',
           headers: { 'Content-Type': 'text/plain' },
         });
-        status = response.status;
-        wait = response.headers.get('Retry-After') | 0;
-        const said = await response.json();
-        if (said.clock) server = said.server_time_ms;
+        said = await response.json();
       }
     } catch {}
     // Never within the call that posts: the core is busy until it returns.
     await 0;
-    quiet(answered)(status, wait, server);
+    tell('sent', body, response, said);
+    quiet(answered)(response?.status | 0, response?.headers.get('Retry-After') | 0, said?.clock && said.server_time_ms);
   };
 
   const standIn = fallback(config, post);
   // Fallback or core.
   let sink = standIn;
-  const tell = quiet((method, ...args) => sink[method](...args));
+  const tell = quiet((method, ...args) => {
+    hooks.told[MOST_TOLD] || hooks.told.push([method, args]);
+    // What only the debugger wants to know has no method there.
+    return sink[method]?.(...args);
+  });
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
   let booted;
+  const load = (url, integrity, given) => {
+    const loaded = document.createElement('script');
+    loaded.src = origin + url;
+    loaded.integrity = integrity;
+    loaded.crossOrigin = '';
+    loaded.nonce = script.nonce;
+    // No global name: the script finds this on its own element.
+    loaded.segments = given;
+    loaded.onerror = arrive;
+    document.documentElement.append(loaded);
+  };
   const boot = () => {
     if (booted) return;
     booted = 1;
@@ -106,13 +125,7 @@ quiet(() => {
       // Whoever waits for it finds out that there is none.
       download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
     } catch {}
-    const capture = document.createElement('script');
-    capture.src = origin + __CAPTURE_URL__;
-    capture.integrity = __CAPTURE_INTEGRITY__;
-    capture.crossOrigin = '';
-    capture.nonce = script.nonce;
-    // No global name: the script finds this on its own element.
-    capture.segments = [
+    load(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
@@ -120,10 +133,8 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
-    ];
-    capture.onerror = arrive;
-    document.documentElement.append(capture);
+      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks, load, mode: () => mode },
+    ]);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
@@ -188,7 +199,7 @@ quiet(() => {
   const word = (value) => `${value ?? ''}`;
   const record = (least, kind, fields) => {
     const at = Date.now();
-    if (mode >= least) tell('event', { kind, id: mint(), at, view, ...fields }, at);
+    tell(mode < least ? 'refused' : 'event', { kind, id: mint(), at, view, ...fields }, at);
   };
 
   // The view in which the page has told of an event by itself.
@@ -234,7 +245,7 @@ quiet(() => {
   };
 
   // What the visitor does.
-  const signal = (what, value) => tell('signal', what, Date.now(), +value);
+  const signal = quiet((what, value) => sink.signal(what, Date.now(), +value));
   let measuring;
   let lastInput = 0;
   const measureSoon = () => {

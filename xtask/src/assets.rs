@@ -115,13 +115,14 @@ impl Part {
         match self {
             Part::Tracker => {
                 let built = tracker::build(&workspace.root, &node_modules, folder)?;
-                for file in [&built.loader, &built.capture, &built.core] {
+                for file in [&built.loader, &built.capture, &built.core, &built.debugger] {
                     println!("   {}: {} bytes, {} brotli, {}", file.name, file.raw, file.brotli, file.integrity);
                 }
                 let files = vec![
                     ("t.js".to_owned(), built.loader.name.clone()),
                     ("capture.js".to_owned(), built.capture.name.clone()),
                     ("core.wasm".to_owned(), built.core.name.clone()),
+                    ("debug.js".to_owned(), built.debugger.name.clone()),
                 ];
                 Ok(Built { files, over_budget: built.over_budget() })
             }

@@ -1,5 +1,5 @@
-//! Builds what the script tag loads: `t.js` (the loader), `capture.<hash>.js` (listeners and bindings) and
-//! `core.<hash>.wasm`.
+//! Builds what the script tag loads: `t.js` (the loader), `capture.<hash>.js` (listeners and bindings),
+//! `core.<hash>.wasm`, and, where somebody asks for it, `debug.<hash>.js`.
 //!
 //! Every step here exists for its bytes; `tracker-wasm/README.md` says what each one saves.
 
@@ -14,7 +14,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 /// Most bytes of `t.js`, brotli.
 pub const LOADER_BUDGET: usize = 3_584;
-/// Most bytes of all files, brotli, with the standard library built for size.
+/// Most bytes of all files that every visitor loads, brotli, with the standard library built for size.
 pub const TOTAL_BUDGET: usize = 20_480;
 /// Most bytes of all files, brotli, where only the standard library of the toolchain is at hand.
 pub const PLAIN_TOTAL_BUDGET: usize = 26_624;
@@ -51,6 +51,8 @@ pub struct TrackerAssets {
     pub capture: Asset,
     /// `core.<hash>.wasm`; the loader has its path and its hash.
     pub core: Asset,
+    /// `debug.<hash>.js`; `capture.js` has its path and its hash.
+    pub debugger: Asset,
     /// The standard library was built for size, which needs the toolchain's `rust-src`.
     pub std_for_size: bool,
 }
@@ -110,9 +112,21 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
             .arg(format!("--outfile={}", bundled.display())))?;
         fs::read(&bundled).with_context(|| format!("cannot read {}", bundled.display()))
     };
-    let capture = bundle("capture.js", &[format!("--alias:glue={}", glue.display())])?;
-    let capture_name = format!("capture.{}.js", short_hash(&capture));
     let define = |name: &str, value: &str| format!("--define:__{name}__=\"{value}\"");
+    let debugger = bundle(
+        "debug.js",
+        &["--loader:.css=text".to_owned(), format!("--define:__VOCABULARY__={}", wire::vocabulary::events_json())],
+    )?;
+    let debugger_name = format!("debug.{}.js", short_hash(&debugger));
+    let capture = bundle(
+        "capture.js",
+        &[
+            format!("--alias:glue={}", glue.display()),
+            define("DEBUG_URL", &format!("/{debugger_name}")),
+            define("DEBUG_INTEGRITY", &integrity(&debugger)),
+        ],
+    )?;
+    let capture_name = format!("capture.{}.js", short_hash(&capture));
     let loader = bundle(
         "main.js",
         &[
@@ -132,6 +146,7 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
         loader: write("t.js".to_owned(), &loader)?,
         capture: write(capture_name, &capture)?,
         core: write(core_name, &core)?,
+        debugger: write(debugger_name, &debugger)?,
         std_for_size,
     })
 }
@@ -426,6 +441,8 @@ mod tests {
             loader: asset(loader),
             capture: asset(2_000),
             core: asset(core),
+            // Not counted: a visitor never loads it.
+            debugger: asset(50_000),
             std_for_size,
         };
         assert!(assets(3_584, 14_896, true).over_budget().is_empty());

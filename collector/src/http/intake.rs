@@ -1,6 +1,7 @@
 //! The ingest routes: our tracker's, and what all of them share: who is let in, and what a sender is told.
 
 mod protocols;
+mod watched;
 
 use super::{State, peer};
 use crate::intake::enrich::{Address, Origin};
@@ -67,6 +68,10 @@ pub(super) struct Answer {
 
 /// What our tracker and the SDKs of Segment are told.
 pub(super) fn receipt(answer: &Answer) -> HttpResponse {
+    HttpResponse::Ok().json(told_of(answer))
+}
+
+fn told_of(answer: &Answer) -> serde_json::Value {
     let receipt = answer.receipt;
     let mut told = serde_json::json!({
         "success": true,
@@ -78,7 +83,7 @@ pub(super) fn receipt(answer: &Answer) -> HttpResponse {
     if answer.clock {
         told["clock"] = true.into();
     }
-    HttpResponse::Ok().json(told)
+    told
 }
 
 /// The answer of an ingest route; `told` is what its protocol calls success.
@@ -175,18 +180,27 @@ pub(super) async fn store(
     site: &Arc<Site>,
     source: Arc<str>,
     events: Vec<NewEvent>,
-    mut rejections: Vec<Rejection>,
+    rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
-    let events = proof::settle(site, events, &mut rejections);
-    let mut events = plan::screen(site, events, &mut rejections);
-    let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
-    if events.is_empty() && rejections.is_empty() {
+    let batch = screened(state, request, SiteBatch { site: Arc::clone(site), source, events, rejections });
+    write(state, batch, bytes).await
+}
+
+/// A batch after the steps that all adapters' events take.
+fn screened(state: &web::Data<State>, request: &HttpRequest, mut batch: SiteBatch) -> SiteBatch {
+    let events = proof::settle(&batch.site, batch.events, &mut batch.rejections);
+    batch.events = plan::screen(&batch.site, events, &mut batch.rejections);
+    let agent = header_text(request, header::USER_AGENT);
+    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut batch.events);
+    batch
+}
+
+async fn write(state: &web::Data<State>, batch: SiteBatch, bytes: usize) -> Result<Answer, Refusal> {
+    let clock = batch.rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
+    if batch.events.is_empty() && batch.rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
-    let agent = header_text(request, header::USER_AGENT);
-    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut events);
-    let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
 }
@@ -226,10 +240,17 @@ pub(super) fn picture() -> HttpResponse {
 }
 
 async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&request, wire_batch(&state, &request, payload).await, receipt)
+    let mut watch = watched::Watch::of(&request);
+    let result = wire_batch(&state, &request, payload, &mut watch).await;
+    answer(&request, result, |answer| watch.receipt(answer))
 }
 
-async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: web::Payload) -> Result<Answer, Refusal> {
+async fn wire_batch(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    watch: &mut watched::Watch,
+) -> Result<Answer, Refusal> {
     let raw = read(payload).await?;
     let decoded = body::decode(&raw)?;
     let batch = wire::decode(&decoded).map_err(|error| {
@@ -244,6 +265,9 @@ async fn wire_batch(state: &web::Data<State>, request: &HttpRequest, payload: we
     let agent = header_text(request, header::USER_AGENT);
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
     let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
+    if watch.is_due(&sender, batch.records.len()) {
+        return watch.store_each(state, request, &batch, &sender).await;
+    }
     let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
     store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
