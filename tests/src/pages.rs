@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 #[derive(Clone, Debug)]
 pub struct Page {
     path: String,
+    status: &'static str,
     content_type: &'static str,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -28,7 +29,13 @@ impl Page {
 
     /// Anything at a path.
     pub fn file(path: &str, content_type: &'static str, body: Vec<u8>) -> Page {
-        Page { path: path.to_owned(), content_type, headers: Vec::new(), body }
+        Page { path: path.to_owned(), status: "200 OK", content_type, headers: Vec::new(), body }
+    }
+
+    /// With another status, `404 Not Found` for example.
+    pub fn status(mut self, status: &'static str) -> Page {
+        self.status = status;
+        self
     }
 
     /// With one more header.
@@ -103,7 +110,7 @@ fn answer(stream: TcpStream, pages: &HashMap<String, Page>) {
             for (name, value) in &page.headers {
                 headers.push_str(&format!("{name}: {value}\r\n"));
             }
-            ("200 OK", headers, &page.body[..])
+            (page.status, headers, &page.body[..])
         }
         None if path == "/favicon.ico" => ("204 No Content", String::new(), &b""[..]),
         None => ("404 Not Found", String::new(), &b"no such page"[..]),

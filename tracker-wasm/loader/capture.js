@@ -27,7 +27,14 @@ const start = ({ instance }) => {
     (body) => post(body, started.answer),
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
-  cede({ ...started, event: (event, at) => started.event(Object.values(event).join(SEPARATOR), at) });
+  cede({
+    ...started,
+    event: (event, at) => started.event(Object.values(event).join(SEPARATOR), at),
+    status: () => {
+      const [queued, dropped] = started.status();
+      return { engine: 'wasm', queued, dropped };
+    },
+  });
   core = started;
   quiet(vitals)(host);
 };

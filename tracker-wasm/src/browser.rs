@@ -7,7 +7,6 @@ use std::cell::RefCell;
 
 use gloo::timers::callback::Timeout;
 use js_sys::{Date, Function, Uint8Array};
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::Storage;
 use wire::{Batch, Body, Device, Event, Id, Measures, Signals, Who};
@@ -44,14 +43,6 @@ struct Core {
     storage: Option<Storage>,
     /// Something of this page is in the browser's storage.
     stored: bool,
-}
-
-/// What `segments.ready` tells its callback.
-#[derive(Serialize)]
-struct Status {
-    engine: &'static str,
-    queued: u32,
-    dropped: u32,
 }
 
 /// Runs `f` on the core. Not at all where it is not started, or where a call comes in while another one runs, which
@@ -116,14 +107,33 @@ pub fn view(id: JsValue, now: f64, engaged_ms: f64, max_scroll_pct: u32, clicks:
     });
 }
 
-/// Something the page noticed: 0 input, 1 a click, 2 scrolled to `value` percent, 3 active where `value` is not 0.
+/// Something the page noticed; `what` is a number of `loader/signals.js`. `value` is the percentage scrolled to, whether
+/// the page is active, the place of a press (x · 2¹⁶ + y in CSS pixels), a time in ms, or the size of a layout shift.
+/// `now` is a moment, except of an interaction, where it is that one's id.
 #[wasm_bindgen]
 pub fn signal(what: u32, now: f64, value: f64) {
-    with_core(|core| match what {
-        0 => core.engagement.input(now),
-        1 => core.engagement.click(now),
-        2 => core.engagement.scrolled_to(value),
-        _ => core.engagement.set_active(now, value != 0.0),
+    with_core(|core| {
+        let view = &mut core.engagement;
+        let values = &mut view.measured.values;
+        match what {
+            0 => view.input(now),
+            1 => view.click(now),
+            2 => view.scrolled_to(value),
+            3 => view.set_active(now, value != 0.0),
+            4 => {
+                let place = value as u32;
+                view.measured.press(now, f64::from(place >> 16), f64::from(place & 0xffff));
+            }
+            5 => values.dead_clicks += 1,
+            6 => values.errors += 1,
+            7 => values.copies += 1,
+            8 => values.fields += 1,
+            9 => values.lcp_ms = value as u32,
+            10 => values.fcp_ms = value as u32,
+            11 => values.ttfb_ms = value as u32,
+            12 => view.measured.interaction(now, value),
+            _ => view.measured.shift(now, value),
+        }
     });
 }
 
@@ -170,7 +180,7 @@ pub fn snapshot(id: JsValue, at: f64) {
             engaged_ms: summary.engaged_ms,
             max_scroll_pct: summary.max_scroll_pct,
             clicks: summary.clicks,
-            measures: Measures::default(),
+            measures: summary.measures,
         };
         core.push(Event { id, at_ms: at as i64, view: Some(view), body });
     });
@@ -215,10 +225,12 @@ pub fn answer(status: u32, retry_after_s: f64, server_ms: f64) {
     });
 }
 
-/// The state of the core as an object: engine, events queued, events dropped.
+/// The state of the core: events queued and events dropped.
+///
+/// A pair, which `capture.js` gives names: those of a struct's fields would come with a hash map of a kilobyte.
 #[wasm_bindgen]
 pub fn status() -> JsValue {
-    with_core(|core| Status { engine: "wasm", queued: core.queue.len() as u32, dropped: core.queue.dropped() })
+    with_core(|core| (core.queue.len() as u32, core.queue.dropped()))
         .and_then(|status| serde_wasm_bindgen::to_value(&status).ok())
         .unwrap_or(JsValue::UNDEFINED)
 }

@@ -1,5 +1,8 @@
 //! How long and how far a page view was really looked at.
 
+use crate::measures::Measured;
+use wire::Measures;
+
 /// After this long without input nobody is assumed to be looking, in ms.
 pub const IDLE_MS: f64 = 30_000.0;
 
@@ -14,6 +17,8 @@ pub struct Engagement {
     active: bool,
     max_scroll_pct: u8,
     clicks: u32,
+    /// What else is measured of the view.
+    pub measured: Measured,
     revision: u32,
     reported: Summary,
 }
@@ -27,6 +32,8 @@ pub struct Summary {
     pub max_scroll_pct: u8,
     /// Clicks anywhere on the page.
     pub clicks: u32,
+    /// What else was measured.
+    pub measures: Measures,
 }
 
 impl Engagement {
@@ -74,8 +81,12 @@ impl Engagement {
     /// The values and their revision, if any of them changed since the last call.
     pub fn take_changes(&mut self, now: f64) -> Option<(u32, Summary)> {
         self.count_until(now);
-        let summary =
-            Summary { engaged_ms: self.engaged_ms as u32, max_scroll_pct: self.max_scroll_pct, clicks: self.clicks };
+        let summary = Summary {
+            engaged_ms: self.engaged_ms as u32,
+            max_scroll_pct: self.max_scroll_pct,
+            clicks: self.clicks,
+            measures: self.measured.values,
+        };
         if summary == self.reported {
             return None;
         }
@@ -144,7 +155,12 @@ mod tests {
         assert_eq!(view.take_changes(7_000.0), None);
         view.scrolled_to(40.0);
         view.scrolled_to(20.0);
-        assert_eq!(view.take_changes(8_000.0), Some((2, Summary { clicks: 1, max_scroll_pct: 40, engaged_ms: 0 })));
+        assert_eq!(
+            view.take_changes(8_000.0),
+            Some((2, Summary { clicks: 1, max_scroll_pct: 40, ..Summary::default() }))
+        );
+        view.measured.values.errors += 1;
+        assert_eq!(view.take_changes(9_000.0).map(|(revision, told)| (revision, told.measures.errors)), Some((3, 1)));
     }
 
     #[test]
@@ -173,7 +189,7 @@ mod tests {
         let mut view = active_view();
         view.resume(2_500.0, 60, 3, 2);
         view.click(2_000.0);
-        let expected = Summary { engaged_ms: 3_500, max_scroll_pct: 60, clicks: 4 };
+        let expected = Summary { engaged_ms: 3_500, max_scroll_pct: 60, clicks: 4, ..Summary::default() };
         assert_eq!(view.take_changes(2_000.0), Some((3, expected)));
         view.resume(f64::NAN, 200, 0, 0);
         assert_eq!((view.engaged_ms, view.max_scroll_pct), (0.0, 100));

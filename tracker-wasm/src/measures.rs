@@ -18,11 +18,18 @@ const INTERACTIONS: usize = 10;
 const INTERACTIONS_PER_OUTLIER: usize = 50;
 
 /// One press of a button or finger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Press {
     at: f64,
     x: f64,
     y: f64,
+}
+
+/// Several events of one interaction, as long as the longest of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Interaction {
+    id: f64,
+    ms: f64,
 }
 
 /// Layout shifts that followed each other closely.
@@ -33,27 +40,27 @@ struct ShiftWindow {
     sum: f64,
 }
 
-/// What was measured of one page view so far.
+/// What was measured of one page view so far. Moments are ms since 1970.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// Cumulative values, as a snapshot tells them.
     pub values: Measures,
-    presses: Vec<Press>,
+    presses: [Press; RAGE_PRESSES],
     shifts: ShiftWindow,
-    /// Id and duration in ms, the longest first.
-    interactions: Vec<(f64, f64)>,
-    interaction_count: usize,
+    longest: [Interaction; INTERACTIONS],
+    interactions: usize,
 }
 
 impl Measured {
     /// A press at `x`, `y` in CSS pixels; several of them in one place within a second are a rage click.
     pub fn press(&mut self, at: f64, x: f64, y: f64) {
-        self.presses.retain(|press| {
+        let [_, second, third] = self.presses;
+        self.presses = [second, third, Press { at, x, y }];
+        let is_near = |press: &Press| {
             at - press.at < RAGE_MS && (press.x - x).abs() <= RAGE_DISTANCE && (press.y - y).abs() <= RAGE_DISTANCE
-        });
-        self.presses.push(Press { at, x, y });
-        if self.presses.len() >= RAGE_PRESSES {
-            self.presses.clear();
+        };
+        if self.presses.iter().all(is_near) {
+            self.presses = Default::default();
             self.values.rage_clicks += 1;
         }
     }
@@ -71,18 +78,27 @@ impl Measured {
         self.values.cls_millis = self.values.cls_millis.max(millis);
     }
 
-    /// An interaction that took `duration` ms until the next frame: several of one `id` are one, as long as the longest.
-    pub fn interaction(&mut self, id: f64, duration: f64) {
-        let mut longest = duration;
-        match self.interactions.iter().position(|(known, _)| *known == id) {
-            Some(place) => longest = self.interactions.remove(place).1.max(duration),
-            None => self.interaction_count += 1,
+    /// An event of the interaction `id` that took `ms` until the next frame.
+    pub fn interaction(&mut self, id: f64, ms: f64) {
+        // Its own place, else that of the shortest.
+        let rank = |known: &Interaction| if known.id == id { -1.0 } else { known.ms };
+        let (mut place, mut is_new) = (&mut Interaction::default(), true);
+        let mut lowest = f64::INFINITY;
+        for known in &mut self.longest {
+            is_new &= known.id != id;
+            if rank(known) < lowest {
+                lowest = rank(known);
+                place = known;
+            }
         }
-        let place = self.interactions.iter().position(|(_, other)| *other < longest).unwrap_or(self.interactions.len());
-        self.interactions.insert(place, (id, longest));
-        self.interactions.truncate(INTERACTIONS);
-        let outliers = (self.interaction_count / INTERACTIONS_PER_OUTLIER).min(self.interactions.len() - 1);
-        self.values.inp_ms = self.interactions.get(outliers).map_or(0, |(_, duration)| *duration as u32);
+        if ms > place.ms {
+            *place = Interaction { id, ms };
+        }
+        self.interactions += usize::from(is_new);
+        let outliers = self.interactions / INTERACTIONS_PER_OUTLIER;
+        let longer = |ms: f64| self.longest.iter().filter(|other| other.ms > ms).count();
+        let counted = self.longest.iter().map(|known| known.ms).filter(|ms| longer(*ms) <= outliers);
+        self.values.inp_ms = counted.fold(f64::INFINITY, f64::min) as u32;
     }
 }
 
@@ -93,12 +109,14 @@ mod tests {
     #[test]
     fn three_presses_in_one_place_within_a_second_are_a_rage_click() {
         let mut measured = Measured::default();
-        for at in [0.0, 300.0, 600.0] {
-            measured.press(at, 100.0, 100.0 + at / 100.0);
+        for at in [2_000.0, 2_300.0, 2_600.0] {
+            measured.press(at, 100.0, 70.0 + at / 100.0);
         }
         assert_eq!(measured.values.rage_clicks, 1);
         // Slowly, or all over the page, is no rage; three more of the same burst are one more.
-        for (at, x) in [(5_000.0, 0.0), (5_600.0, 0.0), (6_200.0, 0.0), (9_000.0, 0.0), (9_100.0, 90.0), (9_200.0, 180.0)] {
+        for (at, x) in
+            [(5_000.0, 0.0), (5_600.0, 0.0), (6_200.0, 0.0), (9_000.0, 0.0), (9_100.0, 90.0), (9_200.0, 180.0)]
+        {
             measured.press(at, x, 0.0);
         }
         assert_eq!(measured.values.rage_clicks, 1);

@@ -8,7 +8,7 @@
 use crate::process;
 use crate::workspace::Workspace;
 use crate::{install, lists, styles, tracker};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use clap::Args;
 use serde_json::json;
@@ -213,6 +213,24 @@ pub(crate) fn report(assets: &Assets) -> Result<()> {
     } else {
         bail!("size budgets are exceeded: {}", assets.over_budget.join("; "))
     }
+}
+
+/// Prints what the tracker weighs where only the toolchain's own standard library is at hand, and holds its budget.
+///
+/// # Errors
+/// When it cannot be built or is too large.
+pub(crate) fn report_plain_tracker(workspace: &Workspace, assets: &Assets) -> Result<()> {
+    let core = tracker::plain_core_size(&workspace.root, &workspace.npm().join("node_modules"))?;
+    let scripts: usize = assets
+        .files
+        .iter()
+        .filter(|asset| ["t.js", "capture.js"].contains(&&*asset.name))
+        .map(|a| a.brotli_bytes)
+        .sum();
+    let (total, limit) = (scripts + core, tracker::PLAIN_TOTAL_BUDGET);
+    println!("on the toolchain's own std: core {core} bytes brotli, together {total}, limit {limit}");
+    ensure!(total <= limit, "size budgets are exceeded: the tracker on the toolchain's own std");
+    Ok(())
 }
 
 /// Bytes as lower-case hexadecimal digits.

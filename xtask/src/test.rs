@@ -73,7 +73,10 @@ impl Step {
             Step::Format => process::run(cargo(root).args(["fmt", "--all", "--", "--check", "--files-with-diff"]))
                 .context("files that `cargo fmt` would change are listed above"),
             Step::Rules => both(rules::check(workspace), licences::check(workspace)),
-            Step::Assets => assets::report(&assets::build(workspace)?),
+            Step::Assets => {
+                let assets = assets::build(workspace)?;
+                both(assets::report(&assets), assets::report_plain_tracker(workspace, &assets))
+            }
             Step::Lints => {
                 println!("a first time compiles all dependencies");
                 let strict = ["--", "-D", "warnings"];

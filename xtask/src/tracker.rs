@@ -83,24 +83,11 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
 
     let (module, std_for_size) = compile(root, &target)?;
-    let lean = root.join("tracker-wasm/loader/lean.js");
-    let lean = fs::read_to_string(&lean).with_context(|| format!("cannot read {}", lean.display()))?;
-    let bindings = bind(&module, &lean, &work)?;
-    let bound = work.join("bound.wasm");
-    fs::write(&bound, &bindings.module).with_context(|| format!("cannot write {}", bound.display()))?;
-    let optimised = work.join("optimised.wasm");
-    run(Command::new("node")
-        .arg(node_modules.join("binaryen/bin/wasm-opt"))
-        .args(["-Oz", "--converge", "--strip-debug", "--strip-producers", "--strip-target-features"])
-        .args(WASM_FEATURES)
-        .arg(&bound)
-        .arg("-o")
-        .arg(&optimised))?;
-    let core = fs::read(&optimised).with_context(|| format!("cannot read {}", optimised.display()))?;
+    let (core, glue_text) = link(root, node_modules, &module, &work)?;
     let core_name = format!("core.{}.wasm", short_hash(&core));
 
     let glue = work.join("glue.js");
-    fs::write(&glue, &bindings.glue).with_context(|| format!("cannot write {}", glue.display()))?;
+    fs::write(&glue, &glue_text).with_context(|| format!("cannot write {}", glue.display()))?;
     let bundle = |name: &str, more: &[String]| -> Result<Vec<u8>> {
         let bundled = work.join(name);
         // Through .bin: whether that is a script or the program itself depends on npm's install scripts.
@@ -151,27 +138,43 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     })
 }
 
+/// Builds the core once more on the toolchain's own standard library, as it is built where the source of that library
+/// cannot be had, and gives its size with brotli in bytes.
+///
+/// # Errors
+/// As [`build`].
+pub fn plain_core_size(root: &Path, node_modules: &Path) -> Result<usize> {
+    let target = root.join("target").join("tracker");
+    let work = target.join("plain-assets");
+    fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+    let (core, _) = link(root, node_modules, &compile_plain(root, &target)?, &work)?;
+    brotli_size(&core)
+}
+
+/// The module as browsers get it, and the bindings' glue.
+fn link(root: &Path, node_modules: &Path, module: &Path, work: &Path) -> Result<(Vec<u8>, String)> {
+    let lean = root.join("tracker-wasm/loader/lean.js");
+    let lean = fs::read_to_string(&lean).with_context(|| format!("cannot read {}", lean.display()))?;
+    let bindings = bind(module, &lean, work)?;
+    let bound = work.join("bound.wasm");
+    fs::write(&bound, &bindings.module).with_context(|| format!("cannot write {}", bound.display()))?;
+    let optimised = work.join("optimised.wasm");
+    run(Command::new("node")
+        .arg(node_modules.join("binaryen/bin/wasm-opt"))
+        .args(["-Oz", "--converge", "--strip-debug", "--strip-producers", "--strip-target-features"])
+        .args(WASM_FEATURES)
+        .arg(&bound)
+        .arg("-o")
+        .arg(&optimised))?;
+    let core = fs::read(&optimised).with_context(|| format!("cannot read {}", optimised.display()))?;
+    Ok((core, bindings.glue))
+}
+
 /// Compiles the core, with a standard library built for size where the toolchain has its source.
 fn compile(root: &Path, target: &Path) -> Result<(PathBuf, bool)> {
-    let cargo = || {
-        let mut cargo = Command::new("cargo");
-        cargo
-            .current_dir(root)
-            .args(["build", "--quiet", "--locked", "--package", "tracker-wasm", "--lib"])
-            .args(["--target", "wasm32-unknown-unknown", "--profile", "tracker"])
-            // The bindings read the section that says which features the module uses; wasm-opt strips later.
-            .env("CARGO_PROFILE_TRACKER_STRIP", "debuginfo")
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env_remove("CARGO_TARGET_DIR");
-        cargo
-    };
-    let module = |target: &Path| target.join("wasm32-unknown-unknown/tracker/tracker_wasm.wasm");
-
-    let plain = target.join("plain");
     if has_std_source(root)? {
         let small = target.join("small");
-        let built = run(cargo()
+        let built = run(cargo(root)
             .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none")
@@ -183,8 +186,32 @@ fn compile(root: &Path, target: &Path) -> Result<(PathBuf, bool)> {
             Err(error) => eprintln!("tracker: cannot build std for size, taking the toolchain's own: {error:#}"),
         }
     }
-    run(cargo().arg("--target-dir").arg(&plain))?;
-    Ok((module(&plain), false))
+    Ok((compile_plain(root, target)?, false))
+}
+
+/// Compiles the core on the toolchain's own standard library.
+fn compile_plain(root: &Path, target: &Path) -> Result<PathBuf> {
+    let plain = target.join("plain");
+    run(cargo(root).arg("--target-dir").arg(&plain))?;
+    Ok(module(&plain))
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root)
+        .args(["build", "--quiet", "--locked", "--package", "tracker-wasm", "--lib"])
+        .args(["--target", "wasm32-unknown-unknown", "--profile", "tracker"])
+        // The bindings read the section that says which features the module uses; wasm-opt strips later.
+        .env("CARGO_PROFILE_TRACKER_STRIP", "debuginfo")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR");
+    cargo
+}
+
+fn module(target: &Path) -> PathBuf {
+    target.join("wasm32-unknown-unknown/tracker/tracker_wasm.wasm")
 }
 
 /// Whether the toolchain that builds `root` has the source of its standard library.

@@ -10,7 +10,8 @@ export default ({ wants, track, signal, on, hooks }) => {
   // What was begun and not sent.
   const open = new Map();
 
-  on('input change', ({ target }) => {
+  // Not `change`, which comes once more when a field is left behind that was sent already.
+  on('input', ({ target }) => {
     if (!touched.has(target)) {
       touched.add(target);
       signal(FIELD);

@@ -1,0 +1,286 @@
+//! What the tracker tells of a page by itself: pages of another origin, headless Chromium, a real collector, and what its
+//! API then knows.
+
+use serde_json::{Value, json};
+use tests::browser::{Chromium, Tab};
+use tests::pages::{Page, Pages};
+use tests::tag::{engine, says_nothing, shop_elsewhere, tag, visitor};
+use tests::{SOON, Shop, until};
+
+/// A browser on a page that the tracker has seen.
+struct Visit<'a> {
+    shop: &'a Shop,
+    tab: Tab<'a>,
+    who: String,
+}
+
+impl<'a> Visit<'a> {
+    #[track_caller]
+    fn of(shop: &'a Shop, chromium: &'a Chromium, url: &str) -> Visit<'a> {
+        let tab = chromium.tab();
+        tab.goes_to(url);
+        assert_eq!(engine(&tab), "wasm", "{:?}", tab.console());
+        let who = visitor(&tab);
+        Visit { shop, tab, who }
+    }
+
+    /// The events so far, the oldest first.
+    fn events(&self) -> Vec<Value> {
+        let reply = self.shop.ask(&format!("/api/v1/profiles?{}", self.who));
+        if reply.status != 200 {
+            return Vec::new();
+        }
+        let mut events = reply.json()["events"].as_array().cloned().unwrap_or_default();
+        events.sort_by_key(|event| event["event_id"].to_string());
+        events
+    }
+
+    /// The properties of the events of a name, once so many have arrived.
+    #[track_caller]
+    fn told(&self, name: &str, count: usize) -> Vec<Value> {
+        until(name, SOON, || {
+            let events = self.events();
+            let named = events.iter().filter(|event| event["name"] == name).map(|event| event["properties"].clone());
+            let named: Vec<Value> = named.collect();
+            (named.len() >= count).then_some(named)
+        })
+    }
+
+    /// The names of everything that was told, once `last` was.
+    #[track_caller]
+    fn names_until(&self, last: &str) -> Vec<String> {
+        self.told(last, 1);
+        self.events().iter().filter_map(|event| event["name"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// A call that comes after everything before it.
+    fn ends(&self) -> Vec<String> {
+        self.tab.value("segments.track('End')");
+        self.names_until("End").into_iter().filter(|name| name != "End").collect()
+    }
+}
+
+/// Keeps the page where it is, as pages do that load what comes next by themselves.
+const STAYS: &str = "<script>addEventListener('click', (event) => event.preventDefault());
+    addEventListener('submit', (event) => event.preventDefault())</script>";
+
+#[test]
+fn links_files_and_buttons_are_told_by_what_is_written_on_them() {
+    let shop = shop_elsewhere("full");
+    let body = "<nav id=\"menu\"><a href=\"/inside\">Inside</a> <a href=\"/two\">Two  <b>words</b></a></nav>
+        <a id=\"out\" href=\"https://partner.example/deal?ref=1&token=abc#top\">To the partner</a>
+        <a id=\"sub\" href=\"https://help.shop.example/faq\">Our help</a>
+        <a id=\"file\" href=\"/files/Prices%202026.PDF?mail=mia@mail.example\">Prices</a>
+        <a id=\"saved\" download href=\"/export\">Save</a>
+        <a id=\"mail\" href=\"mailto:mia@mail.example\">mia@mail.example</a>
+        <button id=\"buy\"><span>Buy</span> now</button>
+        <div data-segments-private><button id=\"secret\">Mia Miller</button></div>
+        <div id=\"text\">Only text</div>
+        <a id=\"marked\" href=\"https://partner.example/\" data-segments-event=\"Plan Chosen\"
+            data-segments-prop-plan=\"pro\" data-segments-prop-billing-period=\"year\"><i>Pro</i></a>";
+    let head = format!("{STAYS}{}", tag(&shop, "data-consent=\"full\" data-domains=\"shop.example\""));
+    let pages = Pages::serve(vec![Page::html("/a", &head, body)]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/a"));
+    for element in [
+        "#menu a:nth-of-type(2)",
+        "#out",
+        "#sub",
+        "#file",
+        "#saved",
+        "#mail",
+        "#buy span",
+        "#secret",
+        "#text",
+        "#marked i",
+    ] {
+        visit.tab.clicks(element);
+    }
+    let names = visit.ends();
+    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(
+        visit.told("Outbound Link Clicked", 1),
+        [json!({ "url": "https://partner.example/deal?ref=1&token=*", "text": "To the partner" })]
+    );
+    let files = visit.told("File Downloaded", 2);
+    let origin = pages.origin();
+    assert_eq!(
+        files,
+        [
+            json!({ "url": format!("{origin}/files/Prices%202026.PDF?mail=*"), "file_type": "pdf", "text": "Prices" }),
+            json!({ "url": format!("{origin}/export"), "file_type": "", "text": "Save" }),
+        ]
+    );
+    let clicks = visit.told("Element Clicked", 4);
+    assert_eq!(
+        clicks,
+        [
+            json!({ "element": "nav#menu>a:nth-of-type(2)", "text": "Two words" }),
+            json!({ "element": "a#sub", "text": "Our help" }),
+            json!({ "element": "a#mail", "text": "*" }),
+            json!({ "element": "button#buy", "text": "Buy now" }),
+        ]
+    );
+    assert_eq!(visit.told("Plan Chosen", 1), [json!({ "plan": "pro", "billing_period": "year" })]);
+    let named = "SELECT count(*) FROM events WHERE properties::text ~ 'Miller|mail.example|abc'";
+    assert_eq!(shop.database.number(named), 0);
+    says_nothing(&visit.tab);
+}
+
+#[test]
+fn a_link_that_leaves_the_site_is_told_of_before_the_page_is_gone() {
+    let shop = shop_elsewhere("full");
+    let pages = Pages::serve(vec![Page::html("/there", "", "")]);
+    let away = pages.url("/there").replace("127.0.0.1", "localhost");
+    let own = Pages::serve(vec![Page::html(
+        "/a",
+        &tag(&shop, "data-consent=\"full\""),
+        &format!("<a href=\"{away}\">Away</a>"),
+    )]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &own.url("/a"));
+    visit.tab.clicks("a").sees("location.pathname == '/there'");
+    assert_eq!(visit.told("Outbound Link Clicked", 1), [json!({ "url": away, "text": "Away" })]);
+}
+
+#[test]
+fn forms_are_told_as_begun_sent_and_given_up_and_never_what_was_typed() {
+    let shop = shop_elsewhere("full");
+    let body = "<form id=\"login\"><input name=\"email\" type=\"email\"><input name=\"password\" type=\"password\">
+            <button>Log in</button></form>
+        <form name=\"checkout\"><input name=\"first_name\"><input name=\"iban\"><textarea name=\"note\"></textarea></form>
+        <form id=\"quiet\" data-segments-private><input name=\"diagnosis\"></form>
+        <form id=\"letter\" data-segments-event=\"Newsletter Joined\" data-segments-prop-list=\"weekly\"><button>Join</button></form>";
+    let pages = Pages::serve(vec![Page::html("/a", &format!("{STAYS}{}", tag(&shop, "data-consent=\"full\"")), body)]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/a"));
+    let tab = &visit.tab;
+    tab.types("[name=email]", "mia@secret.example").types("[name=password]", "hunter22").types("[name=email]", "x");
+    tab.value("document.querySelector('#login').requestSubmit()");
+    tab.types("[name=first_name]", "Hunter22")
+        .types("[name=iban]", "DE00hunter22")
+        .types("[name=diagnosis]", "hunter22");
+    tab.value("document.querySelector('#letter').requestSubmit()");
+    visit.tab.leaves();
+    assert_eq!(
+        visit.told("Form Abandoned", 1),
+        [json!({ "form": "checkout", "last_field": "iban", "fields": ["first_name", "iban"] })]
+    );
+    assert_eq!(
+        visit.told("Form Started", 2),
+        [json!({ "form": "login", "field": "email" }), json!({ "form": "checkout", "field": "first_name" })]
+    );
+    assert_eq!(
+        visit.told("Form Submitted", 2),
+        [json!({ "form": "login", "fields": ["email", "password"] }), json!({ "form": "letter", "fields": [] })]
+    );
+    assert_eq!(visit.told("Newsletter Joined", 1), [json!({ "list": "weekly" })]);
+    let typed = "SELECT count(*) FROM events WHERE properties::text ~* 'hunter22|secret|diagnosis|DE00'";
+    assert_eq!(shop.database.number(typed), 0);
+}
+
+#[test]
+fn pages_that_were_not_found_searches_and_products_are_told_as_such() {
+    let shop = shop_elsewhere("full");
+    let head = tag(&shop, "data-consent=\"full\"");
+    let product = "<script type=\"application/ld+json\">{ \"@context\": \"https://schema.org\", \"@graph\": [
+        { \"@type\": \"BreadcrumbList\" },
+        { \"@type\": \"Product\", \"sku\": \"KC-7\", \"name\": \"Hand grinder\", \"brand\": { \"@type\": \"Brand\", \"name\": \"Kettle\" },
+          \"offers\": [{ \"@type\": \"Offer\", \"price\": \"89.50\", \"priceCurrency\": \"EUR\" }] }] }</script>";
+    let two = "<script type=\"application/ld+json\">[{ \"@type\": \"Product\", \"name\": \"A\" }, { \"@type\": \"Product\", \"name\": \"B\" }]</script>
+        <script type=\"application/ld+json\">{ broken</script>";
+    let own = "<script>window.segments = [['track', 'Product Viewed', { product_id: 'own' }]]</script>";
+    let pages = Pages::serve(vec![
+        Page::html("/lost", &head, "").status("404 Not Found"),
+        Page::html("/search", &head, ""),
+        Page::html("/product", &format!("{product}{head}"), ""),
+        Page::html("/list", &format!("{two}{head}"), ""),
+        Page::html("/own", &format!("{own}{product}{head}"), ""),
+    ]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/lost?mail=mia@mail.example"));
+    assert_eq!(visit.told("Page Not Found", 1), [json!({ "path": "/lost", "referrer": "" })]);
+    visit.tab.goes_to(&pages.url("/search?q=red%20%20shoes&page=2"));
+    assert_eq!(visit.told("Site Searched", 1), [json!({ "query": "red shoes" })]);
+    visit.tab.goes_to(&pages.url("/product"));
+    let grinder =
+        json!({ "product_id": "KC-7", "name": "Hand grinder", "brand": "Kettle", "price": 89.5, "currency": "EUR" });
+    assert_eq!(visit.told("Product Viewed", 1), [grinder.clone()]);
+    for path in ["/list", "/own"] {
+        visit.tab.goes_to(&pages.url(path));
+        engine(&visit.tab);
+        // Idle time has passed in which the page would have been read.
+        visit.tab.value("new Promise((told) => requestIdleCallback(() => requestIdleCallback(told)))");
+    }
+    assert_eq!(visit.told("Product Viewed", 2), [grinder, json!({ "product_id": "own" })]);
+    // What a navigation by history shows is another page, which was found.
+    visit.tab.value("history.pushState({}, '', '/search?query=blue')");
+    assert_eq!(visit.told("Site Searched", 2)[1], json!({ "query": "blue" }));
+    assert_eq!(visit.told("Page Not Found", 1).len(), 1);
+}
+
+/// Silence of so many seconds, as a file that a video element plays.
+fn silence(seconds: u32) -> Vec<u8> {
+    let rate = 8_000_u32;
+    let samples = rate * seconds;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + samples).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend(rate.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend(b"\x01\0\x08\0data");
+    file.extend(samples.to_le_bytes());
+    file.resize(file.len() + samples as usize, 128);
+    file
+}
+
+#[test]
+fn videos_are_told_by_the_quarters_that_were_played() {
+    let shop = shop_elsewhere("full");
+    let video = "<video id=\"tour\" src=\"/tour.wav\"></video>";
+    let pages = Pages::serve(vec![
+        Page::html("/a", &tag(&shop, "data-consent=\"full\""), video),
+        Page::file("/tour.wav", "audio/wav", silence(2)),
+    ]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/a"));
+    visit.tab.clicks("h1").value("document.querySelector('video').play()");
+    assert_eq!(visit.told("Video Completed", 1), [json!({ "video": "tour", "seconds": 2 })]);
+    assert_eq!(visit.told("Video Played", 1), [json!({ "video": "tour", "seconds": 2 })]);
+    let percents: Vec<Value> = visit.told("Video Progressed", 3).iter().map(|told| told["percent"].clone()).collect();
+    assert_eq!(percents, [25, 50, 75]);
+    visit.tab.value("document.querySelector('video').play()");
+    visit.tab.sees("document.querySelector('video').currentTime > 0.7 && !document.querySelector('video').ended");
+    assert_eq!(visit.ends().iter().filter(|name| name.starts_with("Video")).count(), 5, "a second time is not told");
+}
+
+#[test]
+fn what_an_owner_has_switched_off_is_not_told() {
+    let shop = shop_elsewhere("full");
+    let off = [
+        "clicks",
+        "outbound",
+        "downloads",
+        "forms",
+        "search",
+        "products",
+        "video",
+        "404",
+        "vitals",
+        "errors",
+        "copies",
+        "dead-clicks",
+    ];
+    let off: Vec<String> = off.iter().map(|name| format!("data-{name}=\"off\"")).collect();
+    let head = format!("{STAYS}{}", tag(&shop, &format!("data-consent=\"full\" {}", off.join(" "))));
+    let body = "<a id=\"out\" href=\"https://partner.example/\">Out</a><a id=\"file\" href=\"/a.pdf\">File</a>
+        <button id=\"buy\">Buy</button><form><input name=\"email\"></form>";
+    let pages = Pages::serve(vec![Page::html("/a", &head, body).status("404 Not Found")]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/a?q=shoes"));
+    for element in ["#out", "#file", "#buy"] {
+        visit.tab.clicks(element);
+    }
+    visit.tab.types("[name=email]", "x").value("document.querySelector('form').requestSubmit()");
+    assert_eq!(visit.ends(), Vec::<String>::new());
+}
