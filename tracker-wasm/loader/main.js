@@ -65,7 +65,7 @@ quiet(() => {
   // In the capture phase, which a page does not stop.
   // What happens to the debugger's own element does not happen to the page.
   const on = (types, run) =>
-    types.split(' ').forEach((type) => addEventListener(type, quiet((event) => event.target != hooks.panel && run(event)), true));
+    types.split(' ').forEach((type) => addEventListener(type, quiet((event) => hooks.panel != event.target && run(event)), true));
 
   // The transport, for loader, core and fallback alike.
   const post = async (body, answered) => {
@@ -245,7 +245,7 @@ quiet(() => {
   };
 
   // What the visitor does.
-  const signal = quiet((what, value) => sink.signal(what, Date.now(), +value));
+  const signal = (what, value) => sink.signal(what, Date.now(), +value);
   let measuring;
   let lastInput = 0;
   const measureSoon = () => {
@@ -279,7 +279,7 @@ quiet(() => {
     allow(modeOf(consent));
     on('pointermove pointerdown keydown scroll click', input);
     on('focus blur pageshow', attend);
-    on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
+    on('visibilitychange', () => (document.hidden ? leave() : attend()));
     on('pagehide', () => {
       run(hooks.ends);
       leave();
@@ -298,7 +298,7 @@ quiet(() => {
         return result;
       };
     }
-    if (Array.isArray(early)) early.forEach(([method, ...args]) => segments[method](...args));
+    early?.forEach?.(([method, ...args]) => segments[method](...args));
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

@@ -6,7 +6,7 @@
 
 // A name that says so itself: `access_token`, `resetToken`, `api-key`, `e-mail`. The short ones only as a word.
 const SECRET_NAME =
-  /(token|secret|passw(or)?d|pwd|e-?mail|api.?key|signature|jwt|session(.?id)?)$|^code$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone|debug)$/i;
+  /(token|secret|passw(or)?d|pwd|e-?mail|api.?key|signature|jwt|session(.?id)?)$|^code$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone)$/i;
 
 // `mia@example.com`, its @ encoded once or more; `@mia` alone is a name that is public.
 const EMAIL = /.(@|%(25)*40)./;

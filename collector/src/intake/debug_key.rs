@@ -23,3 +23,41 @@ pub(crate) fn is_valid(site: &Site, given: &str, today: Date) -> bool {
     let yesterday = today.checked_sub(1.day()).unwrap_or(today);
     !given.is_empty() && [today, yesterday].into_iter().any(|day| crate::secrets::same(&of_day(site, day), given))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    fn site() -> Site {
+        let mut site = crate::intake::webhook::tests::site();
+        site.secret_key_hash = vec![7; 32];
+        site
+    }
+
+    #[test]
+    fn a_key_holds_on_its_day_and_the_next() {
+        let key = of_day(&site(), date(2026, 11, 26));
+        assert!(key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+        assert!(is_valid(&site(), &key, date(2026, 11, 26)));
+        assert!(is_valid(&site(), &key, date(2026, 11, 27)));
+        assert!(!is_valid(&site(), &key, date(2026, 11, 28)));
+        assert!(!is_valid(&site(), &key, date(2026, 11, 25)), "nor before");
+    }
+
+    #[test]
+    fn a_key_is_of_one_site_and_ends_with_its_secret_key() {
+        let day = date(2026, 11, 26);
+        let key = of_day(&site(), day);
+        let mut renewed = site();
+        renewed.secret_key_hash = vec![8; 32];
+        let mut other = site();
+        other.write_key = "wk_other".into();
+        for wrong in [&renewed, &other] {
+            assert!(!is_valid(wrong, &key, day));
+        }
+        for wrong in ["", "0", &key[..31], &format!("{key}0")] {
+            assert!(!is_valid(&site(), wrong, day), "{wrong}");
+        }
+    }
+}
