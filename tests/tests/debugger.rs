@@ -71,7 +71,9 @@ fn nothing_of_the_debugger_is_loaded_until_somebody_asks() {
     tab.before_pages(LOOK_INSIDE).goes_to(&pages.url("/a"));
     assert_eq!(engine(&tab), "wasm");
     tab.value("segments.track('Order Complete', { total: 'much' })");
-    until("the event", SOON, || (shop.database.number("SELECT count(*) FROM events WHERE kind = 3") == 1).then_some(()));
+    until("the event", SOON, || {
+        (shop.database.number("SELECT count(*) FROM events WHERE kind = 3") == 1).then_some(())
+    });
     assert_eq!(files(&tab), ["/capture", "/core", "/t"]);
     assert_eq!(tab.value("[window.inside, document.querySelector('segments-debugger')]"), json!([null, null]));
     says_nothing(&tab);
@@ -79,10 +81,15 @@ fn nothing_of_the_debugger_is_loaded_until_somebody_asks() {
 
     let tab = opens(&chromium, &pages.url("/a?segments_debug"));
     assert_eq!(files(&tab), ["/capture", "/core", "/debug", "/t"]);
-    assert_eq!(tab.value("[window.mode, document.querySelector('segments-debugger').shadowRoot]"), json!(["closed", null]));
+    assert_eq!(
+        tab.value("[window.mode, document.querySelector('segments-debugger').shadowRoot]"),
+        json!(["closed", null])
+    );
     // The first page view was told before the debugger was there.
     until("the first page view's outcome", SOON, || {
-        let state = tab.value("[...inside.querySelectorAll('li')].find((li) => li.textContent.includes('Page view'))?.dataset.state");
+        let state = tab.value(
+            "[...inside.querySelectorAll('li')].find((li) => li.textContent.includes('Page view'))?.dataset.state",
+        );
         (state == "stored").then_some(())
     });
     says_nothing(&tab);
@@ -126,10 +133,7 @@ fn an_owner_follows_an_event_from_the_call_to_its_outcome_and_its_reason() {
 #[test]
 fn development_mode_says_what_is_probably_a_mistake_once() {
     let shop = shop_elsewhere("measure");
-    let pages = Pages::serve(vec![
-        strict(&shop, "/a", "data-debug", ""),
-        strict(&shop, "/quiet", "", ""),
-    ]);
+    let pages = Pages::serve(vec![strict(&shop, "/a", "data-debug", ""), strict(&shop, "/quiet", "", "")]);
     let calls = "for (let n = 0; n < 2; n++) {
         segments.track('Order Complete', {});
         segments.track('Order Completed', { order_id: 'X' + n, total: true });
@@ -138,7 +142,11 @@ fn development_mode_says_what_is_probably_a_mistake_once() {
     }";
     let chromium = Chromium::start();
     let tab = opens(&chromium, &pages.url("/a"));
-    assert_eq!(tab.value("inside.querySelector('.fold').getAttribute('aria-expanded')"), "false", "it does not cover the page");
+    assert_eq!(
+        tab.value("inside.querySelector('.fold').getAttribute('aria-expanded')"),
+        "false",
+        "it does not cover the page"
+    );
     tab.value(calls);
     let told = becomes(&tab, "identify u1", "dropped");
     assert!(told.contains("consent is measure"), "{told}");
@@ -178,8 +186,14 @@ fn the_panel_is_no_part_of_the_page_and_works_with_keys_and_on_a_phone() {
         .filter((one) => !(one.ariaLabel || one.textContent.trim())).length";
     assert_eq!(tab.value(unnamed), 0);
     assert_eq!(tab.value("inside.querySelector('[role=status]') != null"), true);
-    assert_eq!(tab.value("document.getElementById(inside.querySelector('.fold').getAttribute('aria-controls'))"), Value::Null);
-    assert_eq!(tab.value("inside.getElementById(inside.querySelector('.fold').getAttribute('aria-controls')) != null"), true);
+    assert_eq!(
+        tab.value("document.getElementById(inside.querySelector('.fold').getAttribute('aria-controls'))"),
+        Value::Null
+    );
+    assert_eq!(
+        tab.value("inside.getElementById(inside.querySelector('.fold').getAttribute('aria-controls')) != null"),
+        true
+    );
 
     for width in [360, 400, 1360] {
         tab.is_wide(width);
@@ -189,7 +203,8 @@ fn the_panel_is_no_part_of_the_page_and_works_with_keys_and_on_a_phone() {
         assert_eq!(tab.value(fits), true, "{width} px");
     }
 
-    let shown = "[...inside.querySelectorAll('li')].filter((li) => !li.hidden).map((li) => li.querySelector('b').textContent)";
+    let shown =
+        "[...inside.querySelectorAll('li')].filter((li) => !li.hidden).map((li) => li.querySelector('b').textContent)";
     let filter = |text: &str| {
         tab.value(&format!(
             "(() => {{ const field = inside.querySelector('input'); field.value = '{text}'; field.dispatchEvent(new Event('input')); }})()"

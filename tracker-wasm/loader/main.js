@@ -37,7 +37,7 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api } = script.dataset;
+  const { site, consent, wasm, api, hash } = script.dataset;
   const { origin } = new URL(api || script.src);
   const endpoint = origin + '/v1/events';
   const { width, height } = screen;
@@ -166,13 +166,23 @@ quiet(() => {
   let view;
   let url;
   let referrer = scrub(document.referrer + '');
+  // On a site that navigates by the fragment, that is a part of the path: `/app?a=1#!/cart` is `/app/cart?a=1`.
+  const address = () =>
+    scrub(
+      hash != null
+        ? location.href.replace(
+            /\/?(\?[^#]*)?#!?\/?([^?]*)(\?.*)?/,
+            (_, query = '', path, more = '') => '/' + path + query + (query ? more.replace('?', '&') : more),
+          )
+        : location.href,
+    );
   const look = (id) => tell('view', (view = id), Date.now());
   const page = () => {
     run(hooks.ends);
     sum();
     look(mint());
     const at = Date.now();
-    url = scrub(location.href);
+    url = address();
     // The order of the members is the order in which the core takes them.
     const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
@@ -187,7 +197,7 @@ quiet(() => {
   const moved = () => {
     clearTimeout(moving);
     moving = setTimeout(
-      quiet(() => mode && url != scrub(location.href) && page()),
+      quiet(() => mode && url != address() && page()),
       50,
     );
   };

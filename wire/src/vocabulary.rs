@@ -184,8 +184,10 @@ pub enum Says {
     Text,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Nothing: it is there, or says `off`.
+    /// Nothing: it is there or not.
     Presence,
+    /// Nothing, or `off`.
+    PresenceOrOff,
 }
 
 /// A `data-` attribute of the tag, and an option of the npm package's `init`.
@@ -223,7 +225,8 @@ pub const ATTRIBUTES: &[Attribute] = &[
         Says::Text,
         "The query parameters that hold what was searched for, separated by commas, or `off`.",
     ),
-    attribute("404", Says::Presence, "This page says that there is none."),
+    attribute("404", Says::PresenceOrOff, "This page says that there is none."),
+    attribute("hash", Says::Presence, "The part of an address behind `#` tells pages apart."),
     attribute("clicks", OFF, "No events of clicks on buttons and links."),
     attribute("outbound", OFF, "No events of links that lead away."),
     attribute("downloads", OFF, "No events of downloads."),
