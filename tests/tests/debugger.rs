@@ -6,7 +6,8 @@ use tests::browser::{Chromium, Tab};
 use tests::pages::{Page, Pages};
 use tests::tag::{engine, says_nothing, shop_elsewhere, tag};
 use tests::web::Owner;
-use tests::{SOON, Shop, shop, until};
+use tests::{SOON, Shop, shop, speech, until};
+use wire::Who;
 
 /// Keeps the debugger's closed root where a test can look into it.
 const LOOK_INSIDE: &str = "
@@ -41,6 +42,36 @@ fn opens<'a>(chromium: &'a Chromium, url: &str) -> Tab<'a> {
     tab.before_pages(LOOK_INSIDE).goes_to(url);
     tab.sees("window.inside && fact('Engine') != 'starting'");
     tab
+}
+
+#[test]
+fn who_asks_with_the_key_of_the_day_is_told_of_each_event() {
+    let shop = shop_elsewhere("full");
+    let key = parameter(&shop).split('=').nth(1).unwrap_or_default().to_owned();
+    let bad = speech::track(speech::now_ms(), "Order Completed", json!({ "order_id": "X1", "total": "much" }));
+    let events = [speech::page(speech::now_ms(), "http://127.0.0.1/"), bad];
+    let batch = speech::batch(&shop.keys.write_key, Who::Visitor(speech::visitor_id("mia")), &events);
+    let ids = events.map(|event| speech::written(event.id));
+    let told = |query: &str| shop.web.post(&format!("/v1/events{query}"), &batch).json();
+    let outcomes = |answer: &Value| -> Vec<Value> {
+        let details = answer["details"].as_array().expect("details");
+        details.iter().map(|detail| json!([detail["id"], detail["outcome"], detail["reason"]])).collect()
+    };
+
+    let first = told(&format!("?debug={key}"));
+    assert_eq!(outcomes(&first), [json!([ids[0], "stored", null]), json!([ids[1], "rejected", "bad_order"])]);
+    assert_eq!((&first["stored"], &first["rejected"], &first["debug"]), (&json!(1), &json!(1), &json!(true)));
+    assert!(first["details"][1]["detail"].as_str().is_some_and(|detail| detail.contains("total")), "{first}");
+    let second = told(&format!("?debug={key}"));
+    assert_eq!(outcomes(&second)[0], json!([ids[0], "duplicate", null]));
+
+    let wrong = told("?debug=0123456789abcdef0123456789abcdef");
+    assert_eq!((&wrong["debug"], &wrong["details"]), (&json!(false), &json!([])));
+    assert_eq!((&wrong["duplicate"], &wrong["rejected"]), (&json!(1), &json!(1)), "it works all the same");
+    let plain = told("");
+    assert_eq!((&plain["debug"], &plain["details"]), (&Value::Null, &Value::Null));
+    let outcomes = shop.outcomes();
+    assert_eq!((outcomes.stored, outcomes.duplicate, outcomes.rejected["bad_order"]), (1, 3, 4));
 }
 
 /// What became of an event, as its row says it.

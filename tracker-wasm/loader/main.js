@@ -19,7 +19,8 @@ const VISITOR = 'segments.visitor';
 // Kept by the core.
 const QUEUE = 'segments.queue';
 
-// Calls that are kept for the debugger: those before it can be there.
+// The place of the last call that is kept for the debugger, of those before it can be there. Where that place is taken,
+// nothing more is kept, which `capture.js` makes use of.
 const MOST_TOLD = 99;
 
 const quiet =

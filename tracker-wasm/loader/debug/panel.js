@@ -23,7 +23,7 @@ const make = (tag, attributes, ...children) => {
 };
 
 const kilobytes = (bytes) => (bytes < 1000 ? `${bytes} bytes` : `${(bytes / 1000).toFixed(1)} KB`);
-const clock = (at) => new Date(at).toLocaleTimeString();
+const clock = (at) => new Date(at).toLocaleTimeString([], { hourCycle: 'h23' });
 
 /** The tracker's own files, with what came over the network for each. */
 const files = (origin) =>
@@ -159,7 +159,7 @@ export default ({ quiet, log, hooks, data, config, mode, api, origin, isOpen, cl
       Collector: last ? `${origin}, ${status(last)}` : `${origin}, nothing was sent yet`,
       'In all': `${totals.stored} stored, ${totals.duplicate} duplicate, ${totals.rejected} rejected` + (reasons.length ? ` (${reasons.join(', ')})` : ''),
       Details: DETAILS[log.details],
-      Settings: settings.join(' '),
+      Settings: settings.join('\n'),
       Sent: `${totals.posts} posts, ${kilobytes(totals.bytes)}` + (who.dropped ? `; ${who.dropped} events lost` : ''),
       Files: files(origin),
     };
