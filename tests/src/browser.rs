@@ -141,6 +141,15 @@ impl Tab<'_> {
         self
     }
 
+    /// Runs this on every page before its own scripts, whatever the page's policy is.
+    #[track_caller]
+    pub fn before_pages(&self, script: &str) -> &Self {
+        self.chromium.wait("the script for every page", async {
+            self.page.evaluate_on_new_document(script).await.unwrap_or_else(|error| panic!("{script}: {error}"));
+        });
+        self
+    }
+
     /// Leaves for an empty page, as if another address had been typed.
     #[track_caller]
     pub fn leaves(&self) -> &Self {

@@ -57,6 +57,7 @@ const start = ({ instance }) => {
 
 const host = {
   ...loader,
+  config,
   data,
   /** Whether a host is the owner's, too, as all below it. */
   isOwn: (host) => {
@@ -77,3 +78,7 @@ else arrive();
 if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
 // `domains` after `clicks`, which tells of links as the page wrote them.
 for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(host);
+
+// The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
+if ('debug' in data || /[?&]segments_debug/.test(location.search)) bring(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
+else loader.hooks.told = { 99: 1 };

@@ -20,6 +20,10 @@ const VISITOR = PREFIX + 'visitor';
 // There when the visitor has asked not to be counted; says nothing else.
 const OPTED_OUT = PREFIX + 'off';
 
+// The place of the last call that is kept for the debugger, of those before it can be there. Where that place is taken,
+// nothing more is kept, which `capture.js` makes use of.
+const MOST_TOLD = 99;
+
 const quiet =
   (run) =>
   (...args) => {
@@ -59,14 +63,17 @@ quiet(() => {
   // A link from another of the owner's domains says who the visitor is: `capture.js` reads it, and all is held until then.
   const lands = domains && consent == 'full' && location.search.includes('segments_v=');
 
-  // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
-  const hooks = { views: [], ends: [], sums: [] };
+  // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up. For
+  // the debugger: what it asks the collector, and what was told so far, until `capture.js` knows whether somebody looks.
+  const hooks = { views: [], ends: [], sums: [], query: '', told: [] };
   const run = (all) => {
     for (const one of all) quiet(one)();
   };
-  // In the capture phase, which a page does not stop.
+  // In the capture phase, which a page does not stop. What happens to the debugger's own element does not happen to the
+  // page.
   const on = (types, run) => {
-    for (const type of types.split(' ')) addEventListener(type, quiet(run), true);
+    const listen = quiet((event) => hooks.panel != event.target && run(event));
+    for (const type of types.split(' ')) addEventListener(type, listen, true);
   };
 
   // The last post was answered.
@@ -74,13 +81,13 @@ quiet(() => {
   // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
   // itself says that there is to be none: then the server ends it.
   const post = async (body, answered, measured) => {
-    let status = 0;
-    let wait = 0;
-    let server = 0;
+    let response;
+    let said;
+    tell('sent', body);
     try {
       // Asking while offline would only write to the console.
       if (navigator.onLine) {
-        const response = await fetch(endpoint, {
+        response = await fetch(endpoint + hooks.query, {
           method: 'POST',
           body,
           // Browsers refuse to keep more than 64 KB alive.
@@ -88,29 +95,31 @@ quiet(() => {
           credentials: measured && !(gpc | dnt) ? 'omit' : cookie == null ? 'same-origin' : 'include',
           headers: { 'Content-Type': 'text/plain' },
         });
-        status = response.status;
-        wait = response.headers.get('Retry-After') | 0;
-        if (status < 300) {
-          // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
-          status = 0;
-          const said = await response.json();
-          if (said.success) status = 200;
-          if (said.clock) server = said.server_time_ms;
-          // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
-          if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
-        }
+        said = await response.json();
+        // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
+        if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
       }
     } catch {}
-    answers = status == 200;
+    answers = said?.success;
     // Never within the call that posts: the core is busy until it returns.
     await 0;
-    quiet(answered)(status, wait, server);
+    tell('sent', body, response, said);
+    quiet(answered)(
+      // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+      answers || response?.status > 299 ? response.status : 0,
+      response?.headers.get('Retry-After') | 0,
+      said?.clock ? said.server_time_ms : 0,
+    );
   };
 
   const standIn = fallback(config, post);
   // Fallback or core.
   let sink = standIn;
-  const tell = quiet((method, ...args) => sink[method](...args));
+  const tell = quiet((method, ...args) => {
+    hooks.told[MOST_TOLD] || hooks.told.push([method, args]);
+    // What only the debugger wants to know has no method there.
+    return sink[method]?.(...args);
+  });
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
   let decided;
@@ -160,8 +169,9 @@ quiet(() => {
         moved,
         said: (name) => names[name] == view,
         hooks,
-        visitor: () => mode == FULL && me,
-        lands: () => lands && mode == WAIT,
+        mode: () => mode,
+        me: () => me,
+        lands,
       },
     ]);
   };
@@ -246,7 +256,7 @@ quiet(() => {
   const word = (value) => `${value ?? ''}`;
   const record = (least, kind, fields) => {
     const at = Date.now();
-    if (mode >= least) tell('event', { kind, id: mint(), at, view, ...fields }, at);
+    tell(mode < least ? 'refused' : 'event', { kind, id: mint(), at, view, ...fields }, at);
   };
 
   // The view in which the page has told of an event by itself.

@@ -115,7 +115,7 @@ impl Part {
         match self {
             Part::Tracker => {
                 let built = tracker::build(&workspace.root, &node_modules, folder)?;
-                for file in [&built.loader, &built.capture, &built.consent, &built.core] {
+                for file in [&built.loader, &built.capture, &built.consent, &built.core, &built.debugger] {
                     println!("   {}: {} bytes, {} brotli, {}", file.name, file.raw, file.brotli, file.integrity);
                 }
                 let files = vec![
@@ -123,6 +123,7 @@ impl Part {
                     ("capture.js".to_owned(), built.capture.name.clone()),
                     ("consent.js".to_owned(), built.consent.name.clone()),
                     ("core.wasm".to_owned(), built.core.name.clone()),
+                    ("debug.js".to_owned(), built.debugger.name.clone()),
                 ];
                 Ok(Built { files, over_budget: built.over_budget() })
             }

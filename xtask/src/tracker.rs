@@ -1,5 +1,6 @@
 //! Builds what the script tag loads: `t.js` (the loader), `capture.<hash>.js` (listeners and bindings) and
-//! `core.<hash>.wasm`; for tags that name a consent manager also `consent.<hash>.js`.
+//! `core.<hash>.wasm`; for tags that name a consent manager also `consent.<hash>.js`, and `debug.<hash>.js` where somebody
+//! asks for it.
 //!
 //! Every step here exists for its bytes; `tracker-wasm/README.md` says what each one saves.
 
@@ -14,7 +15,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 /// Most bytes of `t.js`, brotli.
 pub const LOADER_BUDGET: usize = 3_584;
-/// Most bytes of all files, brotli, with the standard library built for size.
+/// Most bytes of all files that every visitor loads, brotli, with the standard library built for size.
 pub const TOTAL_BUDGET: usize = 20_480;
 /// Most bytes of all files, brotli, where only the standard library of the toolchain is at hand.
 pub const PLAIN_TOTAL_BUDGET: usize = 26_624;
@@ -53,6 +54,8 @@ pub struct TrackerAssets {
     pub consent: Asset,
     /// `core.<hash>.wasm`; the loader has its path and its hash.
     pub core: Asset,
+    /// `debug.<hash>.js`; `capture.js` has its path and its hash.
+    pub debugger: Asset,
     /// The standard library was built for size, which needs the toolchain's `rust-src`.
     pub std_for_size: bool,
 }
@@ -102,12 +105,19 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     let define = |name: &str, value: &str| format!("--define:__{name}__=\"{value}\"");
     let consent = bundle("consent.js", &[])?;
     let consent_name = format!("consent.{}.js", short_hash(&consent));
+    let debugger = bundle(
+        "debug.js",
+        &["--loader:.css=text".to_owned(), format!("--define:__VOCABULARY__={}", wire::vocabulary::events_json())],
+    )?;
+    let debugger_name = format!("debug.{}.js", short_hash(&debugger));
     let capture = bundle(
         "capture.js",
         &[
             format!("--alias:glue={}", glue.display()),
             define("CONSENT_URL", &consent_name),
             define("CONSENT_INTEGRITY", &integrity(&consent)),
+            define("DEBUG_URL", &debugger_name),
+            define("DEBUG_INTEGRITY", &integrity(&debugger)),
         ],
     )?;
     let capture_name = format!("capture.{}.js", short_hash(&capture));
@@ -131,6 +141,7 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
         capture: write(capture_name, &capture)?,
         consent: write(consent_name, &consent)?,
         core: write(core_name, &core)?,
+        debugger: write(debugger_name, &debugger)?,
         std_for_size,
     })
 }
@@ -466,6 +477,8 @@ mod tests {
             capture: asset(2_000),
             consent: asset(2_000),
             core: asset(core),
+            // Not counted: a visitor never loads it.
+            debugger: asset(50_000),
             std_for_size,
         };
         assert!(assets(3_584, 14_896, true).over_budget().is_empty());

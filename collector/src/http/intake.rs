@@ -2,6 +2,7 @@
 
 mod identity;
 mod protocols;
+mod watched;
 
 use super::{State, peer};
 use crate::intake::enrich::{Address, Origin};
@@ -68,10 +69,10 @@ pub(super) struct Answer {
 
 /// What our tracker and the SDKs of Segment are told.
 pub(super) fn receipt(answer: &Answer) -> HttpResponse {
-    HttpResponse::Ok().json(told(answer))
+    HttpResponse::Ok().json(told_of(answer))
 }
 
-fn told(answer: &Answer) -> serde_json::Value {
+fn told_of(answer: &Answer) -> serde_json::Value {
     let receipt = answer.receipt;
     let mut told = serde_json::json!({
         "success": true,
@@ -180,18 +181,27 @@ pub(super) async fn store(
     site: &Arc<Site>,
     source: Arc<str>,
     events: Vec<NewEvent>,
-    mut rejections: Vec<Rejection>,
+    rejections: Vec<Rejection>,
     bytes: usize,
 ) -> Result<Answer, Refusal> {
-    let events = proof::settle(site, events, &mut rejections);
-    let mut events = plan::screen(site, events, &mut rejections);
-    let clock = rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
-    if events.is_empty() && rejections.is_empty() {
+    let batch = screened(state, request, SiteBatch { site: Arc::clone(site), source, events, rejections });
+    write(state, batch, bytes).await
+}
+
+/// A batch after the steps that all adapters' events take.
+fn screened(state: &web::Data<State>, request: &HttpRequest, mut batch: SiteBatch) -> SiteBatch {
+    let events = proof::settle(&batch.site, batch.events, &mut batch.rejections);
+    batch.events = plan::screen(&batch.site, events, &mut batch.rejections);
+    let agent = header_text(request, header::USER_AGENT);
+    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut batch.events);
+    batch
+}
+
+async fn write(state: &web::Data<State>, batch: SiteBatch, bytes: usize) -> Result<Answer, Refusal> {
+    let clock = batch.rejections.iter().any(|rejection| rejection.reason == Reason::ClockOutOfRange.name());
+    if batch.events.is_empty() && batch.rejections.is_empty() {
         return Ok(Answer { receipt: Receipt::default(), clock });
     }
-    let agent = header_text(request, header::USER_AGENT);
-    state.enricher.enrich(Origin { address: Address(peer(state, request)), agent }, &mut events);
-    let batch = SiteBatch { site: Arc::clone(site), source, events, rejections };
     let receipt = state.writer.store(batch, bytes).await?;
     Ok(Answer { receipt, clock })
 }
@@ -231,18 +241,24 @@ pub(super) fn picture() -> HttpResponse {
 }
 
 async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let mut identity = identity::Identity::default();
-    let result = wire_batch(&state, &request, payload, &mut identity).await;
-    let mut response = answer(&request, result, |answer| identity.tell(answer));
-    identity.allow(response.headers_mut());
+    let mut told = Told { identity: identity::Identity::default(), watch: watched::Watch::of(&request) };
+    let result = wire_batch(&state, &request, payload, &mut told).await;
+    let mut response = answer(&request, result, |answer| told.identity.tell(answer, told.watch.tell(answer)));
+    told.identity.allow(response.headers_mut());
     response
+}
+
+/// What our tracker is told beside the receipt.
+struct Told {
+    identity: identity::Identity,
+    watch: watched::Watch,
 }
 
 async fn wire_batch(
     state: &web::Data<State>,
     request: &HttpRequest,
     payload: web::Payload,
-    identity: &mut identity::Identity,
+    to: &mut Told,
 ) -> Result<Answer, Refusal> {
     let raw = read(payload).await?;
     let decoded = body::decode(&raw)?;
@@ -254,13 +270,16 @@ async fn wire_batch(
         return Err(Refusal::TooLarge(format!("batch has {} events, limit {limit}", batch.records.len())));
     }
     let (site, trust) = site_of(state, &batch.write_key).await?;
-    *identity = identity::Identity::of(state, request, (&site, trust), &batch);
+    to.identity = identity::Identity::of(state, request, (&site, trust), &batch);
     admit(state, request, &site, source::TRACKER, trust, batch.records.len()).await?;
     let agent = header_text(request, header::USER_AGENT);
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
     let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
+    if to.watch.is_due(&sender, batch.records.len()) {
+        return to.watch.store_each(state, request, &batch, &sender, &to.identity).await;
+    }
     let (mut events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
-    identity.join(&mut events);
+    to.identity.join(&mut events);
     store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 

@@ -508,4 +508,4 @@ fn unknown(what: &str) -> Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1357,6 +1357,7 @@ pub(crate) fn setup() -> Setup {
         browser_orders: BrowserOrders::Auto,
         identity_secret: None,
         signed_identify: false,
+        debug_key: "0b7e6a1f9d3c5e8a2b4f6d8c0a1e3f57".to_owned(),
         trusted_orders_seen: false,
         bots: Bots::Exclude,
         bot_limit: domain::report::BOT_LIMIT,
@@ -1371,6 +1372,7 @@ pub(crate) fn setup_waiting() -> Setup {
         consent: TagConsent::Full,
         identity_secret: Some("is_0123".into()),
         signed_identify: true,
+        debug_key: "0b7e6a1f9d3c5e8a2b4f6d8c0a1e3f57".to_owned(),
         ..setup()
     }
 }

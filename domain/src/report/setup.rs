@@ -107,6 +107,8 @@ pub struct Setup {
     pub identity_secret: Option<String>,
     /// Whether a browser's identify has to be signed.
     pub signed_identify: bool,
+    /// With this in a page's address its events are told of one by one; another one every day.
+    pub debug_key: String,
     /// When the last event of this site was stored; `None` until the first one.
     pub last_event_at: Option<Timestamp>,
     /// The moment of this report.
@@ -119,6 +121,20 @@ impl Setup {
     /// It is one line, because owners paste it into fields of shop systems that break lines.
     pub fn tag(&self, consent: TagConsent) -> String {
         script_tag(&self.origin, &self.write_key, consent)
+    }
+
+    /// The parameter that opens the tracker's debugger on a page, without `?`.
+    pub fn debug_parameter(&self) -> String {
+        format!("segments_debug={}", self.debug_key)
+    }
+
+    /// The first page of one of the site's domains with the debugger on it. Hosts of one's own machine have no HTTPS.
+    pub fn debug_url(&self, domain: &str) -> String {
+        let is_local =
+            domain == "localhost" || domain.ends_with(".localhost") || domain.starts_with("127.") || domain == "::1";
+        let scheme = if is_local { "http" } else { "https" };
+        let host = if domain.contains(':') { format!("[{domain}]") } else { domain.to_owned() };
+        format!("{scheme}://{host}/?{}", self.debug_parameter())
     }
 
     /// What a page with a strict Content-Security-Policy has to allow.

@@ -1,6 +1,6 @@
 // Links to another of the owner's domains say who follows them, so that both know one visitor: `data-domains`.
 
-import { FULL } from '../modes.js';
+import { FULL, WAIT } from '../modes.js';
 
 const PARAMETER = /([?&])segments_v=([\da-f]{32})?\.?([^&#]*)(&?)/;
 // How long a link counts, in ms.
@@ -17,15 +17,14 @@ const land = ({ isOwn, decide, quiet }) => {
 };
 
 export default (loader) => {
-  const { on, isOwn, visitor, lands } = loader;
-  if (lands()) land(loader);
+  const { on, isOwn, mode, me, lands } = loader;
+  if (lands && mode() == WAIT) land(loader);
   const lead = ({ target }) => {
     const link = target.closest('a[href]');
-    const id = visitor();
-    if (!link || !id || !/^https?:$/.test(link.protocol) || link.host == location.host || !isOwn(link.host)) return;
+    if (!link || mode() != FULL || !/^https?:$/.test(link.protocol) || link.host == location.host || !isOwn(link.host)) return;
     const written = link.getAttribute('href');
     const url = new URL(link.href);
-    url.search += `${url.search ? '&' : '?'}segments_v=${id}.${Date.now().toString(36)}`;
+    url.search += `${url.search ? '&' : '?'}segments_v=${me()}.${Date.now().toString(36)}`;
     link.href = url;
     // The browser has read it by then, and the page finds its link as it wrote it.
     setTimeout(() => link.setAttribute('href', written));

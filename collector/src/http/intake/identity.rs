@@ -1,6 +1,6 @@
 //! What an answer to our tracker does with the browser's identity cookie: see [`crate::intake::cookie`].
 
-use super::{Answer, header_text, is_on, told};
+use super::{Answer, header_text, is_on};
 use crate::http::{State, cookie as cookie_value, reached};
 use crate::intake::cookie::{self, Place, Says, Verdict};
 use crate::store::events::NewEvent;
@@ -51,9 +51,8 @@ impl Identity {
         }
     }
 
-    /// The answer to a batch that was taken in.
-    pub(super) fn tell(&self, answer: &Answer) -> HttpResponse {
-        let mut told = told(answer);
+    /// The answer to a batch that was taken in, with what is `told` of its events.
+    pub(super) fn tell(&self, answer: &Answer, mut told: serde_json::Value) -> HttpResponse {
         match self.verdict {
             // That both are one browser is said by an event that is stored; where none was, the next batch says it.
             Verdict::Holds { visitor, joined } if !joined || answer.receipt.stored > 0 => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 const NOW_US: i64 = 1_795_000_000_000_000;
 const SECRET: &str = "a test's secret";
 
-pub(super) fn site() -> crate::store::sites::Site {
+pub(in crate::intake) fn site() -> crate::store::sites::Site {
     crate::store::sites::Site {
         site_id: 1,
         name: "shop".into(),

@@ -1,5 +1,6 @@
 //! The set-up page: its report, and the changes that it makes.
 
+use crate::intake::debug_key;
 use crate::secrets;
 use crate::store::schema::{sites, users};
 use crate::store::sites::{Bots, BrowserOrders, Site, SiteError, TagConsent, clean_domains};
@@ -159,6 +160,7 @@ impl Store {
             bot_limit: site.bot_limit,
             identity_secret: Some(site.identity_secret.clone()).filter(|secret| !secret.is_empty()),
             signed_identify: site.signed_identify,
+            debug_key: debug_key::of_day(site, now.to_zoned_datetime(TimeZone::UTC).date()),
             last_event_at: row.last_event_at.map(from_timestamp),
             now,
         })
