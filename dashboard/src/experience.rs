@@ -61,7 +61,10 @@ struct Cell {
 }
 
 struct PageView {
+    /// The path, with its host where there are several.
     page: String,
+    /// Host and path.
+    full: String,
     views: String,
     troubled: String,
     vitals: Vec<Cell>,
@@ -142,10 +145,11 @@ fn vital_view(vital: Vital, spread: &VitalSpread) -> VitalView {
     }
 }
 
-fn page_view(row: &PageExperience) -> PageView {
+fn page_view(row: &PageExperience, host: Option<&str>) -> PageView {
     let sums = &row.sums;
     PageView {
-        page: row.page.clone(),
+        page: format::page_name(&row.page, host).to_owned(),
+        full: row.page.clone(),
         views: format::count(&sums.views),
         troubled: format::count(&sums.troubled),
         vitals: Vital::ALL.into_iter().zip(&sums.vitals).map(|(vital, spread)| cell(vital, spread.p75)).collect(),
@@ -213,6 +217,7 @@ pub(crate) fn told(measures: &ViewMeasures) -> Vec<String> {
 /// When the page cannot be written.
 pub fn experience(shell: &Shell, report: &Experience) -> Rendered {
     let f = Format::of(&report.site, report.now);
+    let host = format::common_host(report.pages.iter().map(|row| row.page.as_str()));
     let cut = |most: u64| {
         format!("The period has more than {} snapshots; the latest of them were read.", format::count(&most))
     };
@@ -231,7 +236,7 @@ pub fn experience(shell: &Shell, report: &Experience) -> Rendered {
             .map(|(vital, spread)| vital_view(vital, spread))
             .collect(),
         heads: Vital::ALL.map(short_name),
-        pages: report.pages.iter().take(SHOWN).map(page_view).collect(),
+        pages: report.pages.iter().take(SHOWN).map(|row| page_view(row, host)).collect(),
         more: report.pages.len().saturating_sub(SHOWN),
         notes: report.cut_at.map(cut).into_iter().collect(),
     }

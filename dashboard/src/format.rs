@@ -194,6 +194,18 @@ pub(crate) fn duration(ms: &u64) -> String {
     }
 }
 
+/// The host that all of these pages (host and path) have: it need not be said of each.
+pub(crate) fn common_host<'a>(mut pages: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let host = |page: &'a str| page.split('/').next().unwrap_or("");
+    let first = host(pages.next()?);
+    pages.all(|page| host(page) == first).then_some(first)
+}
+
+/// A page without the host that it shares with the others.
+pub(crate) fn page_name<'a>(page: &'a str, common_host: Option<&str>) -> &'a str {
+    common_host.and_then(|host| page.strip_prefix(host)).filter(|path| !path.is_empty()).unwrap_or(page)
+}
+
 /// How a number moved, as a small coloured chip.
 pub(crate) struct Delta {
     pub(crate) text: String,

@@ -202,19 +202,12 @@ fn kpi(report: &Overview, measure: Measure, chosen: Measure) -> Kpi {
 fn pages(report: &Overview) -> Vec<PageView> {
     let top = report.pages.iter().map(|row| row.views).max().unwrap_or(0) as f64;
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    // The host is said where there are several.
-    let host = |page: &str| page.split('/').next().unwrap_or("").to_owned();
-    let first_host = report.pages.first().map(|row| host(&row.page)).unwrap_or_default();
-    let one_host = report.pages.iter().all(|row| host(&row.page) == first_host);
-    let short = |page: &str| match page.strip_prefix(first_host.as_str()) {
-        Some(path) if one_host && !path.is_empty() => path.to_owned(),
-        Some(_) | None => page.to_owned(),
-    };
+    let host = format::common_host(report.pages.iter().map(|row| row.page.as_str()));
     report
         .pages
         .iter()
         .map(|row| PageView {
-            page: short(&row.page),
+            page: format::page_name(&row.page, host).to_owned(),
             full: row.title.iter().map(|title| format!("{title} · ")).chain([row.page.clone()]).collect(),
             views: format::count(&row.views),
             visitors: format::count(&row.visitors),

@@ -62,6 +62,6 @@ pub(crate) fn hostile() -> Experience {
     let mut report = experience();
     report.pages = vec![page(HOSTILE, u64::MAX / 200, u64::MAX, u32::MAX); 60];
     report.device = Some(DeviceClass::Mobile);
-    report.cut_at = Some(200_000);
+    report.cut_at = Some(100_000);
     report
 }

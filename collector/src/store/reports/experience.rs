@@ -11,7 +11,7 @@ use domain::surroundings::DeviceClass;
 use jiff::Timestamp;
 
 /// Latest snapshots of the period that are read: as many as are told in about a second.
-const SNAPSHOTS: i64 = 200_000;
+const SNAPSHOTS: i64 = 100_000;
 
 #[derive(QueryableByName)]
 struct SumsRow {
