@@ -4,9 +4,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-// As data URLs, because the sources are ES modules for a bundler and have no package.json to say so.
-const load = (name) =>
-  import('data:text/javascript,' + encodeURIComponent(readFileSync(new URL(name, import.meta.url), 'utf8')));
+// As data URLs, because the sources are ES modules for a bundler and have no package.json to say so; so is what they
+// import themselves.
+const url = (name) => {
+  const source = readFileSync(new URL(name, import.meta.url), 'utf8').replace(/from '(\.[^']+)'/g, (whole, other) => `from '${url(other)}'`);
+  return 'data:text/javascript,' + encodeURIComponent(source).replaceAll("'", '%27');
+};
+const load = (name) => import(url(name));
 const { default: scrub } = await load('scrub.js');
 const { default: mint } = await load('id.js');
 const { json } = await load('fallback.js');
@@ -35,6 +39,7 @@ test('ids are uuids of version 7, in order, and distinct within a millisecond', 
   assert.deepEqual([...ids].sort(), ids);
   assert.equal(new Set(ids).size, ids.length);
   for (const id of ids) assert.match(id, /^[\da-f]{12}7[\da-f]{3}8[\da-f]{15}$/);
+  assert.match(mint('b'), /^[\da-f]{12}7[\da-f]{3}b[\da-f]{15}$/, 'one that a reset mints');
   const time = parseInt(ids[0].slice(0, 12), 16);
   assert.ok(time >= before && time <= Date.now());
   const chance = new Set(ids.map((id) => id.slice(13, 16) + id.slice(17)));
