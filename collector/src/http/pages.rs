@@ -4,6 +4,7 @@
 //! comes of it into an answer.
 
 mod acquisition;
+mod experience;
 mod file;
 mod imports;
 mod joins;
@@ -45,6 +46,7 @@ const RETRY_AFTER: &str = "2";
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     overview::routes(config);
     acquisition::routes(config);
+    experience::routes(config);
     live::routes(config);
     // Before the segments, whose keys would be taken for them.
     lists::routes(config);
