@@ -36,6 +36,7 @@ test('ids are uuids of version 7, in order, and distinct within a millisecond', 
   assert.deepEqual([...ids].sort(), ids);
   assert.equal(new Set(ids).size, ids.length);
   for (const id of ids) assert.match(id, /^[\da-f]{12}7[\da-f]{3}8[\da-f]{15}$/);
+  assert.match(mint('b'), /^[\da-f]{12}7[\da-f]{3}b[\da-f]{15}$/, 'one that a reset mints');
   const time = parseInt(ids[0].slice(0, 12), 16);
   assert.ok(time >= before && time <= Date.now());
   const chance = new Set(ids.map((id) => id.slice(13, 16) + id.slice(17)));
