@@ -66,6 +66,7 @@ quiet(() => {
     for (const type of types.split(' ')) addEventListener(type, quiet(run), true);
   };
 
+  const isHidden = () => document.visibilityState == 'hidden';
   // The last post was answered.
   let answers;
   // The transport, for loader, core and fallback alike.
@@ -87,14 +88,18 @@ quiet(() => {
         status = response.status;
         wait = response.headers.get('Retry-After') | 0;
         if (status < 300) {
-          // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
           status = 0;
           const said = await response.json();
-          if (said.success) status = 200;
+          // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+          if (!said.success) throw 0;
+          status = 200;
           if (said.clock) server = said.server_time_ms;
         }
       }
-    } catch {}
+    } catch {
+      // Where a page has broken `fetch`, this is the last resort.
+      if (isHidden()) navigator.sendBeacon(endpoint, body);
+    }
     answers = status == 200;
     // Never within the call that posts: the core is busy until it returns.
     await 0;
@@ -105,8 +110,12 @@ quiet(() => {
   // Fallback or core.
   let sink = standIn;
   const tell = quiet((method, ...args) => sink[method](...args));
-  let arrive;
-  const arrived = new Promise((resolve) => (arrive = resolve));
+  // Who waits until it is clear which; nobody any more once it is.
+  let waiting = new Set();
+  const arrive = () => {
+    for (const told of waiting || []) setTimeout(told);
+    waiting = 0;
+  };
   let booted;
   const boot = () => {
     if (booted) return;
@@ -241,7 +250,11 @@ quiet(() => {
       if (consented < FULL) forget(PREFIX);
     },
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
+    ready: (callback) => {
+      const told = () => callback?.({ sampled: !outside, ...tell('status') });
+      if (waiting) waiting.add(told);
+      else setTimeout(told);
+    },
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -292,7 +305,7 @@ quiet(() => {
     allow(modeOf(consent));
     on('pointermove pointerdown keydown scroll click', input);
     on('focus blur pageshow', attend);
-    on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
+    on('visibilitychange', () => (isHidden() ? leave() : attend()));
     on('pagehide', () => {
       run(hooks.ends);
       leave();

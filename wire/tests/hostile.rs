@@ -288,7 +288,14 @@ fn events() -> impl Strategy<Value = Event<'static>> {
 fn batches() -> impl Strategy<Value = Batch<'static>> {
     let who = any::<(bool, Id)>().prop_map(|(stays, id)| if stays { Who::Visitor(id) } else { Who::Load(id) });
     let device = (any::<(u16, u16)>(), texts(), texts());
-    (texts(), any::<i64>(), who, (any::<(bool, bool, u16, u32)>(), 0..100_u8), device, prop::collection::vec(events(), 0..20))
+    (
+        texts(),
+        any::<i64>(),
+        who,
+        (any::<(bool, bool, u16, u32)>(), 0..100_u8),
+        device,
+        prop::collection::vec(events(), 0..20),
+    )
         .prop_map(
             |(
                 key,
