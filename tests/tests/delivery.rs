@@ -190,13 +190,18 @@ fn going_back_is_no_page_view_and_the_view_goes_on() {
     let who = visitor(&tab);
     tab.clicks("h1").clicks("#next").sees("location.pathname == '/b'");
     engine(&tab);
+    // What the page before left is taken over and delivered; a page that is busy with that is not kept.
+    until("both page views", SOON, || (page_views(&shop) == 2).then_some(()));
+    tab.sees(&format!("!({KEEPS})"));
     tab.value("void history.back()");
-    tab.sees("location.pathname == '/a'").sees("window.kept");
+    tab.sees("location.pathname == '/a'");
+    tab.sees("window.kept");
     // Not by the driver's mouse, which looks for the page that was there before.
     tab.value("document.querySelector('h1').click(); segments.track('Back')");
     until("the call on the page that was kept", SOON, || (named(&shop, "Back") == 1).then_some(()));
     tab.value("void history.forward()");
-    tab.sees("location.pathname == '/b'").sees("window.kept");
+    tab.sees("location.pathname == '/b'");
+    tab.sees("window.kept");
     let clicks = "SELECT COALESCE(max(clicks), 0) FROM events WHERE kind = 2";
     // Both clicks on headings and the one on the link.
     until("the snapshot of the view that went on", SOON, || (shop.database.number(clicks) == 3).then_some(()));
@@ -242,32 +247,27 @@ fn a_page_that_goes_without_having_been_hidden_tells_everything() {
 }
 
 #[test]
-fn a_page_that_is_made_ready_and_not_visited_is_no_page_view() {
-    let shop = shop_elsewhere("full");
-    let tag = tag(&shop, "data-consent=\"full\"");
-    let rules = |paths: &str| {
-        format!(
-            "<script type=\"speculationrules\">{{\"prerender\":[{{\"urls\":[{paths}],\"eagerness\":\"immediate\"}}]}}</script>"
-        )
-    };
-    let marks = "<script>if (document.prerendering) localStorage['ready' + location.pathname] = 1</script>";
-    let pages = Pages::serve(vec![
-        Page::html("/a", &tag, &format!("<a id=\"next\" href=\"/b\">Next</a>{}", rules("\"/b\",\"/c\""))),
-        Page::html("/b", &format!("{marks}{tag}"), ""),
-        Page::html("/c", &format!("{marks}{tag}"), ""),
-    ]);
+fn a_page_that_is_made_ready_is_no_page_view_before_it_is_visited() {
+    // Headless Chromium makes no page ready under a driver, so the page plays it by the names of the standard.
+    let plays = "<script>
+        window.ready = true;
+        Object.defineProperty(document, 'prerendering', { get: () => window.ready });
+        window.visit = () => { window.ready = false; document.dispatchEvent(new Event('prerenderingchange')) };
+    </script>";
+    let (shop, pages) = shop_with_page(plays);
     let chromium = Chromium::start();
-    let tab = tab_on(&chromium, &shop, &pages.url("/a"));
-    let who = visitor(&tab);
-    tab.sees("localStorage['ready/b'] && localStorage['ready/c']");
+    let tab = chromium.tab();
+    tab.goes_to(&pages.url("/a")).sees("document.readyState == 'complete'");
+    tab.clicks("h1").goes_to(&pages.url("/b"));
+    assert_eq!(tab.value("typeof segments"), "undefined");
+    assert_eq!(tab.value("Object.keys(localStorage)"), json!([]));
+    tab.value("visit()");
+    assert_eq!(engine(&tab), "wasm");
+    until("the page that is visited", SOON, || (page_views(&shop) >= 1).then_some(()));
     tab.value("segments.track('Seen')");
-    until("an event of the page that is seen", SOON, || (named(&shop, "Seen") == 1).then_some(()));
+    until("an event of it", SOON, || (named(&shop, "Seen") == 1).then_some(()));
     assert_eq!(page_views(&shop), 1);
-    tab.clicks("#next").sees("location.pathname == '/b'");
-    until("the page that is visited", SOON, || (page_views(&shop) == 2).then_some(()));
-    tab.leaves();
-    shop.is_projected();
-    assert_eq!(shop.profile(&who)["facts"]["views"], 2);
+    nothing_was_sent_twice(&shop);
 }
 
 #[test]
@@ -356,7 +356,8 @@ fn visitors_outside_the_sample_send_nothing_and_stay_outside() {
     let known = |end: &str| format!("0193b0c42f007abc8def012345{end}");
     // By what the id ends with: 10 of 100 are 0 to 9.
     for (end, inside) in [("000009", true), ("00000a", false)] {
-        tab.goes_to(&pages.url("/plain")).value(&format!("void (localStorage['segments.visitor'] = '{}')", known(end)));
+        tab.goes_to(&pages.url("/plain"));
+        tab.value(&format!("localStorage.clear(); void (localStorage['segments.visitor'] = '{}')", known(end)));
         for _ in 0..2 {
             tab.goes_to(&pages.url("/a"));
             assert_eq!(is_sampled(&tab), inside, "{end}");
