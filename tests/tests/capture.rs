@@ -219,6 +219,41 @@ fn pages_that_were_not_found_searches_and_products_are_told_as_such() {
     assert_eq!(visit.told("Page Not Found", 1).len(), 1);
 }
 
+#[test]
+fn navigation_by_history_is_a_page_view_and_by_the_fragment_where_the_owner_says_so() {
+    let shop = shop_elsewhere("full");
+    let head = tag(&shop, "data-consent=\"full\"");
+    let by_fragment = tag(&shop, "data-consent=\"full\" data-hash");
+    let pages = Pages::serve(vec![Page::html("/a", &head, ""), Page::html("/app", &by_fragment, "")]);
+    let chromium = Chromium::start();
+    let visit = Visit::of(&shop, &chromium, &pages.url("/a"));
+    visit.tab.value("history.pushState({}, '', '/a/one?x=1')");
+    let host = pages.origin().replace("http://", "");
+    let viewed = |path: &str| {
+        let page = format!("{host}{path}");
+        let is_viewed = || visit.events().iter().any(|event| event["kind"] == "page" && event["page"] == page);
+        until(path, SOON, || is_viewed().then_some(()));
+    };
+    viewed("/a/one");
+    visit.tab.value("history.replaceState({}, '', '/a/two')");
+    viewed("/a/two");
+    visit.tab.value("location.hash = '#section'");
+    visit.tab.value("history.back()");
+    visit.tab.sees("location.pathname == '/a/two' && !location.hash");
+    visit.tab.goes_to(&pages.url("/app?utm_source=letter#/cart"));
+    viewed("/app/cart");
+    visit.tab.value("location.hash = '#!/checkout?step=2'");
+    viewed("/app/checkout");
+    visit.ends();
+    let events = visit.events();
+    let views: Vec<&str> =
+        events.iter().filter(|event| event["kind"] == "page").filter_map(|event| event["page"].as_str()).collect();
+    let paths = ["/a", "/a/one", "/a/two", "/app/cart", "/app/checkout"];
+    assert_eq!(views, paths.map(|path| format!("{host}{path}")));
+    let landing = events.iter().find(|event| event["page"] == format!("{host}/app/cart")).expect("a view");
+    assert_eq!(landing["campaign"]["source"], "letter");
+}
+
 /// Silence of so many seconds, as a file that a video element plays.
 fn silence(seconds: u32) -> Vec<u8> {
     let rate = 8_000_u32;

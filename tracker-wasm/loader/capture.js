@@ -6,8 +6,11 @@
 
 import * as glue from 'glue';
 import clicks from './capture/clicks.js';
+import domains from './capture/domains.js';
 import forms from './capture/forms.js';
 import kept, { slot } from './capture/kept.js';
+import moves from './capture/moves.js';
+import optout from './capture/optout.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
@@ -15,7 +18,7 @@ import vitals from './capture/vitals.js';
 const SEPARATOR = '\x1f';
 
 const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
-const { quiet } = loader;
+const { bring, quiet } = loader;
 
 /** As `join` would, which a page may have changed. */
 const joined = (values) => {
@@ -32,7 +35,7 @@ const start = ({ instance }) => {
     config.gpc | (config.dnt << 1),
     config.width,
     config.height,
-    (body) => post(body, started.answer),
+    (body, measured) => post(body, started.answer, measured),
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
   const keep = kept(started.adopt, loader);
@@ -55,6 +58,14 @@ const start = ({ instance }) => {
 const host = {
   ...loader,
   data,
+  /** Whether a host is the owner's, too, as all below it. */
+  isOwn: (host) => {
+    if (host == location.host) return true;
+    for (const own of (data.domains || '').split(','))
+      if (own && `.${host}`.split(':')[0].endsWith('.' + own.trim())) return true;
+  },
+  /** Later than what the page itself is doing. */
+  idle: (run) => (window.requestIdleCallback || setTimeout)(quiet(run)),
   /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
   wants: (name) => data[name] != 'off',
   /** Numbers are the core's alone: without it nobody sums them up. `at` says what the signal is of where that is no moment. */
@@ -63,4 +74,6 @@ const host = {
 
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
-for (const part of [clicks, forms, page]) quiet(part)(host);
+if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
+// `domains` after `clicks`, which tells of links as the page wrote them.
+for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(host);

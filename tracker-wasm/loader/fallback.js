@@ -2,12 +2,15 @@
 // calls, the JSON form of the wire, a small snapshot, and retries as long as the page lives. Nothing is stored on the
 // device.
 
+import { MEASURE, WAIT } from './modes.js';
 import { ACTIVE, CLICK, SCROLL } from './signals.js';
 
 const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
+// The kinds of event that say nothing of who somebody is.
+const COUNTED = /^(page|snapshot|track)$/;
 
 // Arrays are gone through and grown without their own functions, because pages change those.
 
@@ -43,6 +46,14 @@ export default (config, post) => {
   };
   const self = {
     who(...args) {
+      // What was held is theirs now, as far as they have agreed to be known.
+      if (identity?.[0] == WAIT)
+        for (const batch of batches) {
+          const events = [];
+          for (const event of batch[1]) if (args[0] > MEASURE || COUNTED.test(event.kind)) events[events.length] = event;
+          batch[0] = args[3];
+          batch[1] = events;
+        }
       identity = args;
       whose = args[3];
       if (!args[0]) batches.clear();
@@ -80,7 +91,7 @@ export default (config, post) => {
     flush() {
       timer = clearTimeout(timer);
       for (const sent of batches) {
-        if (sent[2]) continue;
+        if (sent[2] || identity[0] == WAIT) continue;
         // The core can do more for them, unless it knows another visitor by now.
         if (heir && sent[0] == whose) {
           for (const event of sent[1]) heir.event(event, event.at);
@@ -94,7 +105,7 @@ export default (config, post) => {
           /"(id|view)":"(\w{12})/g,
           (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
         );
-        post(body, (status, wait, server) => {
+        const answered = (status, wait, server) => {
           if (!status || status == 429 || status > 499) {
             sent[2] = 0;
             // From two seconds to four minutes, doubling, and over again; less up to half of it by chance.
@@ -108,7 +119,8 @@ export default (config, post) => {
             failures = 0;
             batches.delete(sent);
           }
-        });
+        };
+        post(body, answered, sent[0].load);
       }
     },
     status: () => ({ engine: 'js' }),

@@ -9,9 +9,9 @@ let used = 96;
 const hex = (number, digits) => number.toString(16).padStart(digits, 0);
 const draw = () => hex(pool[used++], 8);
 
-export default () => {
+export default (variant = 8) => {
   last = Math.max(Date.now(), last + 1);
   if (used > 95) used = crypto.getRandomValues(pool) && 0;
   const chance = draw() + draw() + draw();
-  return hex(last, 12) + 7 + chance.slice(0, 3) + 8 + chance.slice(3, 18);
+  return hex(last, 12) + 7 + chance.slice(0, 3) + variant + chance.slice(3, 18);
 };

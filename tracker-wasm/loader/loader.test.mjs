@@ -3,10 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import load from './load.mjs';
 
-// As data URLs, because the sources are ES modules for a bundler and have no package.json to say so.
-const load = (name) =>
-  import('data:text/javascript,' + encodeURIComponent(readFileSync(new URL(name, import.meta.url), 'utf8')));
 const { default: scrub } = await load('scrub.js');
 const { default: mint } = await load('id.js');
 const { json } = await load('fallback.js');

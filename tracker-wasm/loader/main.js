@@ -7,17 +7,18 @@
 
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
+import { FULL, MEASURE, OFF, WAIT } from './modes.js';
 import scrub from './scrub.js';
-import { ACTIVE, CLICK, INPUT, SCROLL } from './signals.js';
+import { ACTIVE } from './signals.js';
 
-// How much may be told; also the core's numbers.
-const OFF = 0;
-const MEASURE = 1;
-const FULL = 2;
+// The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
+const RESET = 'b';
 
 // What is kept on the device is called so, with more behind it.
 const PREFIX = 'segments.';
 const VISITOR = PREFIX + 'visitor';
+// There when the visitor has asked not to be counted; says nothing else.
+const OPTED_OUT = PREFIX + 'off';
 
 const quiet =
   (run) =>
@@ -34,9 +35,10 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api, sample } = script.dataset;
-  const { origin } = new URL(api || script.src);
-  const endpoint = origin + '/v1/events';
+  const { site, consent, wasm, api, cookie, domains, hash, sample } = script.dataset;
+  // Everything lies beside the script, in whatever folder that is.
+  const beside = (name) => new URL(name, api || script.src).href;
+  const endpoint = beside(script.dataset.endpoint || 'v1/events');
   const { width, height } = screen;
   const gpc = !!navigator.globalPrivacyControl;
   const dnt = navigator.doNotTrack == 1;
@@ -54,13 +56,14 @@ quiet(() => {
     sample: sample | 0,
   };
 
+  // A link from another of the owner's domains says who the visitor is: `capture.js` reads it, and all is held until then.
+  const lands = domains && consent == 'full' && location.search.includes('segments_v=');
+
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up.
   const hooks = { views: [], ends: [], sums: [] };
   const run = (all) => {
     for (const one of all) quiet(one)();
   };
-  // Later than what the page itself is doing.
-  const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
   // In the capture phase, which a page does not stop.
   const on = (types, run) => {
     for (const type of types.split(' ')) addEventListener(type, quiet(run), true);
@@ -69,8 +72,9 @@ quiet(() => {
   const isHidden = () => document.visibilityState == 'hidden';
   // The last post was answered.
   let answers;
-  // The transport, for loader, core and fallback alike.
-  const post = async (body, answered) => {
+  // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
+  // itself says that there is to be none: then the server ends it.
+  const post = async (body, answered, measured) => {
     let status = 0;
     let wait = 0;
     let server = 0;
@@ -82,7 +86,7 @@ quiet(() => {
           body,
           // Browsers refuse to keep more than 64 KB alive.
           keepalive: body.length < 6e4,
-          credentials: 'omit',
+          credentials: measured && !(gpc | dnt) ? 'omit' : cookie == null ? 'same-origin' : 'include',
           headers: { 'Content-Type': 'text/plain' },
         });
         status = response.status;
@@ -94,6 +98,8 @@ quiet(() => {
           if (!said.success) throw 0;
           status = 200;
           if (said.clock) server = said.server_time_ms;
+          // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
+          if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
         }
       }
     } catch {
@@ -110,12 +116,22 @@ quiet(() => {
   // Fallback or core.
   let sink = standIn;
   const tell = quiet((method, ...args) => sink[method](...args));
-  // Who waits until it is clear which; nobody any more once it is.
-  let waiting = new Set();
-  const arrive = () => {
-    for (const told of waiting || []) setTimeout(told);
-    waiting = 0;
-  };
+  let arrive;
+  const arrived = new Promise((resolve) => (arrive = resolve));
+  let decided;
+  const decision = new Promise((resolve) => (decided = resolve));
+  // No global name: a script finds what it is given on its own element.
+  const bring = (path, integrity, segments) =>
+    document.documentElement.append(
+      Object.assign(document.createElement('script'), {
+        src: beside(path),
+        integrity,
+        crossOrigin: '',
+        nonce: script.nonce,
+        segments,
+        onerror: arrive,
+      }),
+    );
   let booted;
   const boot = () => {
     if (booted) return;
@@ -125,16 +141,12 @@ quiet(() => {
       if (wasm == 'off') throw 0;
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      // Whoever waits for it finds out that there is none.
-      download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+      // What is held until somebody decides is held by the fallback. Whoever waits for a core finds out that there is none.
+      download = decision
+        .then(() => fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }))
+        .catch(() => {});
     } catch {}
-    const capture = document.createElement('script');
-    capture.src = origin + __CAPTURE_URL__;
-    capture.integrity = __CAPTURE_INTEGRITY__;
-    capture.crossOrigin = '';
-    capture.nonce = script.nonce;
-    // No global name: the script finds this on its own element.
-    capture.segments = [
+    bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
@@ -142,76 +154,95 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks },
-    ];
-    capture.onerror = arrive;
-    document.documentElement.append(capture);
+      {
+        decide,
+        bring,
+        quiet,
+        on,
+        scrub,
+        track,
+        tell,
+        moved,
+        said: (name) => names[name] == view,
+        hooks,
+        visitor: () => mode == FULL && me,
+        lands: () => lands && mode == WAIT,
+      },
+    ]);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
+  let me;
+  let storage;
+  let variant;
   // As much as may be told, also where it is not, because the visitor is not of the sample.
   let consented = OFF;
   let outside;
-  const load = mint();
+  const loadId = mint();
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
   };
+  const be = (id) => {
+    me = id;
+    if (consented == FULL) quiet(() => (storage[VISITOR] = id))();
+    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
+  };
   const become = (next) => {
+    const held = mode == WAIT;
     // What the visitor did so far belongs to who they were.
     sum();
-    let storage;
-    let id = mint();
+    if (consented == FULL) variant = RESET;
+    let id = mint(variant);
     consented = mode = next;
-    if (mode == FULL)
-      quiet(() => {
-        storage = localStorage;
-        const known = storage[VISITOR];
-        if (/^[\da-f]{32}$/.test(known)) id = known;
-        else storage[VISITOR] = id;
-      })();
+    storage = quiet(() => mode == FULL && localStorage)();
+    const known = quiet(() => storage[VISITOR])();
+    if (/^[\da-f]{32}$/.test(known)) id = known;
     // By the chance that ids end with; visitors who are drawn stay so where the share grows.
-    outside = sample && parseInt((mode == FULL ? id : load).slice(-6), 16) % 100 >= sample;
+    outside = sample && parseInt((mode == FULL ? id : loadId).slice(-6), 16) % 100 >= sample;
     if (outside) mode = OFF;
-    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
-    // Nor may a view that both of them are seen in link the two.
-    look('');
+    be(id);
+    // Nor may a view that both of them are seen in link the two. What was held goes on: nobody was told of it.
+    if (!held || !mode) look('');
   };
   // Everything with that beginning.
   const forget = quiet((beginning) => {
-    for (const name in localStorage) if (name.startsWith(beginning)) delete localStorage[name];
+    // The cookie is the server's to end, and a batch of nothing that measures ends it.
+    if (localStorage[VISITOR]) post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
+    for (const name in localStorage) if (name.startsWith(beginning) && name != OPTED_OUT) delete localStorage[name];
   });
 
   // Page views. `view` is the id of the one that is on.
   let view;
   let url;
   let referrer = scrub(document.referrer + '');
+  // On a site that navigates by the fragment, that is a part of the path: `/app?a=1#!/cart` is `/app/cart?a=1`.
+  const address = () =>
+    scrub(
+      hash != null
+        ? location.href.replace(
+            /\/?(\?[^#]*)?#!?\/?([^?]*)(\?.*)?/,
+            (_, query = '', path, more = '') => '/' + path + query + (query ? more.replace('?', '&') : more),
+          )
+        : location.href,
+    );
   const look = (id) => tell('view', (view = id), Date.now());
   const page = () => {
     run(hooks.ends);
     sum();
     look(mint());
     const at = Date.now();
-    url = scrub(location.href);
+    url = address();
     // The order of the members is the order in which the core takes them.
     const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
-    measureSoon();
     tell('event', event, at);
     run(hooks.views);
   };
 
-  // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
-  // is the new one and nothing of ours runs inside the page's.
-  let moving;
-  const moved = quiet(() => {
-    clearTimeout(moving);
-    moving = setTimeout(
-      quiet(() => mode && url != scrub(location.href) && page()),
-      50,
-    );
-  });
+  // A change of path or query by the page's own navigation is a page view.
+  const moved = () => mode && url != address() && page();
 
   const text = (value) => {
     const written = quiet(json)(value) || '';
@@ -245,56 +276,38 @@ quiet(() => {
       if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
-    consent: (wanted) => {
-      allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (consented < FULL) forget(PREFIX);
-    },
+    consent: (wanted) => decide(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted)),
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => {
-      const told = () => callback?.({ sampled: !outside, ...tell('status') });
-      if (waiting) waiting.add(told);
-      else setTimeout(told);
-    },
+    ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
-  const allow = (wanted) => {
+  // What the page wants.
+  let asked;
+  const allow = (wanted = asked) => {
     const before = mode;
-    // The browser's own signals outrank the page.
-    wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != consented) become(wanted);
-    if (!mode) return arrive();
+    asked = wanted;
+    // The visitor's word outranks the browser's signals, and those outrank the page.
+    const most = quiet(() => localStorage[OPTED_OUT])() ? OFF : gpc | dnt ? MEASURE : FULL;
+    const next = wanted == WAIT && most ? consented || WAIT : Math.min(wanted, most);
+    if (next != consented) become(next);
+    if (mode && mode < WAIT) decided();
+    else arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
     standIn.flush();
     boot();
   };
+  const decide = (wanted) => {
+    allow(wanted);
+    if (consented < FULL) forget(PREFIX);
+  };
 
-  // What the visitor does.
-  const signal = (what, value) => tell('signal', what, Date.now(), +value);
-  let measuring;
-  let lastInput = 0;
-  const measureSoon = () => {
-    measuring =
-      measuring ||
-      idle(() => {
-        measuring = 0;
-        signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
-      });
-  };
-  const input = ({ type, timeStamp }) => {
-    if (type == 'scroll') measureSoon();
-    if (type == 'click') signal(CLICK, 0);
-    else if (timeStamp - lastInput > 1000) {
-      lastInput = timeStamp;
-      signal(INPUT, 0);
-    }
-  };
-  // A page that is hidden has no focus either.
-  const attend = () => signal(ACTIVE, document.hasFocus());
+  // Whether the visitor looks at the page. One that is hidden has no focus either.
+  const attend = (isActive = document.hasFocus()) => tell('signal', ACTIVE, Date.now(), +isActive);
   const leave = () => {
     if (!mode) return;
-    signal(ACTIVE, 0);
+    attend(0);
     sum();
     standIn.flush();
     sink.leave(answers);
@@ -302,9 +315,8 @@ quiet(() => {
 
   const start = quiet(() => {
     window.segments = segments;
-    allow(modeOf(consent));
-    on('pointermove pointerdown keydown scroll click', input);
-    on('focus blur pageshow', attend);
+    allow(consent == 'wait' ? WAIT : modeOf(consent));
+    on('focus blur pageshow', () => attend());
     on('visibilitychange', () => (isHidden() ? leave() : attend()));
     on('pagehide', () => {
       run(hooks.ends);
@@ -315,16 +327,7 @@ quiet(() => {
       standIn.flush();
       sink.flush();
     });
-    on('popstate', moved);
     attend();
-    for (const name of ['pushState', 'replaceState']) {
-      const original = history[name];
-      history[name] = function () {
-        const result = original.apply(this, arguments);
-        moved();
-        return result;
-      };
-    }
     if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
   });
   // A page that is only prepared for a possible visit is none.

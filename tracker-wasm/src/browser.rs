@@ -53,7 +53,8 @@ fn with_core<T>(f: impl FnOnce(&mut Core) -> T) -> Option<T> {
 
 /// Starts the core. `config` is the name under which this page stores what is not delivered, write key, language, time
 /// zone and the sample in percent, joined by [`SEPARATOR`]; `signals` has bit 0 for GPC and bit 1 for DNT; `post` sends
-/// a batch by fetch and gives the answer to [`answer`]; `beacon` sends one by `sendBeacon` and says whether it could.
+/// a batch by fetch, without cookies where its second argument says that it is only measured, and gives the answer to
+/// [`answer`]; `beacon` sends one by `sendBeacon` and says whether it could.
 #[wasm_bindgen]
 pub fn start(config: JsValue, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
     let config = config.as_string().unwrap_or_default();
@@ -294,7 +295,8 @@ impl Core {
         }
         if let Some((who, records)) = self.queue.next_batch() {
             let body = self.body(who, &records);
-            let _ = self.post.call1(&JsValue::UNDEFINED, &body);
+            let measured = JsValue::from_bool(matches!(who, Who::Load(_)));
+            let _ = self.post.call2(&JsValue::UNDEFINED, &body, &measured);
         }
     }
 

@@ -115,12 +115,13 @@ impl Part {
         match self {
             Part::Tracker => {
                 let built = tracker::build(&workspace.root, &node_modules, folder)?;
-                for file in [&built.loader, &built.capture, &built.core] {
+                for file in [&built.loader, &built.capture, &built.consent, &built.core] {
                     println!("   {}: {} bytes, {} brotli, {}", file.name, file.raw, file.brotli, file.integrity);
                 }
                 let files = vec![
                     ("t.js".to_owned(), built.loader.name.clone()),
                     ("capture.js".to_owned(), built.capture.name.clone()),
+                    ("consent.js".to_owned(), built.consent.name.clone()),
                     ("core.wasm".to_owned(), built.core.name.clone()),
                 ];
                 Ok(Built { files, over_budget: built.over_budget() })

@@ -1,5 +1,5 @@
 //! Builds what the script tag loads: `t.js` (the loader), `capture.<hash>.js` (listeners and bindings) and
-//! `core.<hash>.wasm`.
+//! `core.<hash>.wasm`; for tags that name a consent manager also `consent.<hash>.js`.
 //!
 //! Every step here exists for its bytes; `tracker-wasm/README.md` says what each one saves.
 
@@ -49,6 +49,8 @@ pub struct TrackerAssets {
     pub loader: Asset,
     /// `capture.<hash>.js`; the loader has its path and its hash.
     pub capture: Asset,
+    /// `consent.<hash>.js`; `capture.<hash>.js` has its path and its hash. Few tags load it: it is not in the budgets.
+    pub consent: Asset,
     /// `core.<hash>.wasm`; the loader has its path and its hash.
     pub core: Asset,
     /// The standard library was built for size, which needs the toolchain's `rust-src`.
@@ -97,15 +99,24 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
             .arg(format!("--outfile={}", bundled.display())))?;
         fs::read(&bundled).with_context(|| format!("cannot read {}", bundled.display()))
     };
-    let capture = bundle("capture.js", &[format!("--alias:glue={}", glue.display())])?;
-    let capture_name = format!("capture.{}.js", short_hash(&capture));
     let define = |name: &str, value: &str| format!("--define:__{name}__=\"{value}\"");
+    let consent = bundle("consent.js", &[])?;
+    let consent_name = format!("consent.{}.js", short_hash(&consent));
+    let capture = bundle(
+        "capture.js",
+        &[
+            format!("--alias:glue={}", glue.display()),
+            define("CONSENT_URL", &consent_name),
+            define("CONSENT_INTEGRITY", &integrity(&consent)),
+        ],
+    )?;
+    let capture_name = format!("capture.{}.js", short_hash(&capture));
     let loader = bundle(
         "main.js",
         &[
-            define("CORE_URL", &format!("/{core_name}")),
+            define("CORE_URL", &core_name),
             define("CORE_INTEGRITY", &integrity(&core)),
-            define("CAPTURE_URL", &format!("/{capture_name}")),
+            define("CAPTURE_URL", &capture_name),
             define("CAPTURE_INTEGRITY", &integrity(&capture)),
         ],
     )?;
@@ -118,6 +129,7 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     Ok(TrackerAssets {
         loader: write("t.js".to_owned(), &loader)?,
         capture: write(capture_name, &capture)?,
+        consent: write(consent_name, &consent)?,
         core: write(core_name, &core)?,
         std_for_size,
     })
@@ -452,6 +464,7 @@ mod tests {
         let assets = |loader, core, std_for_size| TrackerAssets {
             loader: asset(loader),
             capture: asset(2_000),
+            consent: asset(2_000),
             core: asset(core),
             std_for_size,
         };

@@ -28,7 +28,7 @@ mod table {
 }
 
 /// What a server with pages cannot do without.
-const NEEDED: [&str; 6] = ["app.css", "app.js", "capture.js", "charts.js", "core.wasm", "t.js"];
+const NEEDED: [&str; 7] = ["app.css", "app.js", "capture.js", "charts.js", "consent.js", "core.wasm", "t.js"];
 
 /// The asset that the code calls so.
 pub(crate) fn asset(name: &str) -> Option<&'static Asset> {
@@ -58,7 +58,7 @@ pub(crate) fn names() -> dashboard::Assets {
 pub(super) fn tracker_routes(config: &mut web::ServiceConfig) {
     config.service(resource("/{file:t\\.js}", tracker));
     config.service(resource("/{file:t\\.[0-9a-f]+\\.js}", tracker));
-    config.service(resource("/{file:capture\\.[0-9a-f]+\\.js}", tracker));
+    config.service(resource("/{file:(?:capture|consent)\\.[0-9a-f]+\\.js}", tracker));
     config.service(resource("/{file:core\\.[0-9a-f]+\\.wasm}", tracker));
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 pub(crate) mod clock;
+pub(crate) mod cookie;
 pub(crate) mod enrich;
 pub(crate) mod fields;
 pub mod limits;
