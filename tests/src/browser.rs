@@ -5,6 +5,10 @@ use crate::{SOON, until};
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::emulation::{MediaFeature, SetDeviceMetricsOverrideParams};
 use chromiumoxide::cdp::browser_protocol::log::{self, EventEntryAdded};
+use chromiumoxide::cdp::browser_protocol::network;
+use chromiumoxide::cdp::browser_protocol::page::{
+    AddScriptToEvaluateOnNewDocumentParams, SetWebLifecycleStateParams, SetWebLifecycleStateState,
+};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCalled, EventExceptionThrown};
 use chromiumoxide::error::CdpError;
 use futures_util::StreamExt;
@@ -219,6 +223,33 @@ impl Tab<'_> {
     pub fn is_wide(&self, pixels: i64) -> &Self {
         let metrics = SetDeviceMetricsOverrideParams::new(pixels, 800, 1.0, pixels < 600);
         self.chromium.wait("the width", self.page.execute(metrics)).expect("the width is set");
+        self
+    }
+
+    /// Has no network, or has it again.
+    #[track_caller]
+    #[expect(deprecated, reason = "two commands replace it, which older releases of Chromium do not know")]
+    pub fn is_offline(&self, offline: bool) -> &Self {
+        let conditions = network::EmulateNetworkConditionsParams::builder().offline(offline).latency(0.0);
+        let conditions = conditions.download_throughput(-1.0).upload_throughput(-1.0).build().expect("conditions");
+        self.chromium.wait("the network", self.page.execute(conditions)).expect("the network is set");
+        self
+    }
+
+    /// Runs a script before those of every page from now on.
+    #[track_caller]
+    pub fn runs_before_pages(&self, script: &str) -> &Self {
+        let script = AddScriptToEvaluateOnNewDocumentParams::new(script);
+        self.chromium.wait("a script", self.page.execute(script)).expect("the script is taken");
+        self
+    }
+
+    /// Is frozen, as browsers do with tabs that were long in the background, or goes on.
+    #[track_caller]
+    pub fn is_frozen(&self, frozen: bool) -> &Self {
+        let state = if frozen { SetWebLifecycleStateState::Frozen } else { SetWebLifecycleStateState::Active };
+        let state = SetWebLifecycleStateParams::new(state);
+        self.chromium.wait("the page's state", self.page.execute(state)).expect("the page's state is set");
         self
     }
 

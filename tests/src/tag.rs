@@ -40,6 +40,18 @@ pub fn kinds(profile: &Value) -> Vec<String> {
     events.iter().map(kind).collect()
 }
 
+/// An expression that is true while a page has something in the browser's storage that is not delivered.
+pub const KEEPS: &str = "Object.keys(localStorage).some((name) => name.startsWith('segments.queue'))";
+
+/// How many events of a name are stored.
+#[track_caller]
+pub fn named(shop: &Shop, name: &str) -> i64 {
+    shop.database.number(&format!(
+        "SELECT count(*) FROM events e JOIN terms t ON (t.site_id, t.term_id) = (e.site_id, e.name_id)
+         WHERE t.value = '{name}'"
+    ))
+}
+
 /// Fails if anything was written to the page's console.
 #[track_caller]
 pub fn says_nothing(tab: &Tab<'_>) {

@@ -257,31 +257,3 @@ fn consent_given_later_keeps_the_visitor_from_then_on_and_withdrawn_forgets() {
     assert_eq!(shop.database.number("SELECT count(*) FROM terms WHERE value = 'Refused'"), 0);
     says_nothing(&tab);
 }
-
-#[test]
-fn what_was_done_while_the_collector_was_away_arrives_later_and_once() {
-    let mut shop = shop_elsewhere("full");
-    let pages = Pages::serve(vec![Page::html("/a", &tag(&shop, "data-consent=\"full\""), "")]);
-    let chromium = Chromium::start();
-    let tab = chromium.tab();
-    tab.goes_to(&pages.url("/a"));
-    assert_eq!(engine(&tab), "wasm");
-    let who = visitor(&tab);
-    until("the page view", SOON, || (shop.stored() >= 1).then_some(()));
-    let listen = shop.server.address().to_string();
-    shop.server.kill();
-    tab.value("for (let n = 0; n < 25; n++) segments.track('Away', { n })");
-    // The page is left while nobody listens: a beacon is no acknowledgement, the queue keeps what it carried.
-    tab.sees("(localStorage['segments.queue'] || '').length > 100");
-    tab.leaves();
-    shop.server = Server::start(&shop.database, &["--listen", &listen]);
-    tab.goes_to(&pages.url("/a"));
-    engine(&tab);
-    let away = "SELECT count(*) FROM events e JOIN terms t ON t.term_id = e.name_id WHERE t.value = 'Away'";
-    until("the events of that time", 2 * SOON, || (shop.database.number(away) >= 25).then_some(()));
-    tab.leaves();
-    shop.is_projected();
-    assert_eq!(shop.database.number(away), 25);
-    assert_eq!(shop.profile(&who)["facts"]["views"], 2);
-    assert_eq!(shop.database.number("SELECT count(*) - count(DISTINCT event_id) FROM events"), 0);
-}

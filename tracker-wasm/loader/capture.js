@@ -17,8 +17,8 @@ import vitals from './capture/vitals.js';
 // Between the values of an event on their way to the core.
 const SEPARATOR = '\x1f';
 
-const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
-const { bring, quiet } = loader;
+const [config, data, endpoint, decision, post, arrive, cede, loader] = document.currentScript.segments;
+const { beside, bring, quiet } = loader;
 
 /** As `join` would, which a page may have changed. */
 const joined = (values) => {
@@ -73,8 +73,19 @@ const host = {
   signal: quiet((what, value = 1, at = Date.now()) => core?.signal(what, at, value)),
 };
 
-if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
-else arrive();
+try {
+  if (data.wasm == 'off') throw 0;
+  // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
+  new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
+  // What is held until somebody decides is held by the fallback.
+  decision
+    .then(() => fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }))
+    .then((core) => WebAssembly.instantiateStreaming(core, glue.imports))
+    .then(start)
+    .then(arrive, arrive);
+} catch {
+  arrive();
+}
 if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
 // `domains` after `clicks`, which tells of links as the page wrote them.
 for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(host);

@@ -32,14 +32,14 @@ const quiet =
     } catch {}
   };
 
-const modeOf = (word) => ({ off: OFF, full: FULL })[word] ?? MEASURE;
+const modeOf = (word) => ({ off: OFF, full: FULL, wait: WAIT })[word] ?? MEASURE;
 
 quiet(() => {
   const script = document.currentScript;
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api, cookie, domains, hash, sample } = script.dataset;
+  const { site, consent, api, cookie, domains, hash, sample } = script.dataset;
   // Everything lies beside the script, in whatever folder that is.
   const beside = (name) => new URL(name, api || script.src).href;
   const endpoint = beside(script.dataset.endpoint || 'v1/events');
@@ -76,6 +76,7 @@ quiet(() => {
     for (const type of types.split(' ')) addEventListener(type, listen, true);
   };
 
+  const isHidden = () => document.visibilityState == 'hidden';
   // The last post was answered.
   let answers;
   // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
@@ -101,15 +102,14 @@ quiet(() => {
       }
     } catch {}
     answers = said?.success;
+    // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+    const status = answers || response?.status > 299 ? response.status : 0;
+    // Where a page has broken `fetch`, this is the last resort.
+    if (!status && isHidden()) quiet(() => navigator.sendBeacon(endpoint, body))();
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     tell('sent', body, response, said);
-    quiet(answered)(
-      // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
-      answers || response?.status > 299 ? response.status : 0,
-      response?.headers.get('Retry-After') | 0,
-      said?.clock ? said.server_time_ms : 0,
-    );
+    quiet(answered)(status, response?.headers.get('Retry-After') | 0, said?.clock ? said.server_time_ms : 0);
   };
 
   const standIn = fallback(config, post);
@@ -140,26 +140,17 @@ quiet(() => {
   const boot = () => {
     if (booted) return;
     booted = 1;
-    let download;
-    try {
-      if (wasm == 'off') throw 0;
-      // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
-      new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-      // What is held until somebody decides is held by the fallback. Whoever waits for a core finds out that there is none.
-      download = decision
-        .then(() => fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }))
-        .catch(() => {});
-    } catch {}
     bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
-      download,
+      decision,
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
       {
         decide,
+        beside,
         bring,
         quiet,
         on,
@@ -320,9 +311,9 @@ quiet(() => {
 
   const start = quiet(() => {
     window.segments = segments;
-    allow(consent == 'wait' ? WAIT : modeOf(consent));
+    allow(lands ? WAIT : modeOf(consent));
     on('focus blur pageshow', () => attend());
-    on('visibilitychange', () => (document.visibilityState == 'hidden' ? leave() : attend()));
+    on('visibilitychange', () => (isHidden() ? leave() : attend()));
     on('pagehide', () => {
       run(hooks.ends);
       leave();

@@ -79,6 +79,16 @@ fn a_shift_beyond_what_an_id_can_hold_stops_at_its_ends() {
     assert_eq!(id_time_ms(&id), (1 << 48) - 1);
 }
 
+#[test]
+fn a_sample_is_a_share_smaller_than_the_whole() {
+    for (told, read) in [("", 0), (",\"sample\":10", 10), (",\"sample\":100", 0), (",\"sample\":\"x\"", 0)] {
+        let body = format!(
+            "{{\"v\":1,\"key\":\"wk_1\",\"sent\":1,\"load\":\"0193b0c42f007abc8def0123456789ab\"{told},\"events\":[]}}"
+        );
+        assert_eq!(wire::decode(body.as_bytes()).expect("a batch").sample_pct, read, "{told}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_can_be_asked(mut bytes in prop::collection::vec(any::<u8>(), 0..200), by in any::<i64>()) {

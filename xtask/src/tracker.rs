@@ -114,6 +114,8 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
         "capture.js",
         &[
             format!("--alias:glue={}", glue.display()),
+            define("CORE_URL", &core_name),
+            define("CORE_INTEGRITY", &integrity(&core)),
             define("CONSENT_URL", &consent_name),
             define("CONSENT_INTEGRITY", &integrity(&consent)),
             define("DEBUG_URL", &debugger_name),
@@ -121,15 +123,8 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
         ],
     )?;
     let capture_name = format!("capture.{}.js", short_hash(&capture));
-    let loader = bundle(
-        "main.js",
-        &[
-            define("CORE_URL", &core_name),
-            define("CORE_INTEGRITY", &integrity(&core)),
-            define("CAPTURE_URL", &capture_name),
-            define("CAPTURE_INTEGRITY", &integrity(&capture)),
-        ],
-    )?;
+    let loader =
+        bundle("main.js", &[define("CAPTURE_URL", &capture_name), define("CAPTURE_INTEGRITY", &integrity(&capture))])?;
 
     let write = |name: String, bytes: &[u8]| -> Result<Asset> {
         let path = out.join(&name);

@@ -5,6 +5,9 @@ const QUEUE = 'segments.queue.';
 // Where there are no locks: so many ms after a page has last written it is held to be gone. The core of one that was only
 // slow finds its events taken over, and lets go of them.
 const LEASE_MS = 5000;
+// A page that comes back waits so many ms: the one that it takes the place of is to have let go of its locks, or a browser
+// would not keep that one for going back.
+const BACK_MS = 1000;
 
 /** Where this page keeps its events. */
 export const slot = QUEUE + Math.random();
@@ -15,6 +18,10 @@ export default (adopt, { on, quiet }) => {
   let storage, life, letGo, timer;
   // Held until the page goes, also what was taken over: another page may not see at once that it is no longer there.
   const hold = (name, options, held) => locks.request(name, options, (lock) => lock && (held(), life)).catch(() => {});
+  const later = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(takeOver, wait);
+  };
   const takeOver = quiet(() => {
     if (!storage) return;
     if (!life && locks) {
@@ -26,9 +33,8 @@ export default (adopt, { on, quiet }) => {
         if (locks) hold(name, { ifAvailable: true }, () => adopt(name, 0));
         else {
           adopt(name, LEASE_MS);
-          clearTimeout(timer);
           // By chance, so that of several pages one is first.
-          timer = setTimeout(takeOver, LEASE_MS * (1 + Math.random() / 2));
+          later(LEASE_MS * (1 + Math.random() / 2));
         }
       }
   });
@@ -37,7 +43,7 @@ export default (adopt, { on, quiet }) => {
     letGo?.();
     life = 0;
   });
-  on('pageshow resume focus online', takeOver);
+  on('pageshow resume focus online', () => later(BACK_MS));
   return (given) => {
     storage = given;
     takeOver();
