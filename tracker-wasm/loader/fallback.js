@@ -9,8 +9,6 @@ const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
-// The kinds of event that say nothing of who somebody is.
-const COUNTED = /^(page|snapshot|track)$/;
 
 /** JSON in which half a surrogate pair, which no database takes, has become a replacement character. */
 export const json = (value) =>
@@ -41,9 +39,10 @@ export default (config, post) => {
 
   const self = {
     who(...args) {
-      // What was held is theirs now, as far as they have agreed to be known.
+      // What was held is theirs now, as far as they have agreed to be known: `alias`, `group` and `identify` say who
+      // somebody is, and stand before the others in the alphabet.
       if (identity?.[0] == WAIT)
-        batches = batches.map(([, events]) => [args[3], events.filter(({ kind }) => args[0] > MEASURE || COUNTED.test(kind))]);
+        batches = batches.map(([, events]) => [args[3], events.filter(({ kind }) => args[0] > MEASURE || kind > 'o')]);
       identity = args;
       whose = args[3];
       if (!args[0]) batches = [];

@@ -242,7 +242,7 @@ quiet(() => {
     asked = wanted;
     // The visitor's word outranks the browser's signals, and those outrank the page.
     const most = optedOut ? OFF : gpc | dnt ? MEASURE : FULL;
-    const next = wanted == WAIT && most ? before || WAIT : Math.min(wanted, most);
+    const next = wanted == WAIT && most ? WAIT : Math.min(wanted, most);
     if (next != before) become(next);
     if (mode && mode < WAIT) decided();
     else arrive();

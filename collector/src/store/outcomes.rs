@@ -2,10 +2,11 @@
 
 use super::ingest::{DUPLICATE, STORED};
 use super::sql::sql;
-use super::{Store, StoreError, from_timestamp};
+use super::{Store, StoreError, from_timestamp, privacy};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
+use domain::report::PrivacySignals;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,6 +18,14 @@ pub(crate) struct Outcomes {
     pub(crate) duplicate: i64,
     pub(crate) rejected: BTreeMap<String, i64>,
     pub(crate) latest_rejected: Vec<Rejected>,
+    pub(crate) privacy_signals: Signals,
+}
+
+/// Page views that were only measured because their browser asked for privacy, by the signal it sends.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Signals {
+    pub(crate) gpc: u64,
+    pub(crate) dnt: u64,
 }
 
 /// One rejected event.
@@ -89,6 +98,8 @@ impl Store {
             }
         }
         outcomes.latest_rejected = latest_rejected(&mut connection, site_id, None, limit)?;
+        let PrivacySignals { gpc, dnt } = privacy::counted(&mut connection, site_id, None)?;
+        outcomes.privacy_signals = Signals { gpc, dnt };
         Ok(outcomes)
     }
 }
