@@ -65,8 +65,8 @@ pub use segments::{
 };
 pub use setup::{BOT_LIMIT, Bots, BrowserOrders, OPT_OUT, Setup, TagConsent, script_tag};
 pub use sources::{
-    Connector, Hook, HookSample, HookSecret, PrivacySignals, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage,
-    SourceState, SourceTrial, WouldBe,
+    Connector, Hook, HookSample, HookSecret, PrivacySignals, SourceBook, SourceCounts, SourceDay, SourceLine,
+    SourcePage, SourceState, SourceTrial, WouldBe,
 };
 pub use traits::{
     ComputedTraitRow, ComputedTraits, KnownTrait, Spread, TraitOrigin, TraitPreview, TraitPreviewPerson, TriedTrait,

@@ -136,7 +136,8 @@ impl Setup {
 }
 
 /// What an owner pastes into the privacy page, so that visitors can leave the count and come back.
-pub const OPT_OUT: &str = "<button type=\"button\" data-segments-opt-out=\"You are not counted. Count me again\">Do not count me</button>";
+pub const OPT_OUT: &str =
+    "<button type=\"button\" data-segments-opt-out=\"You are not counted. Count me again\">Do not count me</button>";
 
 /// The script tag of a site: `origin` is where the collector is reached.
 pub fn script_tag(origin: &str, write_key: &str, consent: TagConsent) -> String {
@@ -162,7 +163,9 @@ mod tests {
     #[test]
     fn each_consent_mode_writes_its_own_tag() {
         let attributes = |consent| script_tag("https://s.shop.example/", "wk_1", consent);
-        let tag = |more: &str| format!("<script async src=\"https://s.shop.example/t.js\" data-site=\"wk_1\"{more}></script>");
+        let tag = |more: &str| {
+            format!("<script async src=\"https://s.shop.example/t.js\" data-site=\"wk_1\"{more}></script>")
+        };
         assert_eq!(attributes(TagConsent::Measure), tag(""));
         assert_eq!(attributes(TagConsent::Wait), tag(" data-consent=\"wait\""));
         assert_eq!(attributes(TagConsent::Manager), tag(" data-consent=\"wait\" data-consent-from=\"tcf gtag\""));

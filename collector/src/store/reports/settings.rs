@@ -76,7 +76,8 @@ impl Settings {
         let currency = currency.parse::<Currency>().map_err(|error| problem(error.to_string()));
         let time_zone = time_zone.trim();
         let zone = TimeZone::get(time_zone).map_err(|_| problem(SiteError::TimeZone(time_zone.to_owned()).to_string()));
-        let tag_consent = TagConsent::from_key(consent).ok_or_else(|| problem("consent is measure, wait, manager or full".to_owned()));
+        let tag_consent = TagConsent::from_key(consent)
+            .ok_or_else(|| problem("consent is measure, wait, manager or full".to_owned()));
         let browser_orders = BrowserOrders::from_key(browser_orders)
             .ok_or_else(|| problem("browsers' orders count auto, always or never".to_owned()));
         let bots = Bots::from_key(bots).ok_or_else(|| problem("bots are excluded or included".to_owned()));
