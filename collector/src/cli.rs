@@ -170,7 +170,7 @@ enum SiteCommand {
         #[arg(long, default_value = "UTC", value_name = "TZ")]
         timezone: String,
         /// The consent mode that the tag asks for.
-        #[arg(long, default_value = "measure", value_parser = ["measure", "full"])]
+        #[arg(long, default_value = "measure", value_parser = ["measure", "wait", "manager", "full"])]
         consent: String,
         /// The server's address as visitors know it, for the tag.
         #[arg(long, env = "SEGMENTS_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
@@ -397,7 +397,7 @@ fn site(store: &Store, command: SiteCommand) -> anyhow::Result<()> {
     match command {
         SiteCommand::Add { name, domains, currency, timezone, consent, public_url, json } => {
             let currency = currency.parse().with_context(|| format!("--currency {currency}"))?;
-            let tag_consent = TagConsent::from_key(&consent).context("--consent is measure or full")?;
+            let tag_consent = TagConsent::from_key(&consent).context("--consent is measure, wait, manager or full")?;
             let (site, secret_key) =
                 store.add_site(&NewSite { name, domains, currency, time_zone: timezone, tag_consent })?;
             let tag = site.script_tag(&public_url);

@@ -64,7 +64,7 @@ pub(crate) struct TagView {
     pub(crate) site: i32,
     /// The script tag.
     pub(crate) tag: String,
-    /// `measure` or `full`
+    /// What the tag starts with, in words.
     pub(crate) consent: &'static str,
     /// When the last event came, as text; `None` before the first one.
     pub(crate) last_event: Option<String>,
@@ -76,7 +76,12 @@ impl TagView {
         TagView {
             site: setup.site.id,
             tag: setup.tag(setup.consent),
-            consent: setup.consent.key(),
+            consent: match setup.consent {
+                TagConsent::Measure => "measure",
+                TagConsent::Wait => "wait",
+                TagConsent::Manager => "wait, for a consent manager",
+                TagConsent::Full => "full",
+            },
             last_event: setup.last_event_at.map(|at| {
                 if setup.site.day(at) == setup.site.day(setup.now) {
                     format!("today at {}", f.clock(&at))
@@ -126,8 +131,8 @@ pub(crate) fn time_zones() -> Vec<String> {
 }
 
 impl SetupPage<'_> {
-    fn full(&self) -> bool {
-        TagConsent::from_key(&self.form.consent) == Some(TagConsent::Full)
+    fn consent(&self, key: &str) -> bool {
+        TagConsent::from_key(&self.form.consent).unwrap_or(TagConsent::Measure).key() == key
     }
 
     fn includes_bots(&self) -> bool {

@@ -65,10 +65,10 @@ pub use predictions::{
 pub use segments::{
     Lifecycle, LifecycleCell, LifecycleLimits, Member, Members, Rfm, RfmCell, RfmCuts, ScoreRange, SegmentRow, Segments,
 };
-pub use setup::{BOT_LIMIT, Bots, BrowserOrders, Setup, TagConsent, script_tag};
+pub use setup::{BOT_LIMIT, Bots, BrowserOrders, OPT_OUT, Setup, TagConsent, script_tag};
 pub use sources::{
-    Connector, Hook, HookSample, HookSecret, SourceBook, SourceCounts, SourceDay, SourceLine, SourcePage, SourceState,
-    SourceTrial, WouldBe,
+    Connector, Hook, HookSample, HookSecret, PrivacySignals, SourceBook, SourceCounts, SourceDay, SourceLine,
+    SourcePage, SourceState, SourceTrial, WouldBe,
 };
 pub use traits::{
     ComputedTraitRow, ComputedTraits, KnownTrait, Spread, TraitOrigin, TraitPreview, TraitPreviewPerson, TriedTrait,

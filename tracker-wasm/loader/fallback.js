@@ -9,8 +9,6 @@ const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
-// The kinds of event that say nothing of who somebody is.
-const COUNTED = /^(page|snapshot|track)$/;
 
 // Arrays are gone through and grown without their own functions, because pages change those.
 
@@ -46,11 +44,12 @@ export default (config, post) => {
   };
   const self = {
     who(...args) {
-      // What was held is theirs now, as far as they have agreed to be known.
+      // What was held is theirs now, as far as they have agreed to be known: `alias`, `group` and `identify` say who
+      // somebody is, and stand before the others in the alphabet.
       if (identity?.[0] == WAIT)
         for (const batch of batches) {
           const events = [];
-          for (const event of batch[1]) if (args[0] > MEASURE || COUNTED.test(event.kind)) events[events.length] = event;
+          for (const event of batch[1]) if (args[0] > MEASURE || event.kind > 'o') events[events.length] = event;
           batch[0] = args[3];
           batch[1] = events;
         }

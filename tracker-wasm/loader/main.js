@@ -149,6 +149,7 @@ quiet(() => {
       arrive,
       (core) => (sink = standIn.cede(core)),
       {
+        api: segments,
         decide,
         beside,
         bring,
@@ -273,19 +274,29 @@ quiet(() => {
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
     consent: (wanted) => decide(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted)),
+    // The visitor's own word, which lasts. Returns what it is now.
+    optOut: (out) => {
+      if (out != null) {
+        optedOut = !!out;
+        quiet(() => (out ? (localStorage[OPTED_OUT] = 1) : delete localStorage[OPTED_OUT]))();
+        decide();
+      }
+      return optedOut;
+    },
     // What the callback throws is the page's own, and reaches its console as such.
     ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
+  let optedOut = !!quiet(() => localStorage[OPTED_OUT])();
   // What the page wants.
   let asked;
   const allow = (wanted = asked) => {
     const before = mode;
     asked = wanted;
     // The visitor's word outranks the browser's signals, and those outrank the page.
-    const most = quiet(() => localStorage[OPTED_OUT])() ? OFF : gpc | dnt ? MEASURE : FULL;
-    const next = wanted == WAIT && most ? consented || WAIT : Math.min(wanted, most);
+    const most = optedOut ? OFF : gpc | dnt ? MEASURE : FULL;
+    const next = wanted == WAIT && most ? WAIT : Math.min(wanted, most);
     if (next != consented) become(next);
     if (mode && mode < WAIT) decided();
     else arrive();

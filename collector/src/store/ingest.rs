@@ -179,6 +179,7 @@ impl Ingest {
             write_journal(connection, &rows, &relinked)?;
             count_outcomes(connection, self.slot, group, (&receipts, &erased), today)?;
             count_blocked(connection, self.slot, group, &rows)?;
+            super::privacy::count(connection, self.slot, &rows, today)?;
             sampled = write_samples(connection, (&self.samples, &self.forgotten), group, now_us)?;
             also(connection, &receipts, &self.forgotten)?;
             Ok(receipts)

@@ -24,6 +24,7 @@ pub(crate) mod orders;
 pub(crate) mod outcomes;
 pub(crate) mod people;
 pub(crate) mod plan;
+mod privacy;
 pub(crate) mod profiles;
 pub(crate) mod projection;
 pub(crate) mod reports;

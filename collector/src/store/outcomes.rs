@@ -3,7 +3,7 @@
 use super::events::{Kind, flags};
 use super::ingest::{DUPLICATE, STORED};
 use super::sql::sql;
-use super::{Store, StoreError, from_timestamp, timestamp};
+use super::{Store, StoreError, from_timestamp, privacy, timestamp};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
@@ -18,6 +18,14 @@ pub(crate) struct Outcomes {
     pub(crate) duplicate: i64,
     pub(crate) rejected: BTreeMap<String, i64>,
     pub(crate) latest_rejected: Vec<Rejected>,
+    pub(crate) privacy_signals: Signals,
+}
+
+/// Page views that were only measured because their browser asked for privacy, by the signal it sends.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Signals {
+    pub(crate) gpc: u64,
+    pub(crate) dnt: u64,
 }
 
 /// One rejected event.
@@ -110,6 +118,8 @@ impl Store {
             }
         }
         outcomes.latest_rejected = latest_rejected(&mut connection, site_id, None, limit)?;
+        let domain::report::PrivacySignals { gpc, dnt } = privacy::counted(&mut connection, site_id, None)?;
+        outcomes.privacy_signals = Signals { gpc, dnt };
         Ok(outcomes)
     }
 

@@ -11,6 +11,7 @@ diesel::table! {
         write_key -> Text,
         secret_key_hash -> Binary,
         tag_consent -> Text,
+        tag_wait -> Text,
         browser_orders -> Text,
         trusted_orders_seen -> Bool,
         segments_revision -> BigInt,

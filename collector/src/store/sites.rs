@@ -191,6 +191,7 @@ struct SiteRow {
     write_key: String,
     secret_key_hash: Vec<u8>,
     tag_consent: String,
+    tag_wait: String,
     browser_orders: String,
     trusted_orders_seen: bool,
     bots: String,
@@ -208,7 +209,8 @@ impl TryFrom<SiteRow> for Site {
         Ok(Site {
             currency: row.currency.parse().map_err(|_| odd("currency"))?,
             time_zone: TimeZone::get(&row.time_zone).map_err(|_| odd("time_zone"))?,
-            tag_consent: TagConsent::from_key(&row.tag_consent).ok_or_else(|| odd("tag_consent"))?,
+            tag_consent: TagConsent::from_key(if row.tag_wait.is_empty() { &row.tag_consent } else { &row.tag_wait })
+                .ok_or_else(|| odd("tag_consent"))?,
             browser_orders: BrowserOrders::from_key(&row.browser_orders).ok_or_else(|| odd("browser_orders"))?,
             bots: Bots::from_key(&row.bots).ok_or_else(|| odd("bots"))?,
             bot_limit: u8::try_from(row.bot_limit).map_err(|_| odd("bot_limit"))?,
@@ -223,6 +225,18 @@ impl TryFrom<SiteRow> for Site {
             plan: Arc::new(super::plan::read_plan(row.site_id, row.plan)),
         })
     }
+}
+
+/// A consent mode as the table has it: what the version before knows, which is `measure` for a tag that waits, and what
+/// the tag waits for.
+pub(crate) fn tag_columns(
+    consent: TagConsent,
+) -> (diesel::dsl::Eq<sites::tag_consent, &'static str>, diesel::dsl::Eq<sites::tag_wait, &'static str>) {
+    let (consent, wait) = match consent {
+        TagConsent::Measure | TagConsent::Full => (consent.key(), ""),
+        TagConsent::Wait | TagConsent::Manager => (TagConsent::Measure.key(), consent.key()),
+    };
+    (sites::tag_consent.eq(consent), sites::tag_wait.eq(wait))
 }
 
 /// All sites, oldest first, as the connection's transaction sees them.
@@ -269,7 +283,7 @@ impl Store {
                 sites::time_zone.eq(&new.time_zone),
                 sites::write_key.eq(secrets::token("wk_")),
                 sites::secret_key_hash.eq(secrets::sha256(secret_key.as_bytes()).to_vec()),
-                sites::tag_consent.eq(new.tag_consent.key()),
+                tag_columns(new.tag_consent),
             ))
             .returning(SiteRow::as_returning())
             .get_result(&mut self.lend()?);
@@ -290,7 +304,7 @@ impl Store {
                 sites::domains.eq(&site.domains),
                 sites::currency.eq(site.currency.code()),
                 sites::time_zone.eq(site.time_zone.iana_name().unwrap_or("UTC")),
-                sites::tag_consent.eq(site.tag_consent.key()),
+                tag_columns(site.tag_consent),
                 sites::browser_orders.eq(site.browser_orders.key()),
                 // Rules count days in the time zone and sums in the currency.
                 sites::segments_revision.eq(sites::segments_revision + 1),

@@ -29,11 +29,12 @@ pub(crate) fn book() -> SourceBook {
             line("segment", None, SourceState::Quiet, Some(20_000), [12, 0, 0]),
             line("klaviyo:flows", Some("Flows"), SourceState::NeedsSecret, None, [0, 0, 0]),
         ],
+        privacy: PrivacySignals { gpc: 3_120, dnt: 418 },
     }
 }
 
 pub(crate) fn empty() -> SourceBook {
-    SourceBook { sources: Vec::new(), ..book() }
+    SourceBook { sources: Vec::new(), privacy: PrivacySignals::default(), ..book() }
 }
 
 pub(crate) fn book_hostile() -> SourceBook {

@@ -209,6 +209,7 @@ pub(super) const CLICK_IDS: &[ClickId] = &[
     click("awc", "awin", "affiliate", Channel::Affiliates),
     click("irclickid", "impact", "affiliate", Channel::Affiliates),
     click("cjevent", "cj", "affiliate", Channel::Affiliates),
+    click("sscid", "shareasale", "affiliate", Channel::Affiliates),
     click("mc_cid", "mailchimp", "email", Channel::Email),
     click("_kx", "klaviyo", "email", Channel::Email),
     click("_hsmi", "hubspot", "email", Channel::Email),

@@ -8,6 +8,10 @@ use jiff::Timestamp;
 pub enum TagConsent {
     /// Nothing is kept on the visitor's device and no profile is made until the page says so.
     Measure,
+    /// Nothing is sent either until the page says so.
+    Wait,
+    /// Nothing is sent until a consent manager says so, by IAB TCF or Google's consent mode.
+    Manager,
     /// The visitor is recognised again; the site has asked already, or need not.
     Full,
 }
@@ -17,13 +21,17 @@ impl TagConsent {
     pub fn key(self) -> &'static str {
         match self {
             TagConsent::Measure => "measure",
+            TagConsent::Wait => "wait",
+            TagConsent::Manager => "manager",
             TagConsent::Full => "full",
         }
     }
 
     /// Reads [`TagConsent::key`] back.
     pub fn from_key(key: &str) -> Option<TagConsent> {
-        [TagConsent::Measure, TagConsent::Full].into_iter().find(|mode| mode.key() == key)
+        [TagConsent::Measure, TagConsent::Wait, TagConsent::Manager, TagConsent::Full]
+            .into_iter()
+            .find(|mode| mode.key() == key)
     }
 }
 
@@ -143,12 +151,18 @@ impl Setup {
     }
 }
 
+/// What an owner pastes into the privacy page, so that visitors can leave the count and come back.
+pub const OPT_OUT: &str =
+    "<button type=\"button\" data-segments-opt-out=\"You are not counted. Count me again\">Do not count me</button>";
+
 /// The script tag of a site: `origin` is where the collector is reached.
 pub fn script_tag(origin: &str, write_key: &str, consent: TagConsent) -> String {
     // Keys and origins are ours, but a quote in a mistyped origin must not end the attribute.
     let clean = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let consent = match consent {
         TagConsent::Measure => "",
+        TagConsent::Wait => " data-consent=\"wait\"",
+        TagConsent::Manager => " data-consent=\"wait\" data-consent-from=\"tcf gtag\"",
         TagConsent::Full => " data-consent=\"full\"",
     };
     format!(
@@ -156,4 +170,24 @@ pub fn script_tag(origin: &str, write_key: &str, consent: TagConsent) -> String 
         clean(origin.trim_end_matches('/')),
         clean(write_key)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_consent_mode_writes_its_own_tag() {
+        let attributes = |consent| script_tag("https://s.shop.example/", "wk_1", consent);
+        let tag = |more: &str| {
+            format!("<script async src=\"https://s.shop.example/t.js\" data-site=\"wk_1\"{more}></script>")
+        };
+        assert_eq!(attributes(TagConsent::Measure), tag(""));
+        assert_eq!(attributes(TagConsent::Wait), tag(" data-consent=\"wait\""));
+        assert_eq!(attributes(TagConsent::Manager), tag(" data-consent=\"wait\" data-consent-from=\"tcf gtag\""));
+        assert_eq!(attributes(TagConsent::Full), tag(" data-consent=\"full\""));
+        for consent in [TagConsent::Measure, TagConsent::Wait, TagConsent::Manager, TagConsent::Full] {
+            assert_eq!(TagConsent::from_key(consent.key()), Some(consent));
+        }
+    }
 }

@@ -94,6 +94,16 @@ pub struct SourceLine {
     pub counts: SourceCounts,
 }
 
+/// Page views of visitors whose browsers ask for privacy, which were only measured for it; one with both signals is in
+/// both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrivacySignals {
+    /// Global Privacy Control.
+    pub gpc: u64,
+    /// Do Not Track.
+    pub dnt: u64,
+}
+
 /// The sources of a site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceBook {
@@ -103,6 +113,8 @@ pub struct SourceBook {
     pub now: Timestamp,
     /// Those that an owner has made and those that have sent anything, the latest first.
     pub sources: Vec<SourceLine>,
+    /// Of the last thirty days.
+    pub privacy: PrivacySignals,
 }
 
 impl SourceBook {

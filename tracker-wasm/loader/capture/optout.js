@@ -2,21 +2,11 @@
 
 const OPT_OUT = '[data-segments-opt-out],a[href$="#segments-opt-out"]';
 
-const FLAG = 'segments.off';
-
-export default ({ on, decide }) => {
-  const isOptedOut = () => !!localStorage[FLAG];
-  /** What the visitor wants, which lasts, and outranks whatever the page says. */
-  const optOut = (out) => {
-    if (out) localStorage[FLAG] = 1;
-    else delete localStorage[FLAG];
-    decide();
-    show();
-  };
+export default ({ on, api }) => {
   // Those that say their other text.
   const turned = new WeakSet();
   const show = () => {
-    const isOut = isOptedOut();
+    const isOut = api.optOut();
     for (const element of document.querySelectorAll(OPT_OUT)) {
       const { dataset, textContent } = element;
       const other = dataset.segmentsOptOut;
@@ -32,11 +22,14 @@ export default ({ on, decide }) => {
   on('click', (event) => {
     if (!event.target.closest(OPT_OUT)) return;
     event.preventDefault();
-    optOut(!isOptedOut());
+    api.optOut(!api.optOut());
+    show();
   });
   // In another tab: what was asked for there holds here.
   on('storage', ({ key, newValue }) => {
-    if (key == FLAG) optOut(newValue);
+    if (key != 'segments.off') return;
+    api.optOut(!!newValue);
+    show();
   });
   on('DOMContentLoaded', show);
   show();

@@ -3,7 +3,7 @@
 use crate::intake::debug_key;
 use crate::secrets;
 use crate::store::schema::{sites, users};
-use crate::store::sites::{Bots, BrowserOrders, Site, SiteError, TagConsent, clean_domains};
+use crate::store::sites::{Bots, BrowserOrders, Site, SiteError, TagConsent, clean_domains, tag_columns};
 use crate::store::sql::sql;
 use crate::store::users::UserError;
 use crate::store::{Store, StoreError, from_timestamp};
@@ -77,7 +77,8 @@ impl Settings {
         let currency = currency.parse::<Currency>().map_err(|error| problem(error.to_string()));
         let time_zone = time_zone.trim();
         let zone = TimeZone::get(time_zone).map_err(|_| problem(SiteError::TimeZone(time_zone.to_owned()).to_string()));
-        let tag_consent = TagConsent::from_key(consent).ok_or_else(|| problem("consent is measure or full".to_owned()));
+        let tag_consent = TagConsent::from_key(consent)
+            .ok_or_else(|| problem("consent is measure, wait, manager or full".to_owned()));
         let browser_orders = BrowserOrders::from_key(browser_orders)
             .ok_or_else(|| problem("browsers' orders count auto, always or never".to_owned()));
         let bots = Bots::from_key(bots).ok_or_else(|| problem("bots are excluded or included".to_owned()));
@@ -181,7 +182,7 @@ impl Store {
                     sites::domains.eq(&new.domains),
                     sites::currency.eq(new.currency.code()),
                     sites::time_zone.eq(&new.time_zone),
-                    sites::tag_consent.eq(new.tag_consent.key()),
+                    tag_columns(new.tag_consent),
                     sites::browser_orders.eq(new.browser_orders.key()),
                     sites::bots.eq(new.bots.key()),
                     sites::bot_limit.eq(i16::from(new.bot_limit)),
@@ -265,7 +266,7 @@ impl Store {
                     sites::time_zone.eq(&new.time_zone),
                     sites::write_key.eq(secrets::token("wk_")),
                     sites::secret_key_hash.eq(secrets::sha256(secret_key.as_bytes()).to_vec()),
-                    sites::tag_consent.eq(new.tag_consent.key()),
+                    tag_columns(new.tag_consent),
                 ))
                 .returning(sites::site_id)
                 .get_result(connection)?;

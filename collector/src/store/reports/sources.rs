@@ -5,6 +5,7 @@ use super::live;
 use crate::intake::webhook::{self, Vendor};
 use crate::store::events::Term;
 use crate::store::ingest::{DUPLICATE, STORED};
+use crate::store::privacy;
 use crate::store::sites::Site;
 use crate::store::sources::{Source, SourceKind};
 use crate::store::sql::sql;
@@ -73,9 +74,14 @@ struct Fared {
     last: BTreeMap<String, Timestamp>,
 }
 
+/// The first of the days that counts go back.
+fn first_day(now: Timestamp) -> Date {
+    now.to_zoned_datetime(TimeZone::UTC).date().saturating_sub((DAYS - 1).days())
+}
+
 impl Fared {
     fn read(connection: &mut PgConnection, site: &Site, now: Timestamp) -> Result<Fared, StoreError> {
-        let first = now.to_zoned_datetime(TimeZone::UTC).date().saturating_sub((DAYS - 1).days());
+        let first = first_day(now);
         // One row per source, day and outcome.
         let counts: Vec<CountRow> =
             sql("SELECT source, day::text AS day, outcome, sum(count)::bigint AS count FROM source_outcomes
@@ -156,11 +162,12 @@ impl Store {
         let made = self.made(site.site_id)?;
         self.read(|connection| {
             let fared = Fared::read(connection, site, now)?;
+            let privacy = privacy::counted(connection, site.site_id, Some(first_day(now)))?;
             let made_lines = made.iter().map(|made| fared.line(&made.source.key, Some(made), now));
             let others = fared.last.keys().filter(|key| made.iter().all(|made| made.source.key != **key));
             let mut sources: Vec<SourceLine> = made_lines.chain(others.map(|key| fared.line(key, None, now))).collect();
             sources.sort_by_key(|line| std::cmp::Reverse(line.last_at));
-            Ok(SourceBook { site: crate::segments::report_site(site), now, sources })
+            Ok(SourceBook { site: crate::segments::report_site(site), now, sources, privacy })
         })
     }
 

@@ -1,0 +1,2 @@
+DROP TABLE privacy_signals;
+ALTER TABLE sites DROP COLUMN tag_wait;
