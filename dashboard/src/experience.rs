@@ -130,7 +130,7 @@ fn cell(vital: Vital, p75: Option<u32>) -> Cell {
 
 fn vital_view(vital: Vital, spread: &VitalSpread) -> VitalView {
     let share = |part: u64| if spread.views == 0 { NONE.to_owned() } else { format::share(part, spread.views) };
-    let length = |part: u64| if spread.views == 0 { 0 } else { part.saturating_mul(BAR) / spread.views };
+    let length = |part: u64| part.saturating_mul(BAR).checked_div(spread.views).unwrap_or(0);
     VitalView {
         name: long_name(vital),
         short: short_name(vital),
