@@ -376,3 +376,7 @@ fn hex(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+// In Chromium alone: tests/tests/core_in_browser.rs runs them.
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests;

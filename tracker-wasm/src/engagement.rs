@@ -107,6 +107,8 @@ impl Engagement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn active_view() -> Engagement {
         let mut view = Engagement::default();

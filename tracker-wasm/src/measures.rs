@@ -105,6 +105,8 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn three_presses_in_one_place_within_a_second_are_a_rage_click() {

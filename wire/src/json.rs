@@ -278,7 +278,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn expected<T>(&self, expected: &'static str) -> Result<T, DecodeError> {
-        Err(DecodeError { at: self.at, expected })
+        // An escape may have stepped over the end.
+        Err(DecodeError { at: self.at.min(self.body.len()), expected })
     }
 
     fn skip_space(&mut self) {

@@ -13,6 +13,7 @@ mod encode;
 #[cfg(feature = "json")]
 mod json;
 mod record;
+#[cfg(feature = "vocabulary")]
 pub mod vocabulary;
 
 use std::borrow::Cow;

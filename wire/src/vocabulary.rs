@@ -182,6 +182,8 @@ pub const CALLS: [Call; 8] = [
 pub enum Says {
     /// Any text.
     Text,
+    /// A whole number.
+    Count,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Nothing: it is there or not.
@@ -213,7 +215,15 @@ const OFF: Says = Says::Word(&["off"]);
 pub const ATTRIBUTES: &[Attribute] = &[
     Attribute { required: true, ..attribute("site", Says::Text, "The site's public write key, `wk_…`.") },
     attribute("consent", Says::Word(&CONSENT), "How much may be told before anybody asks; `measure` if missing."),
+    attribute("consent-from", Says::Text, "The consent managers that are asked, by their names, separated by spaces."),
+    attribute("refused", OFF, "Who refuses there is not measured either."),
     attribute("api", Says::Text, "The collector's origin; of the tag, if missing, where the script came from."),
+    attribute(
+        "cookie",
+        Says::Presence,
+        "The collector keeps the visitor in a cookie of its own, also where it is on another host of the site.",
+    ),
+    attribute("sample", Says::Count, "Only so many percent of the visitors are told of, 1 to 99."),
     attribute("wasm", OFF, "Never try WebAssembly, for pages whose policy forbids it and reports the attempt."),
     attribute(
         "domains",

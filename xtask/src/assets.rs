@@ -7,7 +7,7 @@
 
 use crate::process;
 use crate::workspace::Workspace;
-use crate::{install, lists, styles, tracker};
+use crate::{install, lists, package, styles, tracker};
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use clap::Args;
@@ -90,7 +90,9 @@ impl Part {
                 "Cargo.lock",
                 "Cargo.toml",
                 "rust-toolchain.toml",
-                "tracker-wasm",
+                "tracker-wasm/Cargo.toml",
+                "tracker-wasm/loader",
+                "tracker-wasm/src",
                 "wire/Cargo.toml",
                 "wire/src",
                 "xtask/npm/package-lock.json",
@@ -155,6 +157,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             }
         }
     }
+    package::write_types(&workspace.root)?;
     report(&build(workspace)?)
 }
 
@@ -190,6 +193,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Assets> {
             lay_lists(workspace, &folder)?;
         }
     }
+    over_budget.extend(package::over_budget(&workspace.root, &workspace.npm().join("node_modules"))?);
     assets.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(twins) = assets.windows(2).find(|pair| pair[0].name == pair[1].name) {
         bail!("two assets are named {}", twins[0].name);

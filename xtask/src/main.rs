@@ -7,6 +7,7 @@ mod bench;
 mod install;
 mod licences;
 mod lists;
+mod package;
 mod process;
 mod rules;
 mod run;

@@ -15,7 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 7] = [
     ("tracker-wasm", &["domain", "wire"]),
     ("collector", &["dashboard", "domain", "wire"]),
     ("tests", &["collector", "dashboard", "domain", "wire"]),
-    ("xtask", &[]),
+    ("xtask", &["wire"]),
 ];
 
 /// The crates that are values and functions only.

@@ -410,7 +410,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn brotli_size(bytes: &[u8]) -> Result<usize> {
+pub(crate) fn brotli_size(bytes: &[u8]) -> Result<usize> {
     let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
     let mut compressed = Vec::new();
     brotli::BrotliCompress(&mut &bytes[..], &mut compressed, &parameters).context("cannot compress")?;

@@ -1,4 +1,6 @@
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 use wire::{Body, Event};
 
 const NOW: i64 = 1_795_478_400_000;

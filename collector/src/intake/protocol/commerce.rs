@@ -46,3 +46,32 @@ pub(crate) fn add_products(event: &str, properties: &mut Map<String, Value>, pro
         Err(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::event::{ORDER_CANCELLED, ORDER_UPDATED};
+
+    #[test]
+    fn what_other_protocols_become_is_in_the_trackers_vocabulary() {
+        let named = [
+            ORDER_COMPLETED,
+            ORDER_UPDATED,
+            ORDER_REFUNDED,
+            ORDER_CANCELLED,
+            PRODUCT_VIEWED,
+            PRODUCT_LIST_VIEWED,
+            PRODUCT_CLICKED,
+            PRODUCT_ADDED,
+            PRODUCT_REMOVED,
+            CHECKOUT_STARTED,
+            CHECKOUT_STEP,
+            PROMOTION_VIEWED,
+            PROMOTION_CLICKED,
+            PRODUCTS_SEARCHED,
+        ];
+        for name in named {
+            assert!(wire::vocabulary::event(name).is_some(), "{name}");
+        }
+    }
+}
