@@ -24,7 +24,7 @@ export type Status =
   | { engine: 'none' };
 
 /** How much may be told, as a word or as consent managers keep it. */
-export type Consent = 'off' | 'measure' | 'full' | { analytics: boolean } | { measure: boolean };
+export type Consent = 'off' | 'measure' | 'full' | 'wait' | { analytics: boolean } | { measure: boolean };
 
 /** A product, in a list or as what an event is about; further properties are welcome. */
 export interface Product {
@@ -413,7 +413,7 @@ export interface Options {
   /** The site's public write key, `wk_…`. */
   site: string;
   /** How much may be told before anybody asks; `measure` if missing. */
-  consent?: 'off' | 'measure' | 'full';
+  consent?: 'off' | 'measure' | 'full' | 'wait';
   /** The consent managers that are asked, by their names, separated by spaces. */
   consentFrom?: string;
   /** Who refuses there is not measured either. */
@@ -432,6 +432,10 @@ export interface Options {
   search?: string;
   /** This page says that there is none. */
   404?: boolean | 'off';
+  /** The name of what takes events beside the script; `v1/events` if missing. */
+  endpoint?: string;
+  /** Development mode on this machine, private addresses and the hosts that are named. */
+  debug?: string;
   /** The part of an address behind `#` tells pages apart. */
   hash?: boolean;
   /** No events of clicks on buttons and links. */

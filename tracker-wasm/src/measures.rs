@@ -73,9 +73,10 @@ impl Measured {
         }
         window.last = at;
         window.sum += value;
-        // Half up; a cast takes what is out of range to the nearest end.
+        // Half up, and zero is told as the least there is, so that it is not taken for unknown; a cast takes what is out
+        // of range to the nearest end.
         let millis = (window.sum * 1_000.0 + 0.5) as u32;
-        self.values.cls_millis = self.values.cls_millis.max(millis);
+        self.values.cls_millis = self.values.cls_millis.max(millis).max(1);
     }
 
     /// An event of the interaction `id` that took `ms` until the next frame.
@@ -131,6 +132,8 @@ mod tests {
     #[test]
     fn the_largest_window_of_layout_shifts_counts() {
         let mut measured = Measured::default();
+        measured.shift(0.0, 0.0);
+        assert_eq!(measured.values.cls_millis, 1, "known to be none");
         measured.shift(100.0, 0.1);
         measured.shift(1_000.0, 0.05);
         assert_eq!(measured.values.cls_millis, 150);

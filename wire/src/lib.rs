@@ -181,7 +181,7 @@ pub struct Measures {
     pub ttfb_ms: u32,
     /// Interaction to next paint, in ms.
     pub inp_ms: u32,
-    /// Cumulative layout shift in thousandths; known, also where it is zero, if `lcp_ms` is.
+    /// Cumulative layout shift in thousandths, at least one where it is known.
     pub cls_millis: u32,
 }
 

@@ -10,7 +10,7 @@ mod shop;
 pub use shop::{EVENTS, PRODUCT};
 
 /// How much may be told: consent's words, the least first.
-pub const CONSENT: [&str; 3] = ["off", "measure", "full"];
+pub const CONSENT: [&str; 4] = ["off", "measure", "full", "wait"];
 
 /// What a value has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +236,8 @@ pub const ATTRIBUTES: &[Attribute] = &[
         "The query parameters that hold what was searched for, separated by commas, or `off`.",
     ),
     attribute("404", Says::PresenceOrOff, "This page says that there is none."),
+    attribute("endpoint", Says::Text, "The name of what takes events beside the script; `v1/events` if missing."),
+    attribute("debug", Says::Text, "Development mode on this machine, private addresses and the hosts that are named."),
     attribute("hash", Says::Presence, "The part of an address behind `#` tells pages apart."),
     attribute("clicks", OFF, "No events of clicks on buttons and links."),
     attribute("outbound", OFF, "No events of links that lead away."),

@@ -47,7 +47,7 @@ pub(super) fn snapshot(random: &mut Random, path: &str, software: &str) -> (Snap
     measures.fcp_ms = first_paint as u32;
     if software.browser == Some("Chrome") {
         measures.lcp_ms = (first_paint + random.lognormal(manner.content_ms, 0.6) * slower) as u32;
-        measures.cls_millis = random.lognormal(manner.shift_millis, 0.9) as u32;
+        measures.cls_millis = (random.lognormal(manner.shift_millis, 0.9) as u32).max(1);
         if clicks > 0 {
             measures.inp_ms = (random.lognormal(manner.answer_ms, 0.6) * slower) as u32;
         }

@@ -28,7 +28,7 @@ pub struct ViewMeasures {
     pub ttfb_ms: u32,
     /// Interaction to next paint, ms.
     pub inp_ms: u32,
-    /// Cumulative layout shift in thousandths; known, also where it is zero, if `lcp_ms` is.
+    /// Cumulative layout shift in thousandths; at least one where it is known.
     pub cls_millis: u32,
 }
 
@@ -41,7 +41,7 @@ impl From<[u32; 10]> for ViewMeasures {
 }
 
 impl ViewMeasures {
-    /// The values that are there, by name; a layout shift of zero is one where `lcp_ms` is known.
+    /// The values that are there, by name.
     pub fn known(&self) -> Vec<(&'static str, u32)> {
         let all = [
             ("rage_clicks", self.rage_clicks),
@@ -55,8 +55,7 @@ impl ViewMeasures {
             ("inp_ms", self.inp_ms),
             ("cls_millis", self.cls_millis),
         ];
-        let is_known = |&(name, value): &(&str, u32)| value > 0 || name == "cls_millis" && self.lcp_ms > 0;
-        all.into_iter().filter(is_known).collect()
+        all.into_iter().filter(|(_, value)| *value > 0).collect()
     }
 }
 
@@ -259,7 +258,7 @@ mod tests {
     #[test]
     fn a_page_that_holds_still_has_a_shift_of_zero_where_its_paint_is_known() {
         let seen = ViewMeasures { lcp_ms: 900, ..ViewMeasures::default() };
-        assert_eq!(seen.known(), [("lcp_ms", 900), ("cls_millis", 0)]);
+        assert_eq!(seen.known(), [("lcp_ms", 900)]);
         assert_eq!(ViewMeasures { errors: 1, ..ViewMeasures::default() }.known(), [("errors", 1)]);
         assert_eq!(ViewMeasures::default().known(), []);
     }

@@ -29,6 +29,8 @@ export default ({ wants, signal, on, quiet, hooks }) => {
     if (name == 'first-contentful-paint' && startTime < hidden) signal(FCP, since(startTime));
   });
   observe('largest-contentful-paint', ({ startTime }) => startTime < hidden && signal(LCP, since(startTime)));
+  // A page that does not jump is known not to, where the browser can tell.
+  if (PerformanceObserver.supportedEntryTypes.includes('layout-shift')) signal(CLS, 0, 0);
   observe('layout-shift', ({ hadRecentInput, startTime, value }) => !hadRecentInput && signal(CLS, value, startTime));
   observe('event', ({ interactionId, duration }) => interactionId && signal(INP, duration, interactionId), { durationThreshold: 40 });
   hooks.sums.push(() => observers.forEach((flush) => flush()));

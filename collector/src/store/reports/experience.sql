@@ -21,7 +21,7 @@ WITH limits AS (
     FROM told ORDER BY view_id, revision DESC, event_id DESC
 ), measured AS (
     SELECT p.page_id, m.errors, m.rage_clicks, m.dead_clicks, m.lcp_ms, m.inp_ms, m.fcp_ms, m.ttfb_ms,
-           CASE WHEN m.lcp_ms IS NOT NULL THEN COALESCE(m.cls_millis, 0) END AS cls_millis
+           m.cls_millis
     FROM views v
     CROSS JOIN LATERAL jsonb_to_record(v.properties) AS m (
         errors integer, rage_clicks integer, dead_clicks integer,
