@@ -148,7 +148,8 @@ fn two_tabs_start_at_once(before: &str) {
     tracks(&gone, "Gone");
     gone.sees(KEEPS).leaves();
     tracks(&waits, "Waiting");
-    waits.sees("Object.keys(localStorage).filter((name) => name.startsWith('segments.queue')).length == 2");
+    // It may have taken over what the other one left, when it got the focus.
+    waits.sees("Object.entries(localStorage).some(([name, text]) => name.startsWith('segments.queue') && text.includes('Waiting'))");
     let (one, other) = (chromium.tab(), chromium.tab());
     shop.server = Server::start(&shop.database, &["--listen", &listen]);
     for tab in [&one, &other] {
@@ -235,7 +236,8 @@ fn a_page_that_is_frozen_has_told_everything_and_goes_on_later() {
     until("what was done after", SOON, || (named(&shop, "After") == 1).then_some(()));
     tab.sees(&format!("!({KEEPS})"));
     assert_eq!(page_views(&shop), 1);
-    nothing_was_sent_twice(&shop);
+    // By beacon and again by fetch, where the first post was not answered yet when the page was frozen; stored once.
+    assert_eq!((named(&shop, "Before"), named(&shop, "After"), shop.outcomes().rejected.len()), (1, 1, 0));
     says_nothing(&tab);
 }
 
