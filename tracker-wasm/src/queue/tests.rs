@@ -159,6 +159,18 @@ fn only_visitors_who_consented_are_stored() {
 }
 
 #[test]
+fn what_is_taken_over_leaves_by_a_fetch_that_hears_its_answer_only() {
+    let stored = queue_of(VISITOR, &[1]).to_stored(NOW);
+    let mut queue = queue_of(VISITOR, &[2]);
+    assert!(queue.is_fresh());
+    queue.restore(&stored, NOW);
+    assert!(!queue.is_fresh());
+    let (_, records, count) = queue.next_beacon().expect("its own");
+    assert_eq!((ids(&records), count), (vec![id(NOW, 2)], 1));
+    assert_eq!(ids(&queue.next_batch().expect("both").1), [id(NOW, 1), id(NOW, 2)]);
+}
+
+#[test]
 fn what_another_page_has_taken_over_is_let_go_of_and_nothing_else() {
     let mut queue = queue_of(VISITOR, &[1, 2]);
     assert!(!queue.to_stored(NOW).is_empty());
