@@ -37,5 +37,5 @@ fn what_orders_are_known_by_is_required() {
         assert_eq!(required, ["order_id"], "{name}");
     }
     assert!(event("order completed").is_none(), "one spelling");
-    assert_eq!(CONSENT, ["off", "measure", "full"], "the tracker's numbers for them are their places");
+    assert_eq!(CONSENT, ["off", "measure", "full", "wait"], "the tracker's numbers for them are their places");
 }
