@@ -2,12 +2,21 @@
 
 use crate::cluster::Folder;
 use crate::{SOON, until};
+use chromiumoxide::Command;
 use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
 use chromiumoxide::cdp::browser_protocol::emulation::{MediaFeature, SetDeviceMetricsOverrideParams};
+use chromiumoxide::cdp::browser_protocol::io::{CloseParams, ReadParams, StreamHandle};
 use chromiumoxide::cdp::browser_protocol::log::{self, EventEntryAdded};
 use chromiumoxide::cdp::browser_protocol::network;
 use chromiumoxide::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, SetWebLifecycleStateParams, SetWebLifecycleStateState,
+};
+use chromiumoxide::cdp::browser_protocol::target::{
+    CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams,
+};
+use chromiumoxide::cdp::browser_protocol::tracing::{
+    EndParams, EventTracingComplete, StartParams, StartTransferMode, TraceConfig, TraceConfigRecordMode,
 };
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCalled, EventExceptionThrown};
 use chromiumoxide::error::CdpError;
@@ -77,10 +86,23 @@ impl Chromium {
 
     /// A new, empty tab.
     pub fn tab(&self) -> Tab<'_> {
+        self.opens(CreateTargetParams::new("about:blank"), None)
+    }
+
+    /// A tab of somebody who has never been anywhere: storage, cookies and cache are its own, and go with it.
+    pub fn newcomer(&self) -> Tab<'_> {
+        let made = self.commands(CreateBrowserContextParams::default());
+        let own = made.browser_context_id;
+        let mut target = CreateTargetParams::new("about:blank");
+        target.browser_context_id = Some(own.clone());
+        self.opens(target, Some(own))
+    }
+
+    fn opens(&self, target: CreateTargetParams, own: Option<BrowserContextId>) -> Tab<'_> {
         let console = Arc::new(Mutex::new(Vec::new()));
         let page = self.runtime.block_on(async {
             let browser = self.browser.as_ref().expect("a browser that runs");
-            let page = browser.new_page("about:blank").await.expect("a tab");
+            let page = browser.new_page(target).await.expect("a tab");
             page.execute(log::EnableParams::default()).await.expect("the log");
             let mut entries = page.event_listener::<EventEntryAdded>().await.expect("the log's entries");
             let mut calls = page.event_listener::<EventConsoleApiCalled>().await.expect("the console's calls");
@@ -102,7 +124,14 @@ impl Chromium {
             });
             page
         });
-        Tab { chromium: self, page, console }
+        Tab { chromium: self, page, console, own }
+    }
+
+    fn commands<C: Command>(&self, command: C) -> C::Response {
+        let name = command.identifier();
+        let browser = self.browser.as_ref().expect("a browser that runs");
+        let answer = self.wait(&name, browser.execute(command));
+        answer.unwrap_or_else(|error| panic!("{name}: {error}")).result
     }
 
     fn wait<T>(&self, what: &str, step: impl Future<Output = T>) -> T {
@@ -132,6 +161,8 @@ pub struct Tab<'a> {
     chromium: &'a Chromium,
     page: chromiumoxide::Page,
     console: Arc<Mutex<Vec<String>>>,
+    /// The storage that is its own.
+    own: Option<BrowserContextId>,
 }
 
 impl Tab<'_> {
@@ -266,8 +297,65 @@ impl Tab<'_> {
         self.console.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Sends a command of the DevTools protocol.
+    #[track_caller]
+    pub fn commands<C: Command>(&self, command: C) -> C::Response {
+        let name = command.identifier();
+        let answer = self.chromium.wait(&name, self.page.execute(command));
+        answer.unwrap_or_else(|error| panic!("{name}: {error}")).result
+    }
+
+    /// What the browser's own tracing tells of these categories while something happens: events as the Trace Event
+    /// Format has them, times in µs of the system's monotonic clock.
+    ///
+    /// # Panics
+    /// When some of it was lost.
+    #[track_caller]
+    pub fn traces(&self, categories: &[&str], happens: impl FnOnce()) -> Vec<Value> {
+        let mut done = self
+            .chromium
+            .wait("tracing", self.page.event_listener::<EventTracingComplete>())
+            .expect("the end of tracing is told");
+        let config = TraceConfig {
+            record_mode: Some(TraceConfigRecordMode::RecordAsMuchAsPossible),
+            included_categories: Some(categories.iter().map(|name| (*name).to_owned()).collect()),
+            excluded_categories: Some(vec!["*".to_owned()]),
+            ..TraceConfig::default()
+        };
+        let start = StartParams::builder().trace_config(config).transfer_mode(StartTransferMode::ReturnAsStream);
+        self.commands(start.build());
+        happens();
+        self.commands(EndParams::default());
+        let end = self.chromium.wait("the end of tracing", done.next()).expect("the browser runs");
+        assert!(!end.data_loss_occurred, "some of the trace is lost");
+        let text = self.streams(end.stream.clone().expect("the trace as a stream"));
+        let mut trace: Value = serde_json::from_str(&text).expect("a trace");
+        match trace["traceEvents"].take() {
+            Value::Array(events) => events,
+            other => panic!("no events in the trace: {other}"),
+        }
+    }
+
+    /// All of a stream, which is text.
+    #[track_caller]
+    fn streams(&self, handle: StreamHandle) -> String {
+        let mut text = String::new();
+        loop {
+            let part = self.commands(ReadParams::new(handle.clone()));
+            assert!(part.base64_encoded != Some(true), "text is not encoded");
+            text.push_str(&part.data);
+            if part.eof {
+                self.commands(CloseParams::new(handle));
+                return text;
+            }
+        }
+    }
+
     /// Closes it.
     pub fn closes(self) {
         self.chromium.wait("the tab closes", self.page.close()).expect("the tab closes");
+        if let Some(own) = self.own {
+            self.chromium.commands(DisposeBrowserContextParams::new(own));
+        }
     }
 }

@@ -56,7 +56,8 @@ quiet(() => {
     width,
     height,
     language: navigator.language,
-    time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
+    // Where there is Temporal it knows at once; the other way loads all about writing dates, a dozen ms of main thread.
+    time_zone: quiet(() => window.Temporal?.Now.timeZoneId() ?? Intl.DateTimeFormat().resolvedOptions().timeZone)(),
     sample: sample | 0,
   };
 
