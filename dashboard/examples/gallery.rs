@@ -5,6 +5,8 @@
 mod acquisition;
 #[path = "../tests/pages/all.rs"]
 mod all;
+#[path = "../tests/pages/experience.rs"]
+mod experience;
 #[path = "../tests/pages/fixtures.rs"]
 mod fixtures;
 #[path = "../tests/pages/imports.rs"]

@@ -42,6 +42,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Carried => "joined before links were kept",
         Reason::Confirmed => "somebody looked at both and said so",
         Reason::Matched => "they are more alike than your threshold asks for",
+        Reason::SameBrowser => "the browser’s storage was emptied, its cookie was not",
     }
 }
 
@@ -189,6 +190,7 @@ fn link_view(link: &JoinLink) -> LinkView<'_> {
         Call::Order => "reported the order",
         Call::Carried => "joined them",
         Call::Confirmed | Call::Matched => "joined them as a match",
+        Call::SameBrowser => "named both for one browser",
     };
     let believed = match link.standing {
         Standing::Trusted => "",

@@ -44,15 +44,17 @@ impl What {
             .collect::<Vec<_>>()
         };
         match what {
-            Happened::Page { page, title, engaged_ms, max_scroll_pct, clicks } => {
+            Happened::Page { page, title, engaged_ms, max_scroll_pct, clicks, measures } => {
                 let mut parts = behaviour(*engaged_ms, *max_scroll_pct, *clicks);
+                parts.extend(crate::experience::told(measures));
                 if let Some(title) = title {
                     parts.insert(0, title.clone());
                 }
                 What { tone: "page", title: page.clone(), detail: parts.join(" · ") }
             }
-            Happened::Snapshot { page, engaged_ms, max_scroll_pct, clicks } => {
+            Happened::Snapshot { page, engaged_ms, max_scroll_pct, clicks, measures } => {
                 let mut parts = behaviour(Some(*engaged_ms), Some(*max_scroll_pct), Some(*clicks));
+                parts.extend(crate::experience::told(measures));
                 if let Some(page) = page {
                     parts.insert(0, page.clone());
                 }

@@ -69,6 +69,7 @@ pub struct Outside {
 pub(crate) enum Nav {
     Overview,
     Acquisition,
+    Experience,
     Live,
     Segments,
     Predictions,
@@ -102,6 +103,7 @@ pub(crate) const NAVIGATION: &[NavGroup] = &[
         links: &[
             NavLink { nav: Nav::Overview, path: "overview", label: "Overview" },
             NavLink { nav: Nav::Acquisition, path: "acquisition", label: "Acquisition" },
+            NavLink { nav: Nav::Experience, path: "experience", label: "Experience" },
             NavLink { nav: Nav::Live, path: "live", label: "Live" },
         ],
     },

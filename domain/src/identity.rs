@@ -8,6 +8,8 @@
 //! |---|---|---|---|---|
 //! | visitor and user id | browser | anonymous | any | merge, this is what signing in means |
 //! | visitor and user id | browser | known | any other | refused: a browser never joins two known people |
+//! | visitor and the visitor of the browser's cookie | browser | anonymous | any | merge: the browser's storage was emptied |
+//! | visitor and the visitor of the browser's cookie | browser | known | any other | refused: anybody may name a visitor beside a cookie of their own |
 //! | anything and e-mail, phone, external id, order | browser | any | any | refused: anybody can type an address |
 //! | user id and user id (alias) | browser | any | any | refused |
 //! | anything | trusted | one of the two has no user id | | merge |

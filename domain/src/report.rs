@@ -8,6 +8,7 @@ mod acquisition;
 mod audience;
 mod connectors;
 mod csv;
+mod experience;
 mod imports;
 mod in_use;
 mod insight;
@@ -32,6 +33,7 @@ pub use acquisition::{
 pub use audience::{AudienceRow, AudienceTable, Breakdown};
 pub use connectors::{ConnectorReport, ConnectorState};
 pub use csv::csv_line;
+pub use experience::{Experience, Grade, PageExperience, ViewMeasures, ViewSums, Vital, VitalSpread, shift};
 pub use imports::{
     Import, ImportFault, ImportField, ImportKind, ImportPreview, ImportReport, ImportState, ImportedEvent, Imports,
 };

@@ -59,7 +59,7 @@ impl Chromium {
             .args(flags)
             .arg(("user-agent", AGENT))
             // Nothing outside this machine is asked for, whatever a page says.
-            .arg(("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
+            .arg(("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.localhost"))
             .enable_cache()
             .build()
             .expect("a browser's configuration");
@@ -220,6 +220,14 @@ impl Tab<'_> {
         let metrics = SetDeviceMetricsOverrideParams::new(pixels, 800, 1.0, pixels < 600);
         self.chromium.wait("the width", self.page.execute(metrics)).expect("the width is set");
         self
+    }
+
+    /// The cookies that the browser would send to this page's address, also those that scripts cannot read: names and
+    /// values.
+    #[track_caller]
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        let cookies = self.chromium.wait("cookies", self.page.get_cookies()).expect("cookies");
+        cookies.into_iter().map(|cookie| (cookie.name, cookie.value)).collect()
     }
 
     /// What has been said on the console so far, by anybody.

@@ -1,7 +1,8 @@
-//! Pages of other people: a little server of fixed pages with headers of their own, on an origin of its own.
+//! Pages of other people: a little server of fixed pages with headers of their own, on an origin of its own. It can hand
+//! a folder on to the server under test, as the nginx of a shop does.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +57,12 @@ pub struct Pages {
 impl Pages {
     /// Serves these pages.
     pub fn serve(pages: Vec<Page>) -> Pages {
+        Pages::serve_beside(pages, None)
+    }
+
+    /// Serves these pages, and has what is asked for in the folder `/s/` answered by a server of the tracker, under
+    /// names of the shop's own: `/s/x.js` is the script and `/s/e` takes its events. See `deploy/nginx-first-party.conf`.
+    pub fn serve_beside(pages: Vec<Page>, collector: Option<SocketAddr>) -> Pages {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,7 +76,10 @@ impl Pages {
                 }
                 let pages = Arc::clone(&pages);
                 // A browser opens connections ahead that it may never use: each waits on its own.
-                std::thread::spawn(move || answer(stream, &pages));
+                std::thread::spawn(move || {
+                    // The browser may have gone on already.
+                    let _ = answer(&stream, &pages, collector);
+                });
             }
         });
         Pages { address, stop, thread: Some(thread) }
@@ -97,12 +107,28 @@ impl Drop for Pages {
     }
 }
 
-fn answer(stream: TcpStream, pages: &HashMap<String, Page>) {
-    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-    let Some(first) = lines.next() else { return };
-    // The rest of the head; requests for pages have no body.
-    lines.take_while(|line| !line.is_empty()).for_each(drop);
+fn answer(stream: &TcpStream, pages: &HashMap<String, Page>, collector: Option<SocketAddr>) -> std::io::Result<()> {
+    let mut from = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let Some(first) = lines.first() else { return Ok(()) };
     let target = first.split(' ').nth(1).unwrap_or("/");
+    if let (Some(name), Some(collector)) = (target.strip_prefix("/s/"), collector) {
+        let target = match name {
+            "x.js" => "t.js",
+            "e" => "v1/events",
+            name => name,
+        };
+        lines[0] = first.replace(&format!("/s/{name}"), &format!("/{target}"));
+        return hand_on(from, &lines, collector);
+    }
     let path = target.split(['?', '#']).next().unwrap_or("/");
     let (status, headers, body) = match pages.get(path) {
         Some(page) => {
@@ -119,6 +145,26 @@ fn answer(stream: TcpStream, pages: &HashMap<String, Page>) {
         "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\ncache-control: no-cache\r\n\r\n",
         body.len()
     );
-    // The browser may have gone on already.
-    let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(body));
+    let mut to = stream;
+    to.write_all(head.as_bytes())?;
+    to.write_all(body)
+}
+
+/// Asks the server under test and gives its answer back as it is; one request a connection.
+fn hand_on(mut from: BufReader<&TcpStream>, lines: &[String], collector: SocketAddr) -> std::io::Result<()> {
+    let header = |line: &str, name: &str| {
+        let (own, value) = line.split_once(':')?;
+        own.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    };
+    let length = lines.iter().find_map(|line| header(line, "content-length")?.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    from.read_exact(&mut body)?;
+    let kept: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|line| header(line, "connection").is_none()).collect();
+    let mut server = TcpStream::connect(collector)?;
+    server.write_all(format!("{}\r\nconnection: close\r\n\r\n", kept.join("\r\n")).as_bytes())?;
+    server.write_all(&body)?;
+    let mut client = *from.get_ref();
+    std::io::copy(&mut server, &mut client)?;
+    Ok(())
 }

@@ -100,6 +100,7 @@ pub fn batch_at(sent_at_ms: i64, write_key: &str, who: Who, events: &[Event<'sta
         signals: Signals::default(),
         tracker_version: 1,
         dropped: 0,
+        sample_pct: 0,
         device: Device {
             screen_width: 1440,
             screen_height: 900,

@@ -67,6 +67,7 @@ fn pages(shop: &Shop) -> Vec<String> {
     vec![
         format!("/s/{site}/overview"),
         format!("/s/{site}/acquisition"),
+        format!("/s/{site}/experience"),
         format!("/s/{site}/live"),
         format!("/s/{site}/segments"),
         format!("/s/{site}/segments?as_of=1997-09-30"),

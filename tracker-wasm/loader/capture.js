@@ -6,7 +6,10 @@
 
 import * as glue from 'glue';
 import clicks from './capture/clicks.js';
+import domains from './capture/domains.js';
 import forms from './capture/forms.js';
+import kept, { slot } from './capture/kept.js';
+import moves from './capture/moves.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
@@ -16,20 +19,32 @@ const SEPARATOR = '\x1f';
 const [config, data, endpoint, download, post, arrive, cede, loader] = document.currentScript.segments;
 const { quiet } = loader;
 
+/** As `join` would, which a page may have changed. */
+const joined = (values) => {
+  let text = '';
+  for (const value of Object.values(values)) text += SEPARATOR + value;
+  return text.slice(1);
+};
+
 let core;
 const start = ({ instance }) => {
   const started = glue.bind(instance.exports);
   started.start(
-    [config.key, config.language, config.time_zone].join(SEPARATOR),
+    joined([slot, config.key, config.language, config.time_zone, config.sample]),
     config.gpc | (config.dnt << 1),
     config.width,
     config.height,
-    (body) => post(body, started.answer),
+    (body, measured) => post(body, started.answer, measured),
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
+  const keep = kept(started.adopt, loader);
   cede({
     ...started,
-    event: (event, at) => started.event(Object.values(event).join(SEPARATOR), at),
+    who: (mode, id, storage) => {
+      started.who(mode, id, storage);
+      keep(mode > 1 && storage);
+    },
+    event: (event, at) => started.event(joined(event), at),
     status: () => {
       const [queued, dropped] = started.status();
       return { engine: 'wasm', queued, dropped };
@@ -43,6 +58,8 @@ const host = {
   ...loader,
   config,
   data,
+  /** Later than what the page itself is doing. */
+  idle: (run) => (window.requestIdleCallback || setTimeout)(quiet(run)),
   /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
   wants: (name) => data[name] != 'off',
   /** Numbers are the core's alone: without it nobody sums them up. `at` says what the signal is of where that is no moment. */
@@ -51,8 +68,9 @@ const host = {
 
 if (download) WebAssembly.instantiateStreaming(download, glue.imports).then(start).then(arrive, arrive);
 else arrive();
-for (const part of [clicks, forms, page]) quiet(part)(host);
+// After `clicks`, which tells of links as the page wrote them.
+for (const part of [clicks, forms, moves, page, domains]) quiet(part)(host);
 
 // The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
-if ('debug' in data || /[?&]segments_debug/.test(location.search)) loader.load(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
-else loader.hooks.told = { 99: 1 };
+if ('debug' in data || /[?&]segments_debug/.test(location.search)) loader.add(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
+else loader.hooks.see = 0;

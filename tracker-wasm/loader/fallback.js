@@ -9,15 +9,24 @@ const HOUR_MS = 3600000;
 const GATHER_MS = 300;
 const MOST_EVENTS = 200;
 
+// Arrays are gone through and grown without their own functions, because pages change those.
+
 /** JSON in which half a surrogate pair, which no database takes, has become a replacement character. */
 export const json = (value) =>
   JSON.stringify(value).replace(/\\(ud[89a-f]..|.)/g, (whole, escape) => (escape[1] ? '\ufffd' : whole));
+
+/** Whether the page has left JSON and arrays as they are: what would be refused is not sent. */
+const isSound = () => {
+  try {
+    return json([{ a: '"' }]) == '[{"a":"\\""}]';
+  } catch {}
+};
 
 export default (config, post) => {
   let identity;
   let whose;
   // `[whose, events, on its way]`: what is not acknowledged.
-  let batches = [];
+  const batches = new Set();
   let timer;
   let failures = 0;
   // What to add to the times inside ids, because this browser's clock is wrong.
@@ -32,15 +41,11 @@ export default (config, post) => {
   const due = (wait) => {
     timer = timer || setTimeout(self.flush, wait);
   };
-  const done = (sent) => {
-    batches = batches.filter((batch) => batch != sent);
-  };
-
   const self = {
     who(...args) {
       identity = args;
       whose = args[3];
-      if (!args[0]) batches = [];
+      if (!args[0]) batches.clear();
       heir?.who(...args);
     },
     view(id, now) {
@@ -56,15 +61,17 @@ export default (config, post) => {
       if (what == ACTIVE) active = value;
     },
     event(event) {
-      let open = batches.find((batch) => batch[0] == whose && !batch[2]);
-      if (!open) batches.push((open = [whose, []]));
-      if (open[1].length < MOST_EVENTS) open[1].push(event);
+      let open;
+      for (const batch of batches) if (batch[0] == whose && !batch[2]) open = batch;
+      if (!open) batches.add((open = [whose, []]));
+      const [, events] = open;
+      if (events.length < MOST_EVENTS) events[events.length] = event;
       due(GATHER_MS);
     },
     snapshot(id, at) {
       count(at);
       engaged_ms |= 0;
-      const values = [engaged_ms, max_scroll_pct, clicks] + '';
+      const values = `${engaged_ms},${max_scroll_pct},${clicks}`;
       if (view && values != reported) {
         reported = values;
         self.event({ kind: 'snapshot', id, at, view, revision: ++revision, engaged_ms, max_scroll_pct, clicks });
@@ -72,20 +79,22 @@ export default (config, post) => {
     },
     flush() {
       timer = clearTimeout(timer);
-      batches.forEach((sent) => {
-        if (sent[2]) return;
-        sent[2] = 1;
+      for (const sent of batches) {
+        if (sent[2]) continue;
         // The core can do more for them, unless it knows another visitor by now.
         if (heir && sent[0] == whose) {
-          sent[1].forEach((event) => heir.event(event, event.at));
-          return done(sent);
+          for (const event of sent[1]) heir.event(event, event.at);
+          batches.delete(sent);
+          continue;
         }
+        if (!isSound()) continue;
+        sent[2] = 1;
         // Quotes inside texts are escaped, so that the pattern finds members only.
         const body = json({ ...config, ...sent[0], sent: Date.now(), events: sent[1] }).replace(
           /"(id|view)":"(\w{12})/g,
           (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
         );
-        post(body, (status, wait, server) => {
+        const answered = (status, wait, server) => {
           if (!status || status == 429 || status > 499) {
             sent[2] = 0;
             // From two seconds to four minutes, doubling, and over again; less up to half of it by chance.
@@ -97,10 +106,11 @@ export default (config, post) => {
             sent[2] = due(0);
           } else {
             failures = 0;
-            done(sent);
+            batches.delete(sent);
           }
-        });
-      });
+        };
+        post(body, answered, sent[0].load);
+      }
     },
     status: () => ({ engine: 'js' }),
     // The core goes on from here, with the same view and the same visitor.
@@ -111,6 +121,7 @@ export default (config, post) => {
       core.view(view, now, engaged_ms, max_scroll_pct, clicks, revision);
       core.signal(ACTIVE, now, active);
       heir = core;
+      due(0);
       return core;
     },
   };

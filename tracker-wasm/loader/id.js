@@ -3,13 +3,15 @@
 
 let last = 0;
 // Chance for the next ids: asking for a little often costs more than the rest of an event.
-let pool = [];
+const pool = new Uint32Array(96);
+let used = 96;
 
 const hex = (number, digits) => number.toString(16).padStart(digits, 0);
+const draw = () => hex(pool[used++], 8);
 
-export default () => {
+export default (variant = 8) => {
   last = Math.max(Date.now(), last + 1);
-  if (!pool[0]) pool = Array.from(crypto.getRandomValues(new Uint32Array(96)), (number) => hex(number, 8));
-  const chance = pool.pop() + pool.pop() + pool.pop();
-  return hex(last, 12) + 7 + chance.slice(0, 3) + 8 + chance.slice(3, 18);
+  if (used > 95) used = crypto.getRandomValues(pool) && 0;
+  const chance = draw() + draw() + draw();
+  return hex(last, 12) + 7 + chance.slice(0, 3) + variant + chance.slice(3, 18);
 };

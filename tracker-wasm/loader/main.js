@@ -8,19 +8,21 @@
 import fallback, { json } from './fallback.js';
 import mint from './id.js';
 import scrub from './scrub.js';
-import { ACTIVE, CLICK, INPUT, SCROLL } from './signals.js';
+import { ACTIVE, CLICK, INPUT } from './signals.js';
 
 // How much may be told; also the core's numbers.
 const OFF = 0;
 const MEASURE = 1;
 const FULL = 2;
 
-const VISITOR = 'segments.visitor';
-// Kept by the core.
-const QUEUE = 'segments.queue';
+// The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
+const RESET = 'b';
 
-// The place of the last call that is kept for the debugger, of those before it can be there. Where that place is taken,
-// nothing more is kept, which `capture.js` makes use of.
+// What is kept on the device is called so, with more behind it.
+const PREFIX = 'segments.';
+const VISITOR = PREFIX + 'visitor';
+
+// The place of the last call that is kept for the debugger, of those before it can be there.
 const MOST_TOLD = 99;
 
 const quiet =
@@ -38,9 +40,10 @@ quiet(() => {
   const early = window.segments;
   // A tag that stands twice on a page counts once.
   if (early?.consent) return;
-  const { site, consent, wasm, api, hash } = script.dataset;
-  const { origin } = new URL(api || script.src);
-  const endpoint = origin + '/v1/events';
+  const { site, consent, wasm, api, cookie, domains, hash, sample } = script.dataset;
+  // Everything lies beside the script, in whatever folder that is.
+  const beside = (name) => new URL(name, api || script.src).href;
+  const endpoint = beside(script.dataset.endpoint || 'v1/events');
   const { width, height } = screen;
   const gpc = !!navigator.globalPrivacyControl;
   const dnt = navigator.doNotTrack == 1;
@@ -55,22 +58,44 @@ quiet(() => {
     height,
     language: navigator.language,
     time_zone: quiet(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
+    sample: sample | 0,
   };
+
+  // Whether a host is the owner's, too, as all below it.
+  const isOwn = (host) =>
+    host == location.host ||
+    (domains || '').split(',').some((own) => own && `.${host}`.split(':')[0].endsWith('.' + own.trim()));
+  // Who the visitor is, as a page of another of these hosts has said in the address of its link.
+  let landed = '';
+  if (domains) {
+    const address = location.href.replace(/([?&])segments_v=([^&#]*)(&?)/, (whole, before, value, after) => {
+      landed = value;
+      return after && before;
+    });
+    if (landed) quiet(() => history.replaceState(history.state, '', address))();
+  }
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up. For
   // the debugger: what it asks the collector, and what was told so far, until `capture.js` knows whether somebody looks.
-  const hooks = { views: [], ends: [], sums: [], query: '', told: [] };
-  const run = (all) => all.forEach((one) => quiet(one)());
-  // Later than what the page itself is doing.
-  const idle = (run) => (window.requestIdleCallback || setTimeout)(quiet(run));
-  // In the capture phase, which a page does not stop.
-  // What happens to the debugger's own element does not happen to the page.
-  const on = (types, run) =>
-    types.split(' ').forEach((type) => addEventListener(type, quiet((event) => hooks.panel != event.target && run(event)), true));
+  const told = [];
+  const hooks = { views: [], ends: [], sums: [], query: '', told, see: (...call) => told[MOST_TOLD] || (told[told.length] = call) };
+  const run = (all) => {
+    for (const one of all) quiet(one)();
+  };
+  // In the capture phase, which a page does not stop. What happens to the debugger's own element does not happen to the
+  // page.
+  const on = (types, run) => {
+    for (const type of types.split(' ')) addEventListener(type, quiet((event) => hooks.panel != event.target && run(event)), true);
+  };
 
-  // The transport, for loader, core and fallback alike.
-  const post = async (body, answered) => {
-    let response;
+  // The last post was answered.
+  let answers;
+  // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
+  // itself says that there is to be none: then the server ends it.
+  const post = async (body, answered, measured) => {
+    let status = 0;
+    let wait = 0;
+    let server = 0;
     let said;
     tell('sent', body);
     try {
@@ -81,39 +106,50 @@ quiet(() => {
           body,
           // Browsers refuse to keep more than 64 KB alive.
           keepalive: body.length < 6e4,
-          credentials: 'omit',
+          credentials: measured && !(gpc | dnt) ? 'omit' : cookie == null ? 'same-origin' : 'include',
           headers: { 'Content-Type': 'text/plain' },
         });
+        status = response.status;
+        wait = response.headers.get('Retry-After') | 0;
+        // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
+        if (status < 300) status = 0;
         said = await response.json();
+        if (!status) {
+          if (said.success) status = 200;
+          if (said.clock) server = said.server_time_ms;
+          // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
+          if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
+        }
       }
     } catch {}
+    answers = status == 200;
     // Never within the call that posts: the core is busy until it returns.
     await 0;
-    tell('sent', body, response, said);
-    quiet(answered)(response?.status | 0, response?.headers.get('Retry-After') | 0, said?.clock && said.server_time_ms);
+    tell('sent', body, status, said);
+    quiet(answered)(status, wait, server);
   };
 
   const standIn = fallback(config, post);
   // Fallback or core.
   let sink = standIn;
   const tell = quiet((method, ...args) => {
-    hooks.told[MOST_TOLD] || hooks.told.push([method, args]);
+    hooks.see?.(method, args);
     // What only the debugger wants to know has no method there.
     return sink[method]?.(...args);
   });
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
   let booted;
-  const load = (url, integrity, given) => {
-    const loaded = document.createElement('script');
-    loaded.src = origin + url;
-    loaded.integrity = integrity;
-    loaded.crossOrigin = '';
-    loaded.nonce = script.nonce;
+  const add = (name, integrity, given) => {
+    const added = document.createElement('script');
+    added.src = beside(name);
+    added.integrity = integrity;
+    added.crossOrigin = '';
+    added.nonce = script.nonce;
     // No global name: the script finds this on its own element.
-    loaded.segments = given;
-    loaded.onerror = arrive;
-    document.documentElement.append(loaded);
+    added.segments = given;
+    added.onerror = arrive;
+    document.documentElement.append(added);
   };
   const boot = () => {
     if (booted) return;
@@ -124,9 +160,9 @@ quiet(() => {
       // An empty module: under a policy without 'wasm-unsafe-eval' this throws, and nothing needs to be downloaded.
       new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
       // Whoever waits for it finds out that there is none.
-      download = fetch(origin + __CORE_URL__, { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
+      download = fetch(beside(__CORE_URL__), { integrity: __CORE_INTEGRITY__, credentials: 'omit' }).catch(() => {});
     } catch {}
-    load(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
+    add(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
       endpoint,
@@ -134,34 +170,56 @@ quiet(() => {
       post,
       arrive,
       (core) => (sink = standIn.cede(core)),
-      { quiet, on, idle, scrub, track, said: (name) => names[name] == view, hooks, load, mode: () => mode },
+      { quiet, on, scrub, track, tell, moved, said: (name) => names[name] == view, hooks, isOwn, visitor: () => mode == FULL && me, add, mode: () => mode },
     ]);
   };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
+  let me;
+  let storage;
+  let variant;
+  // As much as may be told, also where it is not, because the visitor is not of the sample.
+  let consented = OFF;
+  let outside;
+  const load = mint();
   const sum = () => {
     run(hooks.sums);
     tell('snapshot', mint(), Date.now());
   };
+  const be = (id) => {
+    me = id;
+    if (consented == FULL) quiet(() => (storage[VISITOR] = id))();
+    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
+  };
   const become = (next) => {
     // What the visitor did so far belongs to who they were.
     sum();
-    let storage;
-    let id = mint();
-    mode = next;
-    if (mode == FULL)
-      quiet(() => {
-        storage = localStorage;
-        const known = storage[VISITOR];
-        if (/^[\da-f]{32}$/.test(known)) id = known;
-        else storage[VISITOR] = id;
-      })();
-    standIn.who(mode, id, storage, mode == FULL ? { visitor: id } : { load: id });
+    if (consented == FULL) variant = RESET;
+    let id = mint(variant);
+    consented = mode = next;
+    storage = quiet(() => mode == FULL && localStorage)();
+    if (storage) {
+      // A link counts for two minutes, and from a page of those hosts alone: anybody can write one.
+      const [said, time] = landed.split('.');
+      const isFresh = Math.abs(Date.now() - parseInt(time, 36)) < 12e4 && isOwn(document.referrer.split('/')[2]);
+      const known = isFresh ? said : storage[VISITOR];
+      if (/^[\da-f]{32}$/.test(known)) id = known;
+      landed = '';
+    }
+    // By the chance that ids end with; visitors who are drawn stay so where the share grows.
+    outside = sample && parseInt((mode == FULL ? id : load).slice(-6), 16) % 100 >= sample;
+    if (outside) mode = OFF;
+    be(id);
     // Nor may a view that both of them are seen in link the two.
     look('');
   };
-  const forget = quiet(() => [VISITOR, QUEUE].forEach((key) => delete localStorage[key]));
+  // Everything with that beginning.
+  const forget = quiet((beginning) => {
+    // The cookie is the server's to end, and a batch of nothing that measures ends it.
+    if (localStorage[VISITOR]) post(json({ ...config, load, sent: Date.now(), events: [] }));
+    for (const name in localStorage) if (name.startsWith(beginning)) delete localStorage[name];
+  });
 
   // Page views. `view` is the id of the one that is on.
   let view;
@@ -187,21 +245,12 @@ quiet(() => {
     // The order of the members is the order in which the core takes them.
     const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
-    measureSoon();
     tell('event', event, at);
     run(hooks.views);
   };
 
-  // A change of path or query by the page's own navigation is a page view. Later than the call, so that the title
-  // is the new one and nothing of ours runs inside the page's.
-  let moving;
-  const moved = () => {
-    clearTimeout(moving);
-    moving = setTimeout(
-      quiet(() => mode && url != address() && page()),
-      50,
-    );
-  };
+  // A change of path or query by the page's own navigation is a page view.
+  const moved = () => mode && url != address() && page();
 
   const text = (value) => {
     const written = quiet(json)(value) || '';
@@ -230,16 +279,17 @@ quiet(() => {
     group: (id, traits) => record(FULL, 'group', { traits: text(traits), group_id: word(id) }),
     alias: (id, previous) => record(FULL, 'alias', { previous_id: word(previous), user_id: word(id) }),
     reset: () => {
-      if (mode == FULL) forget();
-      if (mode) become(mode);
+      // What is not delivered yet was done before, and stays.
+      if (consented == FULL) forget(VISITOR);
+      if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
     consent: (wanted) => {
       allow(wanted.analytics ? FULL : wanted.measure === false ? OFF : modeOf(wanted));
-      if (mode < FULL) forget();
+      if (consented < FULL) forget(PREFIX);
     },
     // What the callback throws is the page's own, and reaches its console as such.
-    ready: (callback) => arrived.then(() => setTimeout(() => callback?.(tell('status')))),
+    ready: (callback) => arrived.then(() => setTimeout(() => callback?.({ sampled: !outside, ...tell('status') }))),
   };
   for (const name in segments) segments[name] = quiet(segments[name]);
 
@@ -247,7 +297,7 @@ quiet(() => {
     const before = mode;
     // The browser's own signals outrank the page.
     wanted = Math.min(wanted, gpc | dnt ? MEASURE : FULL);
-    if (wanted != before) become(wanted);
+    if (wanted != consented) become(wanted);
     if (!mode) return arrive();
     if (mode > before) page();
     // The first page view waits for nothing.
@@ -257,18 +307,8 @@ quiet(() => {
 
   // What the visitor does.
   const signal = (what, value) => sink.signal(what, Date.now(), +value);
-  let measuring;
   let lastInput = 0;
-  const measureSoon = () => {
-    measuring =
-      measuring ||
-      idle(() => {
-        measuring = 0;
-        signal(SCROLL, Math.min(100, ((scrollY + innerHeight) / document.documentElement.scrollHeight) * 100) | 0);
-      });
-  };
   const input = ({ type, timeStamp }) => {
-    if (type == 'scroll') measureSoon();
     if (type == 'click') signal(CLICK, 0);
     else if (timeStamp - lastInput > 1000) {
       lastInput = timeStamp;
@@ -282,7 +322,7 @@ quiet(() => {
     signal(ACTIVE, 0);
     sum();
     standIn.flush();
-    sink.leave();
+    sink.leave(answers);
   };
 
   const start = quiet(() => {
@@ -295,21 +335,13 @@ quiet(() => {
       run(hooks.ends);
       leave();
     });
-    on('online', () => {
+    on('freeze', leave);
+    on('online resume', () => {
       standIn.flush();
       sink.flush();
     });
-    on('popstate', moved);
     attend();
-    for (const name of ['pushState', 'replaceState']) {
-      const original = history[name];
-      history[name] = function () {
-        const result = original.apply(this, arguments);
-        moved();
-        return result;
-      };
-    }
-    early?.forEach?.(([method, ...args]) => segments[method](...args));
+    if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

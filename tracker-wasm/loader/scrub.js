@@ -5,8 +5,9 @@
 // are left out of `location` and referrers by the browser itself. `scrub_corpus.json` holds the cases.
 
 // A name that says so itself: `access_token`, `resetToken`, `api-key`, `e-mail`. The short ones only as a word.
+// `segments_v` is who a visitor is, in a link from one of an owner's domains to the next.
 const SECRET_NAME =
-  /(token|secret|passw(or)?d|pwd|e-?mail|api.?key|signature|jwt|session(.?id)?)$|^code$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone)$/i;
+  /(token|secret|passw(or)?d|pwd|e-?mail|api.?key|signature|jwt|session(.?id)?)$|^(code|segments_v)$|(^|[_.-])(key|sig|sid|otp|pin|auth|pass|phone)$/i;
 
 // `mia@example.com`, its @ encoded once or more; `@mia` alone is a name that is public.
 const EMAIL = /.(@|%(25)*40)./;

@@ -12,7 +12,7 @@ use web_sys::Storage;
 use wire::{Batch, Body, Device, Event, Id, Measures, Signals, Who};
 
 use crate::engagement::Engagement;
-use crate::queue::{Answer, Queue};
+use crate::queue::{Answer, Queue, is_leased};
 
 /// The release, as every batch tells it.
 const TRACKER_VERSION: u16 = 1;
@@ -20,16 +20,16 @@ const TRACKER_VERSION: u16 = 1;
 const GATHER_MS: u32 = 300;
 /// Between the parts of a text: the control character that is meant for it.
 const SEPARATOR: u8 = 0x1f;
-/// Where undelivered events are kept. The loader removes it, as all that begins with `segments.`, when consent ends.
-const STORED: &str = "segments.queue";
 
 thread_local! {
     static CORE: RefCell<Option<Core>> = const { RefCell::new(None) };
 }
 
 struct Core {
-    /// Write key, language, time zone.
+    /// Write key, language, time zone, sample.
     config: String,
+    /// Where this page keeps undelivered events in the browser's storage.
+    slot: String,
     signals: Signals,
     screen_width: u16,
     screen_height: u16,
@@ -41,7 +41,7 @@ struct Core {
     engagement: Engagement,
     timer: Option<Timeout>,
     storage: Option<Storage>,
-    /// Something of this page is in the browser's storage.
+    /// Something of this page was put into the browser's storage.
     stored: bool,
 }
 
@@ -51,13 +51,17 @@ fn with_core<T>(f: impl FnOnce(&mut Core) -> T) -> Option<T> {
     CORE.try_with(|core| core.try_borrow_mut().ok()?.as_mut().map(f)).ok()?
 }
 
-/// Starts the core. `config` is write key, language and time zone, joined by [`SEPARATOR`]; `signals` has bit 0 for
-/// GPC and bit 1 for DNT; `post` sends a batch by fetch and gives the answer to [`answer`]; `beacon` sends one by
-/// `sendBeacon`.
+/// Starts the core. `config` is the name under which this page stores what is not delivered, write key, language, time
+/// zone and the sample in percent, joined by [`SEPARATOR`]; `signals` has bit 0 for GPC and bit 1 for DNT; `post` sends
+/// a batch by fetch, without cookies where its second argument says that it is only measured, and gives the answer to
+/// [`answer`]; `beacon` sends one by `sendBeacon` and says whether it could.
 #[wasm_bindgen]
 pub fn start(config: JsValue, signals: u32, width: u32, height: u32, post: Function, beacon: Function) {
+    let config = config.as_string().unwrap_or_default();
+    let mut rest = config.as_str();
     let core = Core {
-        config: config.as_string().unwrap_or_default(),
+        slot: cut(&mut rest).into(),
+        config: rest.into(),
         signals: Signals { gpc: signals & 1 != 0, dnt: signals & 2 != 0 },
         screen_width: width as u16,
         screen_height: height as u16,
@@ -86,13 +90,32 @@ pub fn who(kind: u32, id: JsValue, storage: Storage) {
             _ => None,
         });
         match core.who {
-            Some(Who::Visitor(_)) => {
-                core.storage = Some(storage);
-                core.adopt_stored();
+            Some(Who::Visitor(_)) => core.storage = Some(storage),
+            // What was stored is removed.
+            Some(Who::Load(_)) => core.stored = false,
+            None => {
+                core.stored = false;
+                core.queue.clear();
             }
-            Some(Who::Load(_)) => {}
-            None => core.queue.clear(),
         }
+    });
+}
+
+/// Takes over what another page has stored under `key` and could not deliver: that page is gone, or has not written
+/// within `lease_ms`. Only for a visitor.
+#[wasm_bindgen]
+pub fn adopt(key: JsValue, lease_ms: f64) {
+    with_core(|core| {
+        let (Some(storage), Some(key)) = (core.storage.as_ref(), key.as_string()) else { return };
+        let stored = read(storage, &key);
+        let now = Date::now() as i64;
+        if is_leased(&stored, now, lease_ms as i64) {
+            return;
+        }
+        let _ = storage.remove_item(&key);
+        core.queue.restore(&stored, now);
+        core.store();
+        core.post_soon();
     });
 }
 
@@ -186,17 +209,25 @@ pub fn snapshot(id: JsValue, at: f64) {
     });
 }
 
-/// The page may go away: all that is queued goes out by beacon, and is stored where consent allows it.
+/// The page may go away: all that is queued goes out, and is stored where consent allows it. By fetch where the last one
+/// was answered (`by_fetch` is not 0), because a page that lives on hears the answer; the rest by beacon.
 #[wasm_bindgen]
-pub fn leave() {
+pub fn leave(by_fetch: u32) {
     with_core(|core| {
-        for (who, records) in core.queue.beacons() {
+        if by_fetch != 0 {
+            core.post_next();
+        }
+        while let Some((who, records, count)) = core.queue.next_beacon() {
             let body = core.body(who, &records);
-            let _ = core.beacon.call1(&JsValue::UNDEFINED, &body);
+            // Beacons share one limit of 64 KB: what does not fit stays for a fetch.
+            if !core.beacon.call1(&JsValue::UNDEFINED, &body).is_ok_and(|taken| taken.is_truthy()) {
+                break;
+            }
+            core.queue.beaconed(count);
         }
         core.store();
         // Whether or not a beacon arrived: should the page live on, a fetch will ask.
-        core.post_after(GATHER_MS);
+        core.post_soon();
     });
 }
 
@@ -218,8 +249,6 @@ pub fn answer(status: u32, retry_after_s: f64, server_ms: f64) {
         let wait = core.queue.answered(answer, now, (now % 1000) as f64 / 1000.0);
         if core.stored || wait > 0.0 {
             core.store();
-        } else {
-            core.queue.forget_left();
         }
         core.post_after(wait as u32);
     });
@@ -241,6 +270,10 @@ impl Core {
         let mut record = Vec::new();
         wire::encode_event(&mut record, &event);
         self.queue.push(who, record);
+        self.post_soon();
+    }
+
+    fn post_soon(&mut self) {
         if self.timer.is_none() {
             self.post_after(GATHER_MS);
         }
@@ -256,17 +289,21 @@ impl Core {
 
     fn post_next(&mut self) {
         self.timer = None;
+        // While this page was frozen, kept for going back, or held to be gone, another one may have taken it over.
+        if self.stored && self.storage.as_ref().is_some_and(|storage| storage.get_item(&self.slot) == Ok(None)) {
+            self.queue.give_up_stored();
+        }
         if let Some((who, records)) = self.queue.next_batch() {
             let body = self.body(who, &records);
-            let _ = self.post.call1(&JsValue::UNDEFINED, &body);
+            let measured = JsValue::from_bool(matches!(who, Who::Load(_)));
+            let _ = self.post.call2(&JsValue::UNDEFINED, &body, &measured);
         }
     }
 
     fn body(&self, who: Who, records: &[u8]) -> Uint8Array {
         let mut rest = self.config.as_str();
-        let mut text = || cut(&mut rest).into();
         let header = Batch {
-            write_key: text(),
+            write_key: cut(&mut rest).into(),
             sent_at_ms: Date::now() as i64,
             who,
             signals: self.signals,
@@ -275,9 +312,10 @@ impl Core {
             device: Device {
                 screen_width: self.screen_width,
                 screen_height: self.screen_height,
-                language: text(),
-                time_zone: text(),
+                language: cut(&mut rest).into(),
+                time_zone: cut(&mut rest).into(),
             },
+            sample_pct: parse_count(rest).min(100) as u8,
             records: Vec::new(),
         };
         let mut body = Vec::new();
@@ -286,30 +324,25 @@ impl Core {
         Uint8Array::from(body.as_slice())
     }
 
-    /// Takes over what earlier pages could not deliver. Another page that is still open may deliver the same: the
-    /// ids are the same too, and the collector stores them once.
-    fn adopt_stored(&mut self) {
-        let stored = self.read_stored();
-        self.stored = !stored.is_empty();
-        self.queue.restore(&stored, Date::now() as i64);
-        self.post_after(GATHER_MS);
-    }
-
     /// Writes the queue to the device, where consent allows it and there is room; else it lives as long as the page.
     fn store(&mut self) {
-        let stored = self.read_stored();
         let Some(storage) = self.storage.as_ref() else { return };
-        let bytes = self.queue.to_stored(&stored, Date::now() as i64);
-        self.stored = !bytes.is_empty();
-        // One character is one byte: twice the room in storage, but no codec to download.
-        let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-        let _ = storage.set_item(STORED, &text);
+        let bytes = self.queue.to_stored(Date::now() as i64);
+        if bytes.is_empty() {
+            let _ = storage.remove_item(&self.slot);
+            self.stored = false;
+        } else {
+            // One character is one byte: twice the room in storage, but no codec to download.
+            let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+            self.stored = storage.set_item(&self.slot, &text).is_ok();
+        }
     }
+}
 
-    fn read_stored(&self) -> Vec<u8> {
-        let text = self.storage.as_ref().and_then(|storage| storage.get_item(STORED).ok().flatten());
-        text.unwrap_or_default().chars().map(|letter| letter as u8).collect()
-    }
+/// What [`Core::store`] has written under a name.
+fn read(storage: &Storage, key: &str) -> Vec<u8> {
+    let text = storage.get_item(key).ok().flatten();
+    text.unwrap_or_default().chars().map(|letter| letter as u8).collect()
 }
 
 /// A uuid as 32 hexadecimal digits.

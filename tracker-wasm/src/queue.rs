@@ -19,13 +19,15 @@ pub const MAX_AGE_MS: i64 = 7 * DAY_MS;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// The first byte of a stored queue; another one is of another release, and not read.
-const STORED_VERSION: u8 = 1;
+const STORED_VERSION: u8 = 2;
 const LONGEST_WAIT_MS: f64 = 300_000.0;
 
 struct Entry {
     who: Who,
     record: Vec<u8>,
     beaconed: bool,
+    /// Is in the browser's storage too.
+    stored: bool,
     /// Has been given a new id by the server's clock once; it does not get another.
     minted_anew: bool,
 }
@@ -53,8 +55,6 @@ pub struct Queue {
     dropped: u32,
     /// What to add to the times inside ids, because this browser's clock is wrong.
     skew_ms: i64,
-    /// Events that have left since the last [`to_stored`](Queue::to_stored): what is stored of them goes too.
-    left: Vec<Id>,
 }
 
 impl Queue {
@@ -67,7 +67,7 @@ impl Queue {
         if self.skew_ms != 0 {
             wire::shift_ids(&mut record, self.skew_ms);
         }
-        self.entries.push(Entry { who, record, beaconed: false, minted_anew: self.skew_ms != 0 });
+        self.entries.push(Entry { who, record, beaconed: false, stored: false, minted_anew: self.skew_ms != 0 });
         self.keep_limits();
     }
 
@@ -104,18 +104,17 @@ impl Queue {
         Some((who, records))
     }
 
-    /// What a page that goes away hands to beacons: all that neither a fetch nor a beacon carries yet. It stays
-    /// queued, since nobody hears whether a beacon arrived.
-    pub fn beacons(&mut self) -> Vec<(Who, Vec<u8>)> {
-        let mut batches = Vec::new();
-        while let Some((who, records, count)) =
-            run(self.entries.iter().skip(self.in_flight).filter(|entry| !entry.beaconed))
-        {
-            let left = self.entries.iter_mut().skip(self.in_flight).filter(|entry| !entry.beaconed);
-            left.take(count).for_each(|entry| entry.beaconed = true);
-            batches.push((who, records));
-        }
-        batches
+    /// The next batch for a beacon of a page that goes away: whose it is, its records and how many, of what neither a
+    /// fetch nor a beacon carries yet. Where a beacon takes it, the caller says so with [`beaconed`](Self::beaconed).
+    pub fn next_beacon(&self) -> Option<(Who, Vec<u8>, usize)> {
+        run(self.entries.iter().skip(self.in_flight).filter(|entry| !entry.beaconed))
+    }
+
+    /// A beacon carries the first `count` events that none has carried. They stay queued, since nobody hears whether it
+    /// arrived.
+    pub fn beaconed(&mut self, count: usize) {
+        let left = self.entries.iter_mut().skip(self.in_flight).filter(|entry| !entry.beaconed);
+        left.take(count).for_each(|entry| entry.beaconed = true);
     }
 
     /// Takes the answer to the batch that is out, and says after how many ms the next post is due; `chance` is a
@@ -147,44 +146,41 @@ impl Queue {
         }
     }
 
-    /// What to keep on the device: the events of visitors who consented, each with its visitor.
-    ///
-    /// `stored` is what is there now. Other pages of the site keep theirs in the same place, so all of it stays
-    /// except what has left this queue; where room is short, theirs goes first.
-    pub fn to_stored(&mut self, stored: &[u8], now_ms: i64) -> Vec<u8> {
-        let left = std::mem::take(&mut self.left);
-        let mut own = Vec::new();
-        for entry in &self.entries {
+    /// What to keep on the device at `now_ms`: the events of visitors who consented, each with its visitor. Empty where
+    /// there are none.
+    pub fn to_stored(&mut self, now_ms: i64) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in &mut self.entries {
             if let Who::Visitor(visitor) = &entry.who {
-                own.extend_from_slice(visitor);
-                own.extend_from_slice(&entry.record);
-            }
-        }
-        let mut all = vec![STORED_VERSION];
-        for (visitor, record, id) in stored_entries(stored, now_ms) {
-            let fits = all.len() + own.len() + record.len() <= MAX_BYTES;
-            if fits && !left.contains(&id) && !self.has(&id) {
+                if all.is_empty() {
+                    all.push(STORED_VERSION);
+                    all.extend_from_slice(&now_ms.to_be_bytes());
+                }
                 all.extend_from_slice(visitor);
-                all.extend_from_slice(record);
+                all.extend_from_slice(&entry.record);
+                entry.stored = true;
             }
         }
-        all.extend_from_slice(&own);
-        if all.len() > 1 { all } else { Vec::new() }
+        all
     }
 
-    /// Forgets which events have left, where nothing is stored that would have to follow them.
-    pub fn forget_left(&mut self) {
-        self.left.clear();
+    /// Lets go of what is stored: another page has taken it over, and delivers it.
+    pub fn give_up_stored(&mut self) {
+        // The answer that is awaited will say what has left; then there is time for this.
+        if !self.waiting {
+            self.entries.retain(|entry| !entry.stored);
+        }
     }
 
-    /// Takes over what earlier pages have stored and could not deliver. It is older than all that is queued.
+    /// Takes over what another page has stored and could not deliver. It is older than all that is queued.
     pub fn restore(&mut self, stored: &[u8], now_ms: i64) {
         // Behind what is on its way already.
         let mut at = self.in_flight.min(self.entries.len());
         for (visitor, record, id) in stored_entries(stored, now_ms) {
             if !self.has(&id) && at <= self.entries.len() {
                 let who = Who::Visitor(*visitor);
-                self.entries.insert(at, Entry { who, record: record.to_vec(), beaconed: false, minted_anew: false });
+                let record = record.to_vec();
+                self.entries.insert(at, Entry { who, record, beaconed: false, stored: false, minted_anew: false });
                 at += 1;
             }
         }
@@ -198,12 +194,8 @@ impl Queue {
     /// Removes the first entries.
     fn let_go(&mut self, count: usize) {
         let mut place = 0;
-        let left = &mut self.left;
-        self.entries.retain(|entry| {
+        self.entries.retain(|_| {
             place += 1;
-            if place <= count {
-                left.extend(wire::record_id(&entry.record));
-            }
             place > count
         });
     }
@@ -218,19 +210,14 @@ impl Queue {
         };
         let mut place = 0;
         let mut lost = 0;
-        let left = &mut self.left;
         self.entries.retain_mut(|entry| {
             let was_sent = place < sent;
             place += 1;
             let Some(id) = wire::record_id(&entry.record) else { return false };
             if in_range(id) {
-                if was_sent {
-                    left.push(id);
-                }
                 return !was_sent;
             }
             // Under this id it will never be acknowledged.
-            left.push(id);
             if !entry.minted_anew {
                 entry.minted_anew = true;
                 wire::shift_ids(&mut entry.record, skew_ms);
@@ -276,12 +263,21 @@ impl Queue {
     }
 }
 
+/// When [`Queue::to_stored`] gave this, and the rest of it; `None` where it is of another release.
+fn split_stored(stored: &[u8]) -> Option<(i64, &[u8])> {
+    let rest = stored.strip_prefix(&[STORED_VERSION])?;
+    let (written, rest) = rest.split_first_chunk()?;
+    Some((i64::from_be_bytes(*written), rest))
+}
+
+/// Whether the page that stored this has done so within the last `lease_ms`, and so may live.
+pub fn is_leased(stored: &[u8], now_ms: i64, lease_ms: i64) -> bool {
+    split_stored(stored).is_some_and(|(written_ms, _)| now_ms.wrapping_sub(written_ms).wrapping_abs() < lease_ms)
+}
+
 /// What [`Queue::to_stored`] gave, entry by entry, without what is too old.
 fn stored_entries(stored: &[u8], now_ms: i64) -> impl Iterator<Item = (&Id, &[u8], Id)> {
-    let mut rest = match stored.split_first() {
-        Some((&STORED_VERSION, rest)) => rest,
-        _ => &[],
-    };
+    let mut rest = split_stored(stored).map_or(&[][..], |(_, rest)| rest);
     std::iter::from_fn(move || {
         let (visitor, after) = rest.split_first_chunk::<16>()?;
         let (record, after) = wire::split_record(after)?;

@@ -64,6 +64,7 @@ fn read_header(fields: &[u8]) -> Result<Batch<'_>, &'static str> {
     let mut signals = Signals::default();
     let mut tracker_version = 0;
     let mut dropped = 0;
+    let mut sample_pct = 0;
     let mut device = Device::default();
 
     let mut reader = Reader(fields);
@@ -85,6 +86,7 @@ fn read_header(fields: &[u8]) -> Result<Batch<'_>, &'static str> {
             header::LANGUAGE => device.language = Cow::Borrowed(std::str::from_utf8(value).unwrap_or("")),
             header::TIME_ZONE => device.time_zone = Cow::Borrowed(std::str::from_utf8(value).unwrap_or("")),
             header::DROPPED => dropped = as_u32(value).unwrap_or(0),
+            header::SAMPLE => sample_pct = as_u32(value).map_or(0, share),
             _ => {}
         }
     }
@@ -95,6 +97,7 @@ fn read_header(fields: &[u8]) -> Result<Batch<'_>, &'static str> {
         signals,
         tracker_version,
         dropped,
+        sample_pct,
         device,
         records: Vec::new(),
     })
@@ -175,6 +178,11 @@ fn read_measures(fields: [Option<&[u8]>; Measures::COUNT]) -> Result<Measures, F
 /// A percentage, or what is wrong with it.
 pub(crate) fn percent(value: u32) -> Result<u8, Fault> {
     u8::try_from(value).ok().filter(|value| *value <= 100).ok_or(Fault::Malformed)
+}
+
+/// A share that is known and smaller than the whole, in percent; else 0.
+pub(crate) fn share(value: u32) -> u8 {
+    percent(value).ok().filter(|value| *value < 100).unwrap_or(0)
 }
 
 fn as_text(value: &[u8]) -> Result<Cow<'_, str>, Fault> {

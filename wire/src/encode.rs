@@ -16,6 +16,7 @@ pub(crate) mod header {
     pub(crate) const LANGUAGE: u64 = 9;
     pub(crate) const TIME_ZONE: u64 = 10;
     pub(crate) const DROPPED: u64 = 11;
+    pub(crate) const SAMPLE: u64 = 12;
 
     pub(crate) const SIGNAL_GPC: u64 = 1;
     pub(crate) const SIGNAL_DNT: u64 = 2;
@@ -77,6 +78,7 @@ pub fn encode_header(out: &mut Vec<u8>, batch: &Batch<'_>) {
     known_text(&mut fields, header::LANGUAGE, &batch.device.language);
     known_text(&mut fields, header::TIME_ZONE, &batch.device.time_zone);
     known_number(&mut fields, header::DROPPED, batch.dropped.into());
+    known_number(&mut fields, header::SAMPLE, batch.sample_pct.into());
 
     out.extend_from_slice(&MAGIC);
     out.push(FORMAT_VERSION);

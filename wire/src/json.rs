@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::decode::percent;
+use crate::decode::{percent, share};
 use crate::{
     Batch, Body, DecodeError, Device, Event, FORMAT_VERSION, Fault, Id, MAX_RECORDS, Measures, RecordError, Signals,
     Who,
@@ -25,6 +25,7 @@ pub(crate) fn decode(body: &[u8], start: usize) -> Result<Batch<'_>, DecodeError
     let mut signals = Signals::default();
     let mut tracker_version = 0;
     let mut dropped = 0;
+    let mut sample_pct = 0;
     let mut device = Device::default();
     let mut records = Vec::new();
 
@@ -47,6 +48,7 @@ pub(crate) fn decode(body: &[u8], start: usize) -> Result<Batch<'_>, DecodeError
             b"language" => device.language = text(value).unwrap_or_default(),
             b"time_zone" => device.time_zone = text(value).unwrap_or_default(),
             b"dropped" => dropped = number(value).and_then(|value| value.try_into().ok()).unwrap_or(0),
+            b"sample" => sample_pct = number(value).and_then(|value| value.try_into().ok()).map_or(0, share),
             b"events" => {
                 let mut items = Scanner { body, at: value_at };
                 if body.get(value_at) != Some(&b'[') {
@@ -77,6 +79,7 @@ pub(crate) fn decode(body: &[u8], start: usize) -> Result<Batch<'_>, DecodeError
         signals,
         tracker_version,
         dropped,
+        sample_pct,
         device,
         records,
     })

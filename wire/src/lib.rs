@@ -51,6 +51,8 @@ pub struct Batch<'a> {
     /// Events this tracker has lost since the page was loaded and before this batch: over the queue's limits, or
     /// finally refused.
     pub dropped: u32,
+    /// Share of the site's visitors that are told of, in percent; 0 where all are.
+    pub sample_pct: u8,
     /// What the device says of itself; empty or zero where unknown.
     pub device: Device<'a>,
     /// What happened, oldest first; a record that could not be read keeps its place as an error.

@@ -23,6 +23,7 @@ fn golden_batch() -> Batch<'static> {
         signals: Signals { gpc: true, dnt: false },
         tracker_version: 1,
         dropped: 0,
+        sample_pct: 0,
         device: Device {
             screen_width: 1440,
             screen_height: 900,

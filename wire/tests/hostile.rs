@@ -24,6 +24,7 @@ fn batch(records: Vec<Event<'static>>) -> Batch<'static> {
         signals: Signals::default(),
         tracker_version: 1,
         dropped: 0,
+        sample_pct: 0,
         device: Device::default(),
         records: records.into_iter().map(Ok).collect(),
     }
@@ -287,13 +288,20 @@ fn events() -> impl Strategy<Value = Event<'static>> {
 fn batches() -> impl Strategy<Value = Batch<'static>> {
     let who = any::<(bool, Id)>().prop_map(|(stays, id)| if stays { Who::Visitor(id) } else { Who::Load(id) });
     let device = (any::<(u16, u16)>(), texts(), texts());
-    (texts(), any::<i64>(), who, any::<(bool, bool, u16, u32)>(), device, prop::collection::vec(events(), 0..20))
+    (
+        texts(),
+        any::<i64>(),
+        who,
+        (any::<(bool, bool, u16, u32)>(), 0..100_u8),
+        device,
+        prop::collection::vec(events(), 0..20),
+    )
         .prop_map(
             |(
                 key,
                 sent_at_ms,
                 who,
-                (gpc, dnt, tracker_version, dropped),
+                ((gpc, dnt, tracker_version, dropped), sample_pct),
                 ((width, height), language, time_zone),
                 events,
             )| Batch {
@@ -303,6 +311,7 @@ fn batches() -> impl Strategy<Value = Batch<'static>> {
                 signals: Signals { gpc, dnt },
                 tracker_version,
                 dropped,
+                sample_pct,
                 device: Device {
                     screen_width: width,
                     screen_height: height,
@@ -323,7 +332,7 @@ fn in_json(batch: &Batch<'_>) -> Vec<u8> {
     let events: Vec<Value> = batch.records.iter().flatten().map(event_in_json).collect();
     let mut body = json!({
         "v": 1, "key": batch.write_key, "sent": batch.sent_at_ms, "gpc": batch.signals.gpc, "dnt": batch.signals.dnt,
-        "tracker": batch.tracker_version, "dropped": batch.dropped, "width": batch.device.screen_width,
+        "tracker": batch.tracker_version, "dropped": batch.dropped, "sample": batch.sample_pct, "width": batch.device.screen_width,
         "height": batch.device.screen_height, "language": batch.device.language,
         "time_zone": batch.device.time_zone, "events": events,
     });

@@ -19,6 +19,7 @@ fn decoded(records: &[u8]) -> Vec<Event<'static>> {
         signals: Signals::default(),
         tracker_version: 1,
         dropped: 0,
+        sample_pct: 0,
         device: Device::default(),
         records: Vec::new(),
     };

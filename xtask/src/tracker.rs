@@ -109,7 +109,7 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
         "capture.js",
         &[
             format!("--alias:glue={}", glue.display()),
-            define("DEBUG_URL", &format!("/{debugger_name}")),
+            define("DEBUG_URL", &debugger_name),
             define("DEBUG_INTEGRITY", &integrity(&debugger)),
         ],
     )?;
@@ -117,9 +117,9 @@ pub fn build(root: &Path, node_modules: &Path, out: &Path) -> Result<TrackerAsse
     let loader = bundle(
         "main.js",
         &[
-            define("CORE_URL", &format!("/{core_name}")),
+            define("CORE_URL", &core_name),
             define("CORE_INTEGRITY", &integrity(&core)),
-            define("CAPTURE_URL", &format!("/{capture_name}")),
+            define("CAPTURE_URL", &capture_name),
             define("CAPTURE_INTEGRITY", &integrity(&capture)),
         ],
     )?;

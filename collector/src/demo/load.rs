@@ -4,10 +4,16 @@
 //! on at the next start and stores nothing twice.
 
 use crate::cli::say;
+use crate::intake::tracker::stored_measures;
+use crate::intake::{clock, source};
 use crate::secrets;
 use crate::serve::today;
 use crate::store::Store;
+use crate::store::events::{EventKey, Kind, NewEvent, Term, flags};
+use crate::store::identities::Who;
+use crate::store::ingest::{Ingest, SiteBatch};
 use crate::store::sites::{BrowserOrders, NewSite, Site, SiteError, TagConsent};
+use crate::store::views::PageView;
 use anyhow::{Context, bail};
 use base64::Engine;
 use domain::money::Currency;
@@ -29,6 +35,8 @@ const EMAIL: &str = "demo@segments.test";
 const LOGIN_FILE: &str = "demo-login";
 const SEED: u64 = 20_261_123;
 const PEOPLE: usize = 3_000;
+/// Days before the year's end of which page views are measured: the report's usual month and the one before.
+const MEASURED_DAYS: i64 = 60;
 /// Messages of one request.
 const BATCH: usize = 500;
 
@@ -181,6 +189,10 @@ impl Shop {
             if batch.len() < BATCH && messages.peek().is_some() {
                 continue;
             }
+            if messages.peek().is_none() {
+                // The last message tells the next start that all is there, so this comes before it.
+                self.tell_measures(store)?;
+            }
             sent += batch.len();
             post(&agent, &format!("{url}v1/batch"), &key, std::mem::take(&mut batch))?;
             if told.elapsed() >= Duration::from_secs(1) {
@@ -194,6 +206,25 @@ impl Shop {
 }
 
 impl Shop {
+    /// What was measured on the page views of the last weeks, told by the newest snapshot of each. Its id follows from
+    /// the view's, so that one that is told again is known.
+    fn tell_measures(&self, store: &Store) -> anyhow::Result<()> {
+        let site = Arc::new(self.site.clone());
+        let source: Arc<str> = source::SEGMENT.into();
+        let since = self.end.checked_sub(jiff::SignedDuration::from_hours(24 * MEASURED_DAYS))?;
+        let views = store.page_views(site.site_id, since)?;
+        let mut connection = store.connect()?;
+        let mut ingest = Ingest::new();
+        for views in views.chunks(BATCH) {
+            let events = views.iter().map(|view| measured(&source, view)).collect();
+            let batch =
+                SiteBatch { site: Arc::clone(&site), source: Arc::clone(&source), events, rejections: Vec::new() };
+            ingest.store(&mut connection, &[batch], clock::now_us(), || {})?;
+        }
+        eprintln!("demo: {} page views of {} measured", views.len(), self.site.name);
+        Ok(())
+    }
+
     /// What others counted; told again it replaces itself.
     fn tell_marketing(&self, store: &Store, end: jiff::civil::Date) -> anyhow::Result<()> {
         let site_id = self.site.site_id;
@@ -202,6 +233,26 @@ impl Shop {
         store.put_web_history(site_id, super::marketing::history(SEED, end))?;
         Ok(())
     }
+}
+
+/// The snapshot of a page view, as a server's copy of what the browser said.
+fn measured(source: &Arc<str>, view: &PageView) -> NewEvent {
+    let (.., low) = view.event_id.as_u64_pair();
+    let mut random = super::random::Random::new(SEED, low);
+    let path = view.page.find('/').map_or("/", |at| &view.page[at..]);
+    let software = view.software.as_deref().unwrap_or("");
+    let (values, measures, after_ms) = super::measures::snapshot(&mut random, path, software);
+    let mut id = view.event_id.into_bytes();
+    wire::shift_id(&mut id, after_ms);
+    let key = EventKey::Own(uuid::Uuid::from_bytes(id));
+    let who = Who::Known { kind: domain::identity::Kind::Visitor, value: view.visitor.as_str().into() };
+    let moment = (view.occurred_at_us + after_ms * 1_000, flags::TRUSTED);
+    let mut event = NewEvent::new(source, Kind::Snapshot, key, who, moment);
+    event.view_id = Some(view.event_id);
+    event.snapshot = Some(values);
+    event.properties = stored_measures(&measures);
+    event.set(Term::Software, view.software.as_deref().map(Arc::from));
+    event
 }
 
 fn post(agent: &ureq::Agent, url: &str, key: &str, batch: Vec<serde_json::Value>) -> anyhow::Result<()> {

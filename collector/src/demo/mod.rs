@@ -7,6 +7,7 @@ mod calendar;
 mod catalogue;
 pub(crate) mod load;
 mod marketing;
+mod measures;
 mod message;
 mod random;
 pub mod shop;

@@ -2,6 +2,7 @@
 //! file.
 
 mod analysis;
+mod experience;
 mod joins;
 mod matches;
 mod newsletters;
@@ -42,6 +43,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/profiles", web::get().to(profile))
         .route("/api/v1/profiles", web::delete().to(erase))
         .route("/api/v1/profiles/export", web::get().to(export))
+        .configure(experience::routes)
         .configure(joins::routes)
         .configure(matches::routes)
         .configure(newsletters::routes)

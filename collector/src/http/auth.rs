@@ -44,11 +44,7 @@ pub(super) fn who(store: &Store, token: Option<&str>) -> Result<Option<LoggedIn>
 
 /// The session's token in a request's cookie.
 pub(super) fn token(request: &HttpRequest) -> Option<String> {
-    let lines = request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == COOKIE && !value.is_empty()).then(|| value.to_owned())
-    })
+    super::cookie(request, COOKIE).map(ToOwned::to_owned)
 }
 
 /// The cookie that keeps a browser logged in; without a token the one that logs it out.

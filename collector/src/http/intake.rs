@@ -1,5 +1,6 @@
 //! The ingest routes: our tracker's, and what all of them share: who is let in, and what a sender is told.
 
+mod identity;
 mod protocols;
 mod watched;
 
@@ -68,10 +69,10 @@ pub(super) struct Answer {
 
 /// What our tracker and the SDKs of Segment are told.
 pub(super) fn receipt(answer: &Answer) -> HttpResponse {
-    HttpResponse::Ok().json(told_of(answer))
+    HttpResponse::Ok().json(told(answer))
 }
 
-fn told_of(answer: &Answer) -> serde_json::Value {
+fn told(answer: &Answer) -> serde_json::Value {
     let receipt = answer.receipt;
     let mut told = serde_json::json!({
         "success": true,
@@ -241,8 +242,11 @@ pub(super) fn picture() -> HttpResponse {
 
 async fn events(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let mut watch = watched::Watch::of(&request);
-    let result = wire_batch(&state, &request, payload, &mut watch).await;
-    answer(&request, result, |answer| watch.receipt(answer))
+    let mut identity = identity::Identity::default();
+    let result = wire_batch(&state, &request, payload, &mut watch, &mut identity).await;
+    let mut response = answer(&request, result, |answer| identity.tell(answer, watch.told(answer)));
+    identity.allow(response.headers_mut());
+    response
 }
 
 async fn wire_batch(
@@ -250,6 +254,7 @@ async fn wire_batch(
     request: &HttpRequest,
     payload: web::Payload,
     watch: &mut watched::Watch,
+    identity: &mut identity::Identity,
 ) -> Result<Answer, Refusal> {
     let raw = read(payload).await?;
     let decoded = body::decode(&raw)?;
@@ -261,14 +266,16 @@ async fn wire_batch(
         return Err(Refusal::TooLarge(format!("batch has {} events, limit {limit}", batch.records.len())));
     }
     let (site, trust) = site_of(state, &batch.write_key).await?;
+    *identity = identity::Identity::of(state, request, (&site, trust), &batch);
     admit(state, request, &site, source::TRACKER, trust, batch.records.len()).await?;
     let agent = header_text(request, header::USER_AGENT);
     let sent_at_us = Some(batch.sent_at_ms.saturating_mul(1_000)).filter(|us| *us > 0);
     let sender = screen::Sender::new(Arc::clone(&site), source::TRACKER, trust, clock::now_us(), sent_at_us, agent);
     if watch.is_due(&sender, batch.records.len()) {
-        return watch.store_each(state, request, &batch, &sender).await;
+        return watch.store_each(state, request, &batch, &sender, identity).await;
     }
-    let (events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
+    let (mut events, rejections) = tracker::read(&batch, &sender, &state.salts, peer(state, request));
+    identity.join(&mut events);
     store(state, request, &site, sender.source, events, rejections, decoded.len()).await
 }
 
@@ -318,9 +325,13 @@ async fn deliver(
     store(state, request, &sender.site, Arc::clone(&sender.source), events, rejections, bytes).await
 }
 
+/// Whether a header says yes as `Sec-GPC` and `DNT` do.
+fn is_on(request: &HttpRequest, name: &str) -> bool {
+    request.headers().get(name).is_some_and(|value| value.as_bytes() == b"1")
+}
+
 fn around<'a>(state: &'a State, request: &HttpRequest, sender: &'a screen::Sender) -> Request<'a> {
-    let is_on = |name: &str| request.headers().get(name).is_some_and(|value| value.as_bytes() == b"1");
-    let bit = |name: &str, bit: i16| if is_on(name) { bit } else { 0 };
+    let bit = |name: &str, bit: i16| if is_on(request, name) { bit } else { 0 };
     let signals = bit("sec-gpc", flags::GPC) | bit("dnt", flags::DNT);
     Request { sender, salts: &state.salts, address: peer(state, request), signals }
 }

@@ -89,6 +89,34 @@ fn peer(state: &State, request: &HttpRequest) -> IpAddr {
     peer
 }
 
+/// How the sender of a request reached this server.
+struct Reached<'a> {
+    /// With its port, where one is named.
+    host: Option<&'a str>,
+    is_https: bool,
+}
+
+/// As the request says, or, behind a proxy that is trusted, as that one does.
+fn reached<'a>(state: &State, request: &'a HttpRequest) -> Reached<'a> {
+    let peer = request.peer_addr().map(|address| address.ip().to_canonical());
+    let is_proxied = peer.is_some_and(|peer| state.trusted_proxies.contains(&peer));
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let forwarded = |name| text(name).filter(|_| is_proxied).and_then(|value| value.split(',').next()).map(str::trim);
+    Reached {
+        host: forwarded("x-forwarded-host").or_else(|| text("host")),
+        is_https: forwarded("x-forwarded-proto") == Some("https"),
+    }
+}
+
+/// The value of a cookie; of several with one name the first, which is the one of the longest path.
+fn cookie<'a>(request: &'a HttpRequest, wanted: &str) -> Option<&'a str> {
+    let lines = request.headers().get_all("cookie").filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == wanted && !value.is_empty()).then_some(value)
+    })
+}
+
 /// The process is alive.
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "alive": true }))

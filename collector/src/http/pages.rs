@@ -4,6 +4,7 @@
 //! comes of it into an answer.
 
 mod acquisition;
+mod experience;
 mod file;
 mod imports;
 mod joins;
@@ -45,6 +46,7 @@ const RETRY_AFTER: &str = "2";
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     overview::routes(config);
     acquisition::routes(config);
+    experience::routes(config);
     live::routes(config);
     // Before the segments, whose keys would be taken for them.
     lists::routes(config);
@@ -405,11 +407,9 @@ pub(super) fn origin(state: &State, request: &HttpRequest) -> String {
     if let Some(url) = &state.public_url {
         return url.trim_end_matches('/').to_owned();
     }
-    let is_proxied = request.peer_addr().is_some_and(|peer| state.trusted_proxies.contains(&peer.ip()));
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let forwarded = |name| text(name).filter(|_| is_proxied).and_then(|value| value.split(',').next()).map(str::trim);
-    let scheme = if forwarded("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    let host = forwarded("x-forwarded-host").or_else(|| text("host")).unwrap_or("localhost");
+    let reached = super::reached(state, request);
+    let scheme = if reached.is_https { "https" } else { "http" };
+    let host = reached.host.unwrap_or("localhost");
     format!("{scheme}://{host}")
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 pub(crate) mod clock;
+pub(crate) mod cookie;
 pub(crate) mod debug_key;
 pub(crate) mod enrich;
 pub(crate) mod fields;

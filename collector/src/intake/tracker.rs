@@ -9,6 +9,7 @@ use crate::store::identities::Who;
 use crate::store::ingest::Rejection;
 use domain::event::Trust;
 use domain::identity::{Call, Kind as IdentityKind, normalise};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -19,6 +20,25 @@ const ENGAGED_MS: u32 = 86_400_000;
 const LOAD_US: i64 = 8 * 86_400_000_000;
 /// See [`ENGAGED_MS`].
 const CLICKS: u32 = 100_000;
+/// The longest time of a vital: somebody who waits ten minutes for a page is not there any more.
+const VITAL_MS: u32 = 600_000;
+/// The largest layout shift, in thousandths: a hundred times the whole screen.
+const SHIFT_MILLIS: u32 = 100_000;
+
+/// The measures of a snapshot in the order of [`wire::Measures::values`]: the names under which they are stored, and
+/// what they can be at most.
+const MEASURES: [(&str, u32); wire::Measures::COUNT] = [
+    ("rage_clicks", CLICKS),
+    ("dead_clicks", CLICKS),
+    ("errors", CLICKS),
+    ("copies", CLICKS),
+    ("fields", CLICKS),
+    ("lcp_ms", VITAL_MS),
+    ("fcp_ms", VITAL_MS),
+    ("ttfb_ms", VITAL_MS),
+    ("inp_ms", VITAL_MS),
+    ("cls_millis", SHIFT_MILLIS),
+];
 
 /// The events of a batch, and what was wrong with the others.
 pub(crate) fn read(
@@ -75,7 +95,7 @@ struct Reader<'a> {
     visitor: Result<Option<Arc<str>>, Fault>,
 }
 
-fn visitor_id(id: wire::Id) -> Result<Arc<str>, Fault> {
+pub(crate) fn visitor_id(id: wire::Id) -> Result<Arc<str>, Fault> {
     normalise(IdentityKind::Visitor, &Uuid::from_bytes(id).to_string())
         .map(Into::into)
         .map_err(|invalid| Fault::new(Reason::MissingIdentity, invalid.to_string()))
@@ -127,7 +147,7 @@ impl Reader<'_> {
                 new.kind = Kind::Page;
                 set_page(new, site, url, title, referrer)?;
             }
-            wire::Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks, measures: _ } => {
+            wire::Body::Snapshot { revision, engaged_ms, max_scroll_pct, clicks, measures } => {
                 new.kind = Kind::Snapshot;
                 if new.view_id.is_none() {
                     return Err(Fault::new(Reason::Unreadable, "a snapshot names no page view"));
@@ -139,6 +159,7 @@ impl Reader<'_> {
                     clicks: number(*clicks, CLICKS),
                     max_scroll_pct: i16::from(*max_scroll_pct).min(100),
                 });
+                new.properties = stored_measures(measures);
             }
             wire::Body::Track { name, properties } => {
                 new.kind = Kind::Track;
@@ -166,6 +187,17 @@ impl Reader<'_> {
     }
 }
 
+/// Measures as a JSON object of those that are not zero; `None` where all are, as most snapshots of old trackers.
+pub(crate) fn stored_measures(measures: &wire::Measures) -> Option<Box<str>> {
+    let mut object = String::new();
+    for ((name, most), value) in MEASURES.iter().zip(measures.values()).filter(|(_, value)| *value > 0) {
+        object.push(if object.is_empty() { '{' } else { ',' });
+        // Writing to a String cannot fail.
+        let _ = write!(object, "\"{name}\":{}", value.min(*most));
+    }
+    (!object.is_empty()).then(|| (object + "}").into())
+}
+
 /// Whether a key may be used from a page of this origin.
 pub(crate) fn origin_allowed(
     site: &crate::store::sites::Site,
@@ -177,5 +209,31 @@ pub(crate) fn origin_allowed(
         Some(host) if site.has_host(&host) => Ok(()),
         Some(host) => Err(host),
         None => Err("a page without a host".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_are_stored_where_there_are_any_and_no_larger_than_can_be() {
+        let stored = |values: [u32; wire::Measures::COUNT]| stored_measures(&values.into());
+        assert_eq!(stored([0; 10]), None);
+        assert_eq!(stored([0, 0, 2, 0, 0, 2_431, 0, 0, 0, 0]).as_deref(), Some(r#"{"errors":2,"lcp_ms":2431}"#));
+        let all = stored([u32::MAX; 10]).expect("measures");
+        let read: std::collections::BTreeMap<&str, u32> = serde_json::from_str(&all).expect("an object of numbers");
+        let most = |names: &[&str]| names.iter().map(|name| read[name]).max();
+        assert_eq!(most(&["lcp_ms", "fcp_ms", "ttfb_ms", "inp_ms"]), Some(600_000));
+        assert_eq!(most(&["rage_clicks", "dead_clicks", "errors", "copies", "fields", "cls_millis"]), Some(100_000));
+        assert_eq!(read.len(), 10);
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_under_the_same_names() {
+        let values: [u32; wire::Measures::COUNT] = std::array::from_fn(|place| place as u32 + 1);
+        let stored = stored_measures(&values.into()).expect("measures");
+        let read: domain::report::ViewMeasures = serde_json::from_str(&stored).expect("measures");
+        assert_eq!(read, domain::report::ViewMeasures::from(values));
     }
 }

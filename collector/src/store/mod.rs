@@ -38,6 +38,7 @@ pub(crate) mod touch;
 pub(crate) mod traits;
 pub(crate) mod upkeep;
 pub mod users;
+pub(crate) mod views;
 
 use diesel::pg::PgConnection;
 use diesel::pg::data_types::PgTimestamp;

@@ -143,6 +143,20 @@ impl Store {
     }
 }
 
+/// What a snapshot says, with what it measured.
+fn snapshot(revision: i32, row: &EventRow) -> Value {
+    let mut told = serde_json::json!({
+        "revision": revision,
+        "engaged_ms": row.engaged_ms,
+        "clicks": row.clicks,
+        "max_scroll_pct": row.max_scroll_pct,
+    });
+    if let (Some(told), Some(measures)) = (told.as_object_mut(), row.properties.as_ref().and_then(Value::as_object)) {
+        told.extend(measures.clone());
+    }
+    told
+}
+
 /// The newest events of some identities, newest first.
 fn latest_events(
     connection: &mut PgConnection,
@@ -182,15 +196,9 @@ fn latest_events(
             device: text(row.device_id),
             software: text(row.software_id),
             bot_score: row.bot_score,
-            snapshot: row.revision.map(|revision| {
-                serde_json::json!({
-                    "revision": revision,
-                    "engaged_ms": row.engaged_ms,
-                    "clicks": row.clicks,
-                    "max_scroll_pct": row.max_scroll_pct,
-                })
-            }),
-            properties: row.properties,
+            snapshot: row.revision.map(|revision| snapshot(revision, &row)),
+            // A snapshot's are told with it.
+            properties: row.properties.filter(|_| row.revision.is_none()),
         })
         .collect())
 }

@@ -4,6 +4,7 @@
 //! time limit, so that a question that is too large ends by itself. Nothing here writes but [`settings`].
 
 mod acquisition;
+mod experience;
 mod happened;
 mod in_use;
 mod insight;
@@ -20,6 +21,7 @@ mod timeline;
 mod traits;
 
 pub(crate) use acquisition::acquisition;
+pub(crate) use experience::experience;
 pub(crate) use in_use::{Whole, kept_by, theme};
 pub(crate) use insight::{InCommon, Moved};
 pub(crate) use live::LiveRange;

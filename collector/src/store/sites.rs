@@ -76,9 +76,14 @@ impl Site {
 
     /// Whether a page of this host (without port) may post with the public key.
     pub(crate) fn has_host(&self, host: &str) -> bool {
-        self.domains
-            .iter()
-            .any(|domain| host == domain || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')))
+        self.domains_of(host).next().is_some()
+    }
+
+    /// The site's domains that this host (without port) is, or is a subdomain of.
+    pub(crate) fn domains_of(&self, host: &str) -> impl Iterator<Item = &str> {
+        let holds =
+            move |domain: &&str| host == *domain || host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
+        self.domains.iter().map(String::as_str).filter(holds)
     }
 
     /// The script tag to paste; `origin` is the collector's own, for example `https://s.shop.example`.
@@ -483,8 +488,29 @@ impl SiteDirectory {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A site with keys of its own on these domains.
+    pub(crate) fn site_on(domains: &[&str]) -> Site {
+        Site {
+            site_id: 1,
+            name: "shop".to_owned(),
+            domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
+            currency: "EUR".parse().unwrap(),
+            time_zone: TimeZone::UTC,
+            write_key: secrets::token("wk_"),
+            secret_key_hash: Vec::new(),
+            tag_consent: TagConsent::Full,
+            browser_orders: BrowserOrders::Auto,
+            trusted_orders_seen: false,
+            bots: Bots::Exclude,
+            bot_limit: 50,
+            identity_secret: String::new(),
+            signed_identify: false,
+            plan: Arc::default(),
+        }
+    }
 
     #[test]
     fn domains_are_cleaned_of_what_owners_paste() {

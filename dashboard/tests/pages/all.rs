@@ -1,6 +1,7 @@
 //! Every page in every state, by name.
 
 use super::acquisition as acquired;
+use super::experience as felt;
 use super::fixtures::{self as given, HOSTILE};
 use super::imports as files;
 use super::insight as special;
@@ -133,6 +134,10 @@ pub(crate) fn all() -> Vec<(&'static str, Rendered)> {
         ("acquisition", acquisition(&inside, &acquired::acquisition())),
         ("acquisition_empty", acquisition(&inside, &acquired::empty())),
         ("acquisition_hostile", acquisition(&hostile, &acquired::hostile())),
+        ("experience", experience(&inside, &felt::experience())),
+        ("experience_empty", experience(&inside, &felt::empty())),
+        ("experience_none_on_tablets", experience(&inside, &felt::none_on_tablets())),
+        ("experience_hostile", experience(&hostile, &felt::hostile())),
         ("live", live(&inside, &given::live())),
         ("live_empty", live(&inside, &given::live_empty())),
         ("live_hostile", live(&hostile, &given::live_hostile())),

@@ -242,6 +242,7 @@ pub(crate) fn live() -> Live {
         engaged_ms: None,
         max_scroll_pct: None,
         clicks: None,
+        measures: ViewMeasures::default(),
     };
     let mia = PersonName { profile_id: Some(ProfileId(41)), name: Some("mia@example.com".into()) };
     Live {
@@ -296,6 +297,7 @@ pub(crate) fn live() -> Live {
                     engaged_ms: 81_000,
                     max_scroll_pct: 80,
                     clicks: 2,
+                    measures: ViewMeasures { rage_clicks: 1, ..ViewMeasures::default() },
                 },
                 anonymous(77),
                 Some("Organic search"),
@@ -867,6 +869,7 @@ pub(crate) fn profile() -> Profile {
         engaged_ms: Some(seconds * 1_000),
         max_scroll_pct: Some(scroll),
         clicks: Some(2),
+        measures: ViewMeasures { dead_clicks: 1, lcp_ms: 2_431, inp_ms: 88, ..ViewMeasures::default() },
     };
     Profile {
         site: site(),
@@ -1111,8 +1114,15 @@ pub(crate) fn profile_hostile() -> Profile {
             engaged_ms: None,
             max_scroll_pct: None,
             clicks: None,
+            measures: ViewMeasures::default(),
         },
-        Happened::Snapshot { page: Some(hostile()), engaged_ms: 1, max_scroll_pct: 1, clicks: 1 },
+        Happened::Snapshot {
+            page: Some(hostile()),
+            engaged_ms: 1,
+            max_scroll_pct: 1,
+            clicks: 1,
+            measures: [u32::MAX; 10].into(),
+        },
         Happened::Track { name: hostile(), page: Some(hostile()), properties: vec![(hostile(), hostile())] },
         Happened::Order {
             order_id: hostile(),

@@ -2,6 +2,7 @@
 
 mod acquisition;
 mod all;
+mod experience;
 mod fixtures;
 mod imports;
 mod insight;
@@ -199,6 +200,8 @@ fn every_table_has_its_file() {
         ("acquisition/queries", acquisition::acquisition().csv(AcquisitionTable::Queries)),
         ("acquisition/search-pages", acquisition::acquisition().csv(AcquisitionTable::SearchPages)),
         ("acquisition/history", acquisition::acquisition().csv(AcquisitionTable::History)),
+        ("experience/vitals", experience::experience().vitals_csv()),
+        ("experience/pages", experience::experience().pages_csv()),
         ("live/events", fixtures::live().csv()),
         ("live/outcomes", fixtures::live().outcomes.csv()),
         ("live/rejected", fixtures::live().rejected_csv()),
@@ -249,7 +252,10 @@ fn nobody_can_put_a_formula_into_a_file() {
     let mut acquired = acquisition::acquisition();
     acquired.search.queries[0].value = formula.into();
     acquired.campaigns[0].campaign = formula.into();
+    let mut felt = experience::experience();
+    felt.pages[0].page = formula.into();
     let files = [
+        felt.pages_csv(),
         acquired.csv(domain::report::AcquisitionTable::Queries),
         acquired.csv(domain::report::AcquisitionTable::Campaigns),
         domain::report::matches_csv(&alike.decided),

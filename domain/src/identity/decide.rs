@@ -20,12 +20,15 @@ pub enum Call {
     Confirmed,
     /// Two profiles are so much alike that the site joins them without asking.
     Matched,
+    /// A browser's cookie has kept one visitor id, and the page's own storage began another: see
+    /// [`Reason::SameBrowser`].
+    SameBrowser,
 }
 
 impl Call {
     /// All calls.
-    pub const ALL: [Call; 6] =
-        [Call::Together, Call::Alias, Call::Order, Call::Carried, Call::Confirmed, Call::Matched];
+    pub const ALL: [Call; 7] =
+        [Call::Together, Call::Alias, Call::Order, Call::Carried, Call::Confirmed, Call::Matched, Call::SameBrowser];
 
     /// The stored number; never given to another call.
     pub const fn code(self) -> i16 {
@@ -36,6 +39,7 @@ impl Call {
             Call::Carried => 4,
             Call::Confirmed => 5,
             Call::Matched => 6,
+            Call::SameBrowser => 7,
         }
     }
 
@@ -177,6 +181,8 @@ pub enum Reason {
     Confirmed,
     /// See [`Call::Matched`].
     Matched,
+    /// A browser whose storage was emptied is known again by its cookie.
+    SameBrowser,
 }
 
 impl Reason {
@@ -189,6 +195,7 @@ impl Reason {
             Reason::Carried => "carried",
             Reason::Confirmed => "confirmed",
             Reason::Matched => "matched",
+            Reason::SameBrowser => "same_browser",
         }
     }
 
@@ -201,6 +208,7 @@ impl Reason {
             Reason::Carried,
             Reason::Confirmed,
             Reason::Matched,
+            Reason::SameBrowser,
         ];
         all.into_iter().find(|reason| reason.key() == key)
     }
@@ -333,6 +341,15 @@ fn reason(link: &Link, a: &ProfileSummary, b: &ProfileSummary) -> Result<Reason,
                 return Err(Refusal::Unverified(kind));
             }
             match (link.from, link.to) {
+                // Whoever knows a visitor's id can name it beside a cookie of their own: what the batch names must be
+                // nobody yet, so that no known person comes to the cookie of a stranger.
+                (Kind::Visitor, Kind::Visitor) if link.call == Call::SameBrowser => {
+                    if a.is_known() {
+                        Err(Refusal::AlreadyKnown)
+                    } else {
+                        Ok(Reason::SameBrowser)
+                    }
+                }
                 // Two ids of one browser, or the browser and its user: one of them must be nobody yet.
                 (Kind::Visitor, _) | (_, Kind::Visitor) if a.is_known() && b.is_known() => Err(Refusal::AlreadyKnown),
                 (Kind::Visitor, _) | (_, Kind::Visitor) => Ok(Reason::SignedIn),
@@ -345,10 +362,12 @@ fn reason(link: &Link, a: &ProfileSummary, b: &ProfileSummary) -> Result<Reason,
             // Two accounts of one person are what a match is there to find; the caps hold as for everybody.
             Call::Confirmed => Ok(Reason::Confirmed),
             Call::Matched => Ok(Reason::Matched),
-            Call::Together | Call::Order => match [link.from, link.to].into_iter().find(|kind| kind.is_shared()) {
-                Some(kind) if a.has_user_id() && b.has_user_id() => Err(Refusal::TwoUsers(kind)),
-                Some(_) | None => Ok(Reason::TrustedLink),
-            },
+            Call::Together | Call::Order | Call::SameBrowser => {
+                match [link.from, link.to].into_iter().find(|kind| kind.is_shared()) {
+                    Some(kind) if a.has_user_id() && b.has_user_id() => Err(Refusal::TwoUsers(kind)),
+                    Some(_) | None => Ok(Reason::TrustedLink),
+                }
+            }
         },
     }
 }

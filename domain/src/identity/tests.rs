@@ -57,6 +57,21 @@ fn a_browser_never_joins_two_known_people() {
 }
 
 #[test]
+fn a_browsers_cookie_takes_in_its_anonymous_visits_and_never_a_known_person() {
+    let cookie = Link { call: Call::SameBrowser, ..link(Trust::Browser, Kind::Visitor, Kind::Visitor) };
+    for (batch, kept) in [(anonymous(7), anonymous(2)), (anonymous(7), signed_in(2)), (anonymous(1), signed_in(2))] {
+        assert_eq!(decide(&cookie, &batch, &kept), merge(batch.profile_id.0, 2, Reason::SameBrowser));
+    }
+    // A stranger who has a visitor's id and a cookie of its own.
+    for stranger in [anonymous(2), signed_in(2)] {
+        assert_eq!(decide(&cookie, &signed_in(1), &stranger), Decision::Refuse(Refusal::AlreadyKnown));
+    }
+    let named = Link { to: Kind::Email, ..cookie };
+    assert_eq!(decide(&named, &anonymous(1), &mail(2)), Decision::Refuse(Refusal::Unverified(Kind::Email)));
+    assert_eq!(Reason::from_key(Reason::SameBrowser.key()), Some(Reason::SameBrowser));
+}
+
+#[test]
 fn a_browsers_email_phone_and_order_join_nobody() {
     for kind in [Kind::Email, Kind::Phone, Kind::External, Kind::Order] {
         for from in [Kind::Visitor, Kind::UserId] {

@@ -1,7 +1,7 @@
 //! People: found, listed, and one of them with everything that is known.
 
 use super::csv::Table;
-use super::{KnownTrait, MayBe, MoveOfSegment, Period, Scored, Site};
+use super::{KnownTrait, MayBe, MoveOfSegment, Period, Scored, Site, ViewMeasures};
 use crate::event::{ProfileId, Trust};
 use crate::money::Money;
 use crate::surroundings::{EmailClass, Surroundings};
@@ -159,6 +159,8 @@ pub enum Happened {
         max_scroll_pct: Option<u8>,
         /// Clicks.
         clicks: Option<u64>,
+        /// What else was counted and timed.
+        measures: ViewMeasures,
     },
     /// A snapshot by itself, as the live list shows it.
     Snapshot {
@@ -170,6 +172,8 @@ pub enum Happened {
         max_scroll_pct: u8,
         /// Clicks.
         clicks: u64,
+        /// What else was counted and timed.
+        measures: ViewMeasures,
     },
     /// A named event.
     Track {
@@ -292,17 +296,21 @@ impl Happened {
             sum.map_or_else(String::new, |sum| format!(" {name}={} {}", sum.decimal(), sum.currency))
         };
         match self {
-            Happened::Page { engaged_ms, max_scroll_pct, clicks, .. } => [
+            Happened::Page { engaged_ms, max_scroll_pct, clicks, measures, .. } => [
                 engaged_ms.map(|ms| format!("engaged_ms={ms}")),
                 max_scroll_pct.map(|pct| format!("max_scroll_pct={pct}")),
                 clicks.map(|count| format!("clicks={count}")),
             ]
             .into_iter()
             .flatten()
+            .chain(measured(measures))
             .collect::<Vec<_>>()
             .join(" "),
-            Happened::Snapshot { engaged_ms, max_scroll_pct, clicks, .. } => {
-                format!("engaged_ms={engaged_ms} max_scroll_pct={max_scroll_pct} clicks={clicks}")
+            Happened::Snapshot { engaged_ms, max_scroll_pct, clicks, measures, .. } => {
+                std::iter::once(format!("engaged_ms={engaged_ms} max_scroll_pct={max_scroll_pct} clicks={clicks}"))
+                    .chain(measured(measures))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             }
             Happened::Track { properties, .. } => pairs(properties),
             Happened::Order { order_id, total, counted, cancelled, refunded, lines: _ } => format!(
@@ -333,6 +341,10 @@ impl Happened {
             Happened::Alias => String::new(),
         }
     }
+}
+
+fn measured(measures: &ViewMeasures) -> impl Iterator<Item = String> {
+    measures.known().into_iter().map(|(name, value)| format!("{name}={value}"))
 }
 
 /// One event of a timeline.

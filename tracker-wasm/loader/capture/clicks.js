@@ -20,10 +20,7 @@ const tellMarked = (track, element) => {
   track(element.dataset.segmentsEvent, properties);
 };
 
-export default ({ data, wants, track, signal, scrub, on, quiet, hooks }) => {
-  // Hosts that are the owner's, too, with all below them.
-  const isOwn = (host) =>
-    host == location.host || (data.domains || '').split(',').some((own) => own && `.${host}`.endsWith('.' + own.trim()));
+export default ({ wants, track, signal, scrub, on, quiet, hooks, isOwn }) => {
   let told = 0;
   hooks.views.push(() => (told = 0));
 

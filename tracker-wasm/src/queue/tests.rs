@@ -102,12 +102,22 @@ fn a_beacon_carries_each_event_once_and_keeps_it() {
     queue.next_batch();
     queue.push(LOAD, record(2));
     queue.push(VISITOR, record(3));
-    let beacons: Vec<_> = queue.beacons().into_iter().map(|(who, records)| (who, ids(&records))).collect();
+    let mut beacons = Vec::new();
+    while let Some((who, records, count)) = queue.next_beacon() {
+        beacons.push((who, ids(&records)));
+        queue.beaconed(count);
+    }
     assert_eq!(beacons, [(LOAD, vec![id(NOW, 2)]), (VISITOR, vec![id(NOW, 3)])], "the first is in a fetch already");
-    assert!(queue.beacons().is_empty());
     assert_eq!(queue.len(), 3);
     queue.answered(OK, NOW, 0.0);
     assert_eq!(ids(&queue.next_batch().expect("a fetch follows the beacon").1), [id(NOW, 2)]);
+}
+
+#[test]
+fn what_no_beacon_takes_is_offered_to_the_next_one() {
+    let queue = queue_of(LOAD, &[1]);
+    assert_eq!(queue.next_beacon(), queue.next_beacon());
+    assert!(queue.next_beacon().is_some());
 }
 
 #[test]
@@ -134,10 +144,10 @@ fn limits_drop_the_oldest_but_never_what_is_on_its_way() {
 
 #[test]
 fn only_visitors_who_consented_are_stored() {
-    assert!(queue_of(LOAD, &[1]).to_stored(&[], NOW).is_empty());
+    assert!(queue_of(LOAD, &[1]).to_stored(NOW).is_empty());
     let mut queue = queue_of(LOAD, &[1]);
     queue.push(VISITOR, record(2));
-    let stored = queue.to_stored(&[], NOW);
+    let stored = queue.to_stored(NOW);
 
     let mut next_page = queue_of(VISITOR, &[3]);
     next_page.restore(&stored, NOW);
@@ -147,45 +157,41 @@ fn only_visitors_who_consented_are_stored() {
 }
 
 #[test]
-fn pages_that_are_open_together_keep_their_events_in_one_place() {
-    let mut one = queue_of(VISITOR, &[1, 2]);
-    let mut other = queue_of(VISITOR, &[3]);
-    let stored = one.to_stored(&[], NOW);
-    let stored = other.to_stored(&stored, NOW);
-    let stored = one.to_stored(&stored, NOW);
-    let kept = |stored: &[u8]| {
-        let mut next_page = Queue::default();
-        next_page.restore(stored, NOW);
-        next_page.next_batch().map(|(_, records)| ids(&records)).unwrap_or_default()
-    };
-    assert_eq!(kept(&stored), [id(NOW, 3), id(NOW, 1), id(NOW, 2)]);
-
-    one.next_batch();
-    one.answered(OK, NOW, 0.0);
-    let stored = one.to_stored(&stored, NOW);
-    assert_eq!(kept(&stored), [id(NOW, 3)], "the other page's stay");
-    other.next_batch();
-    other.answered(Answer { status: 400, ..OK }, NOW, 0.0);
-    assert!(other.to_stored(&stored, NOW).is_empty(), "and nothing is left where nothing is due");
+fn what_another_page_has_taken_over_is_let_go_of_and_nothing_else() {
+    let mut queue = queue_of(VISITOR, &[1, 2]);
+    assert!(!queue.to_stored(NOW).is_empty());
+    queue.push(VISITOR, record(3));
+    queue.push(LOAD, record(4));
+    queue.give_up_stored();
+    assert_eq!(ids(&queue.next_batch().expect("what came later").1), [id(NOW, 3)]);
+    assert_eq!((queue.len(), queue.dropped()), (2, 0));
 }
 
 #[test]
-fn what_is_stored_has_a_limit_and_ones_own_goes_first() {
-    let big = |n| record_with(id(NOW, n), 20_000);
-    let mut other = Queue::default();
-    (0..3).for_each(|n| other.push(VISITOR, big(n)));
-    let stored = other.to_stored(&[], NOW);
-    let mut one = Queue::default();
-    (3..5).for_each(|n| one.push(VISITOR, big(n)));
-    let stored = one.to_stored(&stored, NOW);
-    assert!(stored.len() <= MAX_BYTES + 100, "{} bytes", stored.len());
-    let stored: Vec<_> = stored_entries(&stored, NOW).map(|(_, _, id)| id).collect();
-    assert_eq!(stored, [id(NOW, 0), id(NOW, 3), id(NOW, 4)]);
+fn what_is_on_its_way_is_not_let_go_of_before_its_answer() {
+    let mut queue = queue_of(VISITOR, &[1, 2]);
+    queue.next_batch();
+    queue.to_stored(NOW);
+    queue.give_up_stored();
+    assert_eq!(queue.len(), 2);
+    queue.answered(Answer { status: 503, ..OK }, NOW, 0.0);
+    queue.give_up_stored();
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn a_page_that_has_just_written_is_held_to_live() {
+    let stored = queue_of(VISITOR, &[1]).to_stored(NOW);
+    assert!(is_leased(&stored, NOW + 4_999, 5_000));
+    assert!(!is_leased(&stored, NOW + 5_000, 5_000));
+    assert!(!is_leased(&stored, NOW - DAY_MS, 5_000), "a clock that was set back ends it too");
+    assert!(!is_leased(&stored, NOW, 0));
+    assert!(!is_leased(&[9; 100], NOW, 5_000));
 }
 
 #[test]
 fn stored_events_are_forgotten_after_a_week() {
-    let stored = queue_of(VISITOR, &[1]).to_stored(&[], NOW);
+    let stored = queue_of(VISITOR, &[1]).to_stored(NOW);
     let mut queue = Queue::default();
     queue.restore(&stored, NOW + MAX_AGE_MS);
     assert!(queue.is_empty());
@@ -195,7 +201,7 @@ fn stored_events_are_forgotten_after_a_week() {
 
 #[test]
 fn what_is_stored_may_be_anything() {
-    let stored = queue_of(VISITOR, &[1, 2]).to_stored(&[], NOW);
+    let stored = queue_of(VISITOR, &[1, 2]).to_stored(NOW);
     for length in 0..stored.len() {
         let mut queue = Queue::default();
         queue.restore(&stored[..length], NOW);

@@ -3,11 +3,12 @@
 //! Everybody is told how many events of a batch were stored; who asks with the site's debug key
 //! ([`crate::intake::debug_key`]) is told which, and why the others were not.
 
-use super::{Answer, State, peer, screened, told_of, write};
+use super::identity::Identity;
+use super::{Answer, State, peer, screened, told, write};
 use crate::intake::screen::Sender;
 use crate::intake::{Refusal, debug_key, tracker};
 use crate::store::ingest::{Receipt, Rejection, SiteBatch};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -72,12 +73,14 @@ impl Watch {
         request: &HttpRequest,
         batch: &wire::Batch<'_>,
         sender: &Sender,
+        identity: &Identity,
     ) -> Result<Answer, Refusal> {
         let mut sum = Answer::default();
         let mut one = wire::Batch { records: Vec::new(), ..batch.clone() };
         for record in &batch.records {
             one.records = vec![record.clone()];
-            let (events, rejections) = tracker::read(&one, sender, &state.salts, peer(state, request));
+            let (mut events, rejections) = tracker::read(&one, sender, &state.salts, peer(state, request));
+            identity.join(&mut events);
             let (site, source) = (Arc::clone(&sender.site), Arc::clone(&sender.source));
             let screened = screened(state, request, SiteBatch { site, source, events, rejections });
             let known = screened.rejections.first().cloned();
@@ -93,13 +96,13 @@ impl Watch {
     }
 
     /// As everybody is told, and for who asked whether the key is right and what it opens.
-    pub(super) fn receipt(self, answer: &Answer) -> HttpResponse {
-        let mut told = told_of(answer);
+    pub(super) fn told(self, answer: &Answer) -> serde_json::Value {
+        let mut told = told(answer);
         if let Some(is_valid) = self.is_valid {
             told["debug"] = is_valid.into();
             told["details"] = serde_json::json!(self.details);
         }
-        HttpResponse::Ok().json(told)
+        told
     }
 }
 

@@ -9,7 +9,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use domain::event::{OrderAct, OrderDetails, OrderLine, OrderReport, Trust};
 use domain::money::{Currency, Money};
-use domain::report::{Happened, OrderChange, OrderStanding};
+use domain::report::{Happened, OrderChange, OrderStanding, ViewMeasures};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -123,12 +124,14 @@ impl<'a> Teller<'a> {
                 engaged_ms: None,
                 max_scroll_pct: None,
                 clicks: None,
+                measures: ViewMeasures::default(),
             },
             Some(Kind::Snapshot) => Happened::Snapshot {
                 page,
                 engaged_ms: number(row.engaged_ms),
                 max_scroll_pct: row.max_scroll_pct.and_then(|pct| u8::try_from(pct).ok()).unwrap_or(0),
                 clicks: number(row.clicks),
+                measures: row.properties.as_ref().map(measures).unwrap_or_default(),
             },
             Some(Kind::Identify) if row.flags & flags::CLAIMED != 0 => {
                 Happened::Claim { traits: object().map(pairs).unwrap_or_default() }
@@ -244,6 +247,11 @@ fn known_orders(connection: &mut PgConnection, site: &Site, placed: &[(i64, Stri
         .bind::<Integer, _>(site.site_id)
         .load(connection)?;
     Ok(rows.into_iter().map(|row| ((row.profile_id, row.order_id.clone()), row)).collect())
+}
+
+/// What a snapshot's properties say was measured.
+pub(super) fn measures(properties: &Value) -> ViewMeasures {
+    ViewMeasures::deserialize(properties).unwrap_or_default()
 }
 
 /// Properties or traits as text.

@@ -168,6 +168,8 @@ struct SnapshotRow {
     clicks: Option<i32>,
     #[diesel(sql_type = Nullable<SmallInt>)]
     max_scroll_pct: Option<i16>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    properties: Option<serde_json::Value>,
 }
 
 impl Store {
@@ -421,7 +423,8 @@ fn snapshots(
     };
     // One row per page view with its newest snapshot, which is never older than the view.
     let rows: Vec<SnapshotRow> =
-        sql("SELECT DISTINCT ON (view_id) view_id, engaged_ms, clicks, max_scroll_pct FROM events
+        sql("SELECT DISTINCT ON (view_id) view_id, engaged_ms, clicks, max_scroll_pct, properties
+         FROM events
          WHERE site_id = $1 AND identity_id = ANY($2) AND kind = $3 AND view_id = ANY($4) AND occurred_at >= $5
          ORDER BY view_id, revision DESC")
         .bind::<Integer, _>(site.site_id)
@@ -434,11 +437,12 @@ fn snapshots(
 }
 
 fn observe(what: &mut Happened, snapshot: Option<&SnapshotRow>) {
-    if let (Happened::Page { engaged_ms, max_scroll_pct, clicks, .. }, Some(row)) = (what, snapshot) {
+    if let (Happened::Page { engaged_ms, max_scroll_pct, clicks, measures, .. }, Some(row)) = (what, snapshot) {
         let number = |value: Option<i32>| value.and_then(|value| u64::try_from(value).ok());
         *engaged_ms = number(row.engaged_ms);
         *max_scroll_pct = row.max_scroll_pct.and_then(|pct| u8::try_from(pct).ok());
         *clicks = number(row.clicks);
+        *measures = row.properties.as_ref().map(happened::measures).unwrap_or_default();
     }
 }
 
