@@ -73,4 +73,4 @@ for (const part of [clicks, forms, moves, page, domains]) quiet(part)(host);
 
 // The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
 if ('debug' in data || /[?&]segments_debug/.test(location.search)) loader.add(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
-else loader.hooks.see = 0;
+else loader.hooks.see = null;

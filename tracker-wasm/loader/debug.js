@@ -47,7 +47,7 @@ const open = quiet((key) => {
     origin: new URL(src).origin,
     isOpen: key !== null,
     close: () => {
-      hooks.see = 0;
+      hooks.see = null;
       hooks.query = '';
     },
   });
@@ -56,5 +56,5 @@ const open = quiet((key) => {
 quiet(() => {
   const key = new URLSearchParams(location.search).get('segments_debug');
   if (key !== null || isDevelopment()) open(key);
-  else hooks.see = 0;
+  else hooks.see = null;
 })();
