@@ -92,4 +92,4 @@ for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(ho
 
 // The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
 if ('debug' in data || /[?&]segments_debug/.test(location.search)) bring(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);
-else loader.hooks.told = { 99: 1 };
+else loader.hooks.see = null;

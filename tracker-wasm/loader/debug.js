@@ -38,10 +38,8 @@ const open = quiet((key) => {
     changed: () => view?.changed(),
   });
   if (key) hooks.query = '?debug=' + encodeURIComponent(key);
-  const early = hooks.told;
-  const take = quiet(log.take);
-  hooks.told = { push: take };
-  early.forEach(take);
+  hooks.see = quiet(log.take);
+  for (const call of hooks.told) hooks.see(...call);
   view = panel({
     ...host,
     log,
@@ -49,7 +47,7 @@ const open = quiet((key) => {
     origin: new URL(src).origin,
     isOpen: key !== null,
     close: () => {
-      hooks.told = { 99: 1 };
+      hooks.see = null;
       hooks.query = '';
     },
   });
@@ -58,5 +56,5 @@ const open = quiet((key) => {
 quiet(() => {
   const key = new URLSearchParams(location.search).get('segments_debug');
   if (key !== null || isDevelopment()) open(key);
-  else hooks.told = { 99: 1 };
+  else hooks.see = null;
 })();

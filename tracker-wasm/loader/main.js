@@ -20,8 +20,7 @@ const VISITOR = PREFIX + 'visitor';
 // There when the visitor has asked not to be counted; says nothing else.
 const OPTED_OUT = PREFIX + 'off';
 
-// The place of the last call that is kept for the debugger, of those before it can be there. Where that place is taken,
-// nothing more is kept, which `capture.js` makes use of.
+// The place of the last call that is kept for the debugger, of those before it can be there.
 const MOST_TOLD = 99;
 
 const quiet =
@@ -66,7 +65,8 @@ quiet(() => {
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up. For
   // the debugger: what it asks the collector, and what was told so far, until `capture.js` knows whether somebody looks.
-  const hooks = { views: [], ends: [], sums: [], query: '', told: [] };
+  const told = [];
+  const hooks = { views: [], ends: [], sums: [], query: '', told, see: (...call) => told[MOST_TOLD] || (told[told.length] = call) };
   const run = (all) => {
     for (const one of all) quiet(one)();
   };
@@ -117,7 +117,7 @@ quiet(() => {
   // Fallback or core.
   let sink = standIn;
   const tell = quiet((method, ...args) => {
-    hooks.told[MOST_TOLD] || hooks.told.push([method, args]);
+    hooks.see?.(method, args);
     // What only the debugger wants to know has no method there.
     return sink[method]?.(...args);
   });

@@ -79,10 +79,9 @@ export default ({ check, changed, asksForDetails }) => {
     },
   };
 
-  const answered = (body, response, said) => {
+  const answered = (body, status, said) => {
     const sent = onTheirWay.get(body) || [];
     onTheirWay.delete(body);
-    const status = response?.status | 0;
     self.last = { status, ...said };
     const again = !status || status == 408 || status == 425 || status == 429 || status > 499;
     if (again) sent.forEach((entry) => step(entry, 'waiting', { detail: said?.error || 'no answer; it is sent again' }));
@@ -106,7 +105,7 @@ export default ({ check, changed, asksForDetails }) => {
     }
   };
 
-  self.take = ([method, args]) => {
+  self.take = (method, args) => {
     take[method]?.(...args);
     changed();
   };
