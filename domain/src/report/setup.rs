@@ -136,13 +136,15 @@ impl Setup {
         format!("segments_debug={}", self.debug_key)
     }
 
-    /// The first page of one of the site's domains with the debugger on it. Hosts of one's own machine have no HTTPS.
-    pub fn debug_url(&self, domain: &str) -> String {
+    /// The first page of one of the site's domains with the debugger on it; `None` for what is no host. Hosts of one's own
+    /// machine have no HTTPS.
+    pub fn debug_url(&self, domain: &str) -> Option<String> {
+        let is_host = domain.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '.' | '-' | '_' | ':'));
         let is_local =
             domain == "localhost" || domain.ends_with(".localhost") || domain.starts_with("127.") || domain == "::1";
         let scheme = if is_local { "http" } else { "https" };
         let host = if domain.contains(':') { format!("[{domain}]") } else { domain.to_owned() };
-        format!("{scheme}://{host}/?{}", self.debug_parameter())
+        is_host.then(|| format!("{scheme}://{host}/?{}", self.debug_parameter()))
     }
 
     /// What a page with a strict Content-Security-Policy has to allow.
