@@ -33,7 +33,7 @@ fn a_views_newest_snapshot_tells_its_measures_in_whatever_order_they_arrive() {
     let now = now_ms() - 10_000;
     let view = page(now, "https://shop.example/shoes");
     let first = Measures { lcp_ms: 2_000, errors: 1, ..Measures::default() };
-    let second = Measures { lcp_ms: 4_100, inp_ms: 250, errors: 3, rage_clicks: 1, ..Measures::default() };
+    let second = Measures { lcp_ms: 4_100, inp_ms: 250, errors: 3, cls_millis: 1, rage_clicks: 1, ..Measures::default() };
     let events =
         [measured(now + 2_000, view.id, 2, 2_000, second), measured(now + 1_000, view.id, 1, 900, first), view];
     assert_eq!(shop.post(mia(), &events).receipt(), (3, 0, 0));
@@ -45,7 +45,7 @@ fn a_views_newest_snapshot_tells_its_measures_in_whatever_order_they_arrive() {
         let lcp = json!({ "views": 1, "p75": 4_100.0, "good": 0, "needs_improvement": 0, "poor": 1 });
         assert_eq!(sums["lcp_ms"], lcp);
         assert_eq!(sums["inp_ms"]["needs_improvement"], 1);
-        assert_eq!(sums["cls"], json!({ "views": 1, "p75": 0.0, "good": 1, "needs_improvement": 0, "poor": 0 }));
+        assert_eq!(sums["cls"], json!({ "views": 1, "p75": 0.001, "good": 1, "needs_improvement": 0, "poor": 0 }));
         assert_eq!(sums["fcp_ms"], json!({ "views": 0, "p75": null, "good": 0, "needs_improvement": 0, "poor": 0 }));
     }
     let person = shop.ask(&format!("/api/v1/profiles?visitor_id={}", written(visitor_id("mia")))).json();
