@@ -211,7 +211,11 @@ impl Tab<'_> {
         let truth = format!("Boolean({expression})");
         until(expression, SOON, || match self.evaluates(&truth) {
             Ok(value) => (value == true).then_some(()),
-            Err(CdpError::Chrome(error)) if error.message.contains("context") => None,
+            Err(CdpError::Chrome(error))
+                if error.message.contains("context") || error.message.contains("navigated") =>
+            {
+                None
+            }
             Err(error) => panic!("{expression}: {error}"),
         });
         self

@@ -33,7 +33,8 @@ fn a_views_newest_snapshot_tells_its_measures_in_whatever_order_they_arrive() {
     let now = now_ms() - 10_000;
     let view = page(now, "https://shop.example/shoes");
     let first = Measures { lcp_ms: 2_000, errors: 1, ..Measures::default() };
-    let second = Measures { lcp_ms: 4_100, inp_ms: 250, errors: 3, cls_millis: 1, rage_clicks: 1, ..Measures::default() };
+    let second =
+        Measures { lcp_ms: 4_100, inp_ms: 250, errors: 3, cls_millis: 1, rage_clicks: 1, ..Measures::default() };
     let events =
         [measured(now + 2_000, view.id, 2, 2_000, second), measured(now + 1_000, view.id, 1, 900, first), view];
     assert_eq!(shop.post(mia(), &events).receipt(), (3, 0, 0));

@@ -83,6 +83,7 @@ quiet(() => {
   // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
   // itself says that there is to be none: then the server ends it.
   const post = async (body, answered, measured) => {
+    const isOurs = mode == FULL;
     let response;
     let said;
     tell('sent', body);
@@ -102,6 +103,8 @@ quiet(() => {
         if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
       }
     } catch {}
+    // Its answer may have given a cookie back that was ended meanwhile.
+    if (isOurs && consented < FULL) endCookie();
     answers = said?.success;
     // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
     const status = answers || response?.status > 299 ? response.status : 0;
@@ -204,10 +207,11 @@ quiet(() => {
     // Nor may a view that both of them are seen in link the two. What was held goes on: nobody was told of it.
     if (!held || !mode) look('');
   };
+  // The cookie is the server's to end, and a batch of nothing that measures ends it.
+  const endCookie = () => post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
   // Everything with that beginning.
   const forget = quiet((beginning) => {
-    // The cookie is the server's to end, and a batch of nothing that measures ends it.
-    if (localStorage[VISITOR]) post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
+    if (localStorage[VISITOR]) endCookie();
     for (const name in localStorage) if (name.startsWith(beginning) && name != OPTED_OUT) delete localStorage[name];
   });
 
