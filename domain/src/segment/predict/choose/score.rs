@@ -369,7 +369,7 @@ impl Mixture {
         Mixture { views: views.collect() }
     }
 
-    /// `factor` multiplies the orders, as if time went by so many times as fast: see [`trial`].
+    /// `factor` multiplies the orders, as if time went by so many times as fast: see [`super::trials::trial`].
     fn ahead(&self, outlook: &Outlook, horizon: usize, days: u32, factor: f64) -> Ahead {
         let (rate_orders, rate) = &outlook.rate[horizon];
         let own = outlook.rate_share * rate_orders;
