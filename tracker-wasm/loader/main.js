@@ -109,7 +109,7 @@ quiet(() => {
     // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
     const status = answers || response?.status > 299 ? response.status : 0;
     // Where a page has broken `fetch`, this is the last resort.
-    if (!status && isHidden()) quiet(() => navigator.sendBeacon(endpoint, body))();
+    if (!status && isHidden() && navigator.onLine) quiet(() => navigator.sendBeacon(endpoint, body))();
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     tell('sent', body, response, said);
