@@ -102,21 +102,23 @@ pub fn who(kind: u32, id: JsValue, storage: Storage) {
 }
 
 /// Takes over what another page has stored under `key` and could not deliver: that page is gone, or has not written
-/// within `lease_ms`. Only for a visitor.
+/// within `lease_ms`. Only for a visitor. 1 where it is this page's now, 0 where it is to be asked for again.
 #[wasm_bindgen]
-pub fn adopt(key: JsValue, lease_ms: f64) {
-    with_core(|core| {
-        let (Some(storage), Some(key)) = (core.storage.as_ref(), key.as_string()) else { return };
+pub fn adopt(key: JsValue, lease_ms: f64) -> i32 {
+    let is_taken = with_core(|core| {
+        let key = key.as_string()?;
+        let storage = core.storage.as_ref()?;
         let stored = read(storage, &key);
         let now = Date::now() as i64;
-        if is_leased(&stored, now, lease_ms as i64) {
-            return;
+        if is_leased(&stored, now, lease_ms as i64) || !core.queue.restore(&stored, now) {
+            return None;
         }
         let _ = storage.remove_item(&key);
-        core.queue.restore(&stored, now);
         core.store();
         core.post_soon();
+        Some(())
     });
+    is_taken.flatten().is_some().into()
 }
 
 /// The page view that input now belongs to, empty for none. The last four are what the fallback has gathered of it

@@ -177,8 +177,19 @@ impl Queue {
         }
     }
 
-    /// Takes over what another page has stored and could not deliver. It is older than all that is queued.
-    pub fn restore(&mut self, stored: &[u8], now_ms: i64) {
+    /// Takes over what another page has stored and could not deliver, and says so; not where that would push out what is
+    /// queued already, and may be called again later. It is older than all that is queued.
+    pub fn restore(&mut self, stored: &[u8], now_ms: i64) -> bool {
+        if !self.entries.is_empty() {
+            let (mut count, mut bytes) = (self.entries.len(), self.bytes());
+            for (_, record, _) in stored_entries(stored, now_ms) {
+                count += 1;
+                bytes += record.len();
+            }
+            if count > MAX_EVENTS || bytes > MAX_BYTES {
+                return false;
+            }
+        }
         // Behind what is on its way already.
         let mut at = self.in_flight.min(self.entries.len());
         for (visitor, record, id) in stored_entries(stored, now_ms) {
@@ -192,6 +203,11 @@ impl Queue {
             }
         }
         self.keep_limits();
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.record.len()).sum()
     }
 
     fn has(&self, id: &Id) -> bool {
@@ -242,27 +258,29 @@ impl Queue {
         }
     }
 
+    /// Lets the oldest go until the rest is within the limits. What is on its way is left alone, and takes nobody's place:
+    /// its answer will say how many of the first entries it was.
     fn keep_limits(&mut self) {
-        let mut bytes: usize = self.entries.iter().map(|entry| entry.record.len()).sum();
-        if self.entries.len() <= MAX_EVENTS && bytes <= MAX_BYTES {
-            return;
-        }
-        let mut over = 0;
-        // What is on its way is left alone: its answer will say how many of the first entries it was.
-        for entry in self.entries.iter().skip(self.in_flight) {
-            if self.entries.len() - over <= MAX_EVENTS && bytes <= MAX_BYTES {
+        let waits = self.in_flight;
+        let (mut count, mut bytes) = (0, 0);
+        let mut first = self.entries.len();
+        for entry in self.entries.iter().skip(waits).rev() {
+            count += 1;
+            bytes += entry.record.len();
+            if count > MAX_EVENTS || bytes > MAX_BYTES {
                 break;
             }
-            bytes -= entry.record.len();
-            over += 1;
+            first -= 1;
         }
-        let mut place = 0;
-        let in_flight = self.in_flight;
-        self.entries.retain(|_| {
-            place += 1;
-            place <= in_flight || place > in_flight + over
-        });
-        self.count_dropped(over);
+        let over = first.saturating_sub(waits);
+        if over > 0 {
+            let mut place = 0;
+            self.entries.retain(|_| {
+                place += 1;
+                place <= waits || place > waits + over
+            });
+            self.count_dropped(over);
+        }
     }
 
     fn count_dropped(&mut self, count: usize) {

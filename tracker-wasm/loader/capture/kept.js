@@ -5,9 +5,9 @@ const QUEUE = 'segments.queue.';
 // Where there are no locks: so many ms after a page has last written it is held to be gone. The core of one that was only
 // slow finds its events taken over, and lets go of them.
 const LEASE_MS = 5000;
-// A page that comes back waits so many ms: the one that it takes the place of is to have let go of its locks, or a browser
-// would not keep that one for going back.
-const BACK_MS = 1000;
+// A page that begins or comes back waits so many ms: the one that it takes the place of is to have let go of its locks, or a
+// browser would not keep that one for going back. And one that is left at once has nothing of others to send once more.
+const SETTLED_MS = 1000;
 
 /** Where this page keeps its events. */
 export const slot = QUEUE + Math.random();
@@ -16,8 +16,8 @@ export const slot = QUEUE + Math.random();
 export default (adopt, { on, quiet }) => {
   const { locks } = navigator;
   let storage, life, letGo, timer;
-  // Held until the page goes, also what was taken over: another page may not see at once that it is no longer there.
-  const hold = (name, options, held) => locks.request(name, options, (lock) => lock && (held(), life)).catch(() => {});
+  // What is taken is held until the page goes: another page may not see at once that it is no longer there.
+  const hold = (name, options, take) => locks.request(name, options, (lock) => lock && take() && life).catch(() => {});
   const later = (wait) => {
     clearTimeout(timer);
     timer = setTimeout(takeOver, wait);
@@ -26,16 +26,14 @@ export default (adopt, { on, quiet }) => {
     if (!storage) return;
     if (!life && locks) {
       life = new Promise((done) => (letGo = done));
-      hold(slot, {}, () => {});
+      hold(slot, {}, () => 1);
     }
     for (const name in storage)
       if (name.startsWith(QUEUE) && name != slot) {
         if (locks) hold(name, { ifAvailable: true }, () => adopt(name, 0));
-        else {
-          adopt(name, LEASE_MS);
-          // By chance, so that of several pages one is first.
-          later(LEASE_MS * (1 + Math.random() / 2));
-        }
+        else adopt(name, LEASE_MS);
+        // What another page still holds, or what there is no room for yet. By chance, so that of several pages one is first.
+        later(LEASE_MS * (1 + Math.random() / 2));
       }
   });
   // A page that is frozen or kept for going back delivers nothing; one that holds a lock would not be kept.
@@ -43,9 +41,9 @@ export default (adopt, { on, quiet }) => {
     letGo?.();
     life = 0;
   });
-  on('pageshow resume focus online', () => later(BACK_MS));
+  on('pageshow resume focus online', () => later(SETTLED_MS));
   return (given) => {
     storage = given;
-    takeOver();
+    later(SETTLED_MS);
   };
 };

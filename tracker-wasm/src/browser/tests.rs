@@ -184,9 +184,9 @@ fn what_a_visitor_did_outlives_the_page_in_the_browsers_storage() {
     let own = "segments.queue.next";
     let next = Page::keeping_in(own);
     who(2, LOAD.into(), storage.clone());
-    adopt(SLOT.into(), 60_000.0);
+    assert_eq!(adopt(SLOT.into(), 60_000.0), 0);
     assert!(kept(&storage, SLOT) > 0, "a page that wrote a moment ago may still be there");
-    adopt(SLOT.into(), -1.0);
+    assert_eq!(adopt(SLOT.into(), -1.0), 1);
     assert_eq!(kept(&storage, SLOT), 0, "it is this page's now");
     assert!(kept(&storage, own) > 0);
     let body = next.flushed();

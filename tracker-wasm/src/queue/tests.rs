@@ -126,12 +126,13 @@ fn what_no_beacon_takes_is_offered_to_the_next_one() {
 fn limits_drop_the_oldest_but_never_what_is_on_its_way() {
     let mut queue = queue_of(LOAD, &[1, 2]);
     queue.next_batch();
-    for n in 0..MAX_EVENTS {
-        queue.push(LOAD, record(n as u8));
+    for n in 0..MAX_EVENTS + 2 {
+        queue.push(LOAD, record_with(id(NOW + n as i64, 9), 3));
     }
-    assert_eq!((queue.len(), queue.dropped()), (MAX_EVENTS, 2));
+    assert_eq!((queue.len(), queue.dropped()), (2 + MAX_EVENTS, 2));
     queue.answered(OK, NOW, 0.0);
-    assert_eq!(queue.len(), MAX_EVENTS - 2);
+    assert_eq!(queue.len(), MAX_EVENTS);
+    assert_eq!(ids(&queue.next_batch().expect("the rest").1)[0], id(NOW + 2, 9), "the oldest two are gone");
 
     let mut queue = Queue::default();
     for n in 0..10 {
@@ -168,6 +169,32 @@ fn what_is_taken_over_leaves_by_a_fetch_that_hears_its_answer_only() {
     let (_, records, count) = queue.next_beacon().expect("its own");
     assert_eq!((ids(&records), count), (vec![id(NOW, 2)], 1));
     assert_eq!(ids(&queue.next_batch().expect("both").1), [id(NOW, 1), id(NOW, 2)]);
+}
+
+#[test]
+fn a_full_queue_on_its_way_leaves_room_for_what_happens_meanwhile() {
+    let mut full = Queue::default();
+    (0..MAX_EVENTS).for_each(|n| full.push(VISITOR, record_with(id(NOW + n as i64, 1), 3)));
+    let stored = full.to_stored(NOW);
+    let mut queue = Queue::default();
+    assert!(queue.restore(&stored, NOW));
+    queue.next_batch();
+    queue.push(VISITOR, record(2));
+    assert_eq!(queue.next_beacon().map(|(_, records, _)| ids(&records)), Some(vec![id(NOW, 2)]));
+    assert_eq!(queue.dropped(), 0);
+}
+
+#[test]
+fn more_is_taken_over_only_where_there_is_room_for_it() {
+    let stored = queue_of(VISITOR, &[1, 2]).to_stored(NOW);
+    let mut queue = Queue::default();
+    (1..MAX_EVENTS).for_each(|n| queue.push(VISITOR, record_with(id(NOW + n as i64, 3), 3)));
+    assert!(!queue.restore(&stored, NOW));
+    assert_eq!((queue.len(), queue.dropped()), (MAX_EVENTS - 1, 0));
+    queue.next_batch();
+    queue.answered(OK, NOW, 0.0);
+    assert!(queue.restore(&stored, NOW));
+    assert_eq!(queue.len(), 2);
 }
 
 #[test]

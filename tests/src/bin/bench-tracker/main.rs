@@ -8,7 +8,8 @@
 //! All tags load from and post to one server on this machine (see `stand`); a released collector has our files and
 //! takes our events. Nothing is asked of anybody else.
 //!
-//! `--rounds N` visits more often, `--write` writes the table into the tracker's README.
+//! `--rounds N` visits more often, `--write` writes the table into the tracker's README. `--trace FOLDER` keeps the trace
+//! of each visit, for the browser's own tools to show.
 
 mod report;
 mod stand;
@@ -19,6 +20,7 @@ mod visit;
 use anyhow::{Context as _, Result, bail, ensure};
 use report::Report;
 use stand::Stand;
+use std::path::PathBuf;
 use subjects::Subject;
 use tests::browser::Chromium;
 use tests::cluster::Folder;
@@ -30,11 +32,12 @@ use visit::Place;
 struct Options {
     rounds: usize,
     is_written: bool,
+    traces: Option<PathBuf>,
 }
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
-        let mut options = Options { rounds: 7, is_written: false };
+        let mut options = Options { rounds: 7, is_written: false, traces: None };
         while let Some(name) = arguments.next() {
             match name.as_str() {
                 "--rounds" => {
@@ -43,7 +46,8 @@ impl Options {
                     options.rounds = rounds.max(1);
                 }
                 "--write" => options.is_written = true,
-                _ => bail!("{name}: the options are --rounds, --write"),
+                "--trace" => options.traces = Some(arguments.next().context("--trace needs a folder")?.into()),
+                _ => bail!("{name}: the options are --rounds, --write, --trace"),
             }
         }
         Ok(options)
@@ -71,6 +75,7 @@ fn main() -> Result<()> {
         subject,
         url: pages.url(&path(kind, subject)),
         before: pages.url(BEFORE),
+        traces: options.traces.as_deref(),
     };
 
     let mut report = Report::of(Subject::ALL)?;

@@ -12,7 +12,9 @@ use chromiumoxide::cdp::js_protocol::runtime::{
 };
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{BufWriter, Read as _};
+use std::path::Path;
 use std::time::Duration;
 use tests::browser::{Chromium, Tab};
 use tests::{SOON, until};
@@ -70,6 +72,8 @@ pub(crate) struct Place<'a> {
     pub(crate) url: String,
     /// A page of the same site without a tag, where all come from: the browser has a process for the site by then.
     pub(crate) before: String,
+    /// Where the traces of visits are kept.
+    pub(crate) traces: Option<&'a Path>,
 }
 
 impl Place<'_> {
@@ -82,6 +86,7 @@ impl Place<'_> {
             std::thread::sleep(WATCHED);
         });
         let arrivals = self.stand.takes_arrivals();
+        self.keep("fast", &trace)?;
         let thread = self.thread(&trace)?;
         let main = MainThread::of(&trace, thread);
         let mut figures = Figures {
@@ -111,6 +116,7 @@ impl Place<'_> {
         });
         tab.leaves();
         tab.closes();
+        self.keep("slow", &trace)?;
         let main = MainThread::of(&trace, self.thread(&trace)?);
         Ok(Slow { longest_ms: main.longest_ms(), own_ms: main.longest_script_ms(&self.url) })
     }
@@ -131,6 +137,7 @@ impl Place<'_> {
             tab.leaves();
         });
         tab.closes();
+        self.keep("restless", &trace)?;
         let main = MainThread::of(&trace, self.thread(&trace)?);
         Ok(main.forced(&self.stand.origin()))
     }
@@ -139,6 +146,13 @@ impl Place<'_> {
         let tab = self.chromium.newcomer();
         tab.goes_to(&self.before);
         tab
+    }
+
+    fn keep(&self, visit: &str, trace: &[Value]) -> Result<()> {
+        let Some(folder) = self.traces else { return Ok(()) };
+        let path = folder.join(format!("{}-{visit}.json", self.subject.word()));
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        serde_json::to_writer(BufWriter::new(file), trace).with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn thread(&self, trace: &[Value]) -> Result<Thread> {
@@ -185,6 +199,7 @@ impl Place<'_> {
                 });
             }
         });
+        self.keep("calls", &trace)?;
         let wanted = if self.subject == Subject::Nothing { 0 } else { CALLS };
         ensure!(arrived == wanted, "{}: {arrived} of {CALLS} events arrived", self.subject.name());
         figures.event_us = MainThread::of(&trace, thread).tasks_ms() * 1e3 / CALLS as f64;
