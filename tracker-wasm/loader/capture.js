@@ -14,8 +14,11 @@ import optout from './capture/optout.js';
 import page from './capture/page.js';
 import vitals from './capture/vitals.js';
 
-// Between the values of an event on their way to the core.
+// Between the values of an event on their way to the core, and behind all of them.
 const SEPARATOR = '\x1f';
+const END = '\x1e';
+// Events within so many ms go into the core together, and the core gathers a little longer.
+const GATHER_MS = 700;
 
 const [config, data, endpoint, decision, post, arrive, cede, loader] = document.currentScript.segments;
 const { beside, bring, quiet } = loader;
@@ -39,17 +42,35 @@ const start = ({ instance }) => {
     (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
   const keep = kept(started.adopt, loader);
+  let events = '';
+  let timer;
+  const hand = () => {
+    timer = clearTimeout(timer);
+    if (events) started.events(events);
+    events = '';
+  };
+  const afterEvents = (run) => (...args) => {
+    hand();
+    return run(...args);
+  };
   cede({
     ...started,
-    who: (mode, id, storage) => {
+    who: afterEvents((mode, id, storage) => {
       started.who(mode, id, storage);
       keep(mode > 1 && storage);
+    }),
+    event: (event) => {
+      events += joined(event).replace(/\x1e/g, '') + END;
+      // A page view is what is watched live.
+      if (event.kind == 'page') hand();
+      else timer = timer || setTimeout(hand, GATHER_MS);
     },
-    event: (event, at) => started.event(joined(event), at),
-    status: () => {
+    leave: afterEvents(started.leave),
+    flush: afterEvents(started.flush),
+    status: afterEvents(() => {
       const [queued, dropped] = started.status();
       return { engine: 'wasm', queued, dropped };
-    },
+    }),
   });
   core = started;
   quiet(vitals)(host);

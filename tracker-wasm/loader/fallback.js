@@ -93,7 +93,7 @@ export default (config, post) => {
         if (sent[2] || identity[0] == WAIT) continue;
         // The core can do more for them, unless it knows another visitor by now.
         if (heir && sent[0] == whose) {
-          for (const event of sent[1]) heir.event(event, event.at);
+          for (const event of sent[1]) heir.event(event);
           batches.delete(sent);
           continue;
         }

@@ -140,10 +140,7 @@ quiet(() => {
         onerror: arrive,
       }),
     );
-  let booted;
-  const boot = () => {
-    if (booted) return;
-    booted = 1;
+  const boot = () =>
     bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
       config,
       script.dataset,
@@ -170,7 +167,6 @@ quiet(() => {
         lands,
       },
     ]);
-  };
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
@@ -239,7 +235,7 @@ quiet(() => {
     // The order of the members is the order in which the core takes them.
     const event = { kind: 'page', id: view, at, view: '', url, referrer, title: (document.title + '').slice(0, 500) };
     referrer = url;
-    tell('event', event, at);
+    tell('event', event);
     run(hooks.views);
   };
 
@@ -253,7 +249,7 @@ quiet(() => {
   const word = (value) => `${value ?? ''}`;
   const record = (least, kind, fields) => {
     const at = Date.now();
-    tell(mode < least ? 'refused' : 'event', { kind, id: mint(), at, view, ...fields }, at);
+    tell(mode < least ? 'refused' : 'event', { kind, id: mint(), at, view, ...fields });
   };
 
   // The view in which the page has told of an event by itself.
@@ -306,9 +302,8 @@ quiet(() => {
     if (mode && mode < WAIT) decided();
     else arrive();
     if (mode > before) page();
-    // The first page view waits for nothing.
-    standIn.flush();
-    boot();
+    // The first page view waits for nothing but the end of this script.
+    decision.then(standIn.flush);
   };
   const decide = (wanted) => {
     allow(wanted);
@@ -328,19 +323,25 @@ quiet(() => {
   const start = quiet(() => {
     window.segments = segments;
     allow(lands ? WAIT : modeOf(consent));
-    on('focus blur pageshow', () => attend());
-    on('visibilitychange', () => (isHidden() ? leave() : attend()));
-    on('pagehide', () => {
-      run(hooks.ends);
-      leave();
-    });
-    on('freeze', leave);
-    on('online resume', () => {
-      standIn.flush();
-      sink.flush();
-    });
-    attend();
     if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
+    // The page goes first: one long task holds it up more than two that are half as long.
+    setTimeout(
+      quiet(() => {
+        boot();
+        on('focus blur pageshow', () => attend());
+        on('visibilitychange', () => (isHidden() ? leave() : attend()));
+        on('pagehide', () => {
+          run(hooks.ends);
+          leave();
+        });
+        on('freeze', leave);
+        on('online resume', () => {
+          standIn.flush();
+          sink.flush();
+        });
+        attend();
+      }),
+    );
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

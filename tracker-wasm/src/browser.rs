@@ -20,6 +20,8 @@ const TRACKER_VERSION: u16 = 1;
 const GATHER_MS: u32 = 300;
 /// Between the parts of a text: the control character that is meant for it.
 const SEPARATOR: u8 = 0x1f;
+/// Behind each of several such texts.
+const END: u8 = 0x1e;
 
 thread_local! {
     static CORE: RefCell<Option<Core>> = const { RefCell::new(None) };
@@ -60,7 +62,7 @@ pub fn start(config: JsValue, signals: u32, width: u32, height: u32, post: Funct
     let config = config.as_string().unwrap_or_default();
     let mut rest = config.as_str();
     let core = Core {
-        slot: cut(&mut rest).into(),
+        slot: cut(&mut rest, SEPARATOR).into(),
         config: rest.into(),
         signals: Signals { gpc: signals & 1 != 0, dnt: signals & 2 != 0 },
         screen_width: width as u16,
@@ -162,34 +164,17 @@ pub fn signal(what: u32, now: f64, value: f64) {
     });
 }
 
-/// An event: the values of the loader's object, joined by [`SEPARATOR`], `at` its time. Kind, id, time and view come
-/// first; of the fields, the one that people write is last, so that a separator in it does no harm.
+/// Events, each with [`END`] behind it: the values of the loader's object, joined by [`SEPARATOR`]. Kind, id, time and view
+/// come first; of the fields, the one that people write is last, so that a separator in it does no harm.
 ///
-/// One text, because what costs time at this border is how often it is crossed.
+/// One text for all of them, because what costs time at this border is how often it is crossed.
 #[wasm_bindgen]
-pub fn event(values: JsValue, at: f64) {
+pub fn events(texts: JsValue) {
     with_core(|core| {
-        let Some(values) = values.as_string() else { return };
-        let mut rest = values.as_str();
-        let (kind, id, _, view) = (cut(&mut rest), cut(&mut rest), cut(&mut rest), cut(&mut rest));
-        let first = cut(&mut rest);
-        let body = match kind.as_bytes() {
-            b"page" => Body::Page { url: first.into(), referrer: cut(&mut rest).into(), title: rest.into() },
-            b"snapshot" => Body::Snapshot {
-                revision: parse_count(first),
-                engaged_ms: parse_count(cut(&mut rest)),
-                max_scroll_pct: parse_count(cut(&mut rest)).min(100) as u8,
-                clicks: parse_count(rest),
-                measures: Measures::default(),
-            },
-            b"track" => Body::Track { properties: first.into(), name: rest.into() },
-            b"identify" => Body::Identify { traits: first.into(), user_id: rest.into() },
-            b"group" => Body::Group { traits: first.into(), group_id: rest.into() },
-            b"alias" => Body::Alias { previous_id: first.into(), user_id: rest.into() },
-            _ => return,
-        };
-        if let Some(id) = parse_id(id) {
-            core.push(Event { id, at_ms: at as i64, view: parse_id(view), body });
+        let texts = texts.as_string().unwrap_or_default();
+        let mut rest = texts.as_str();
+        while !rest.is_empty() {
+            core.take_event(cut(&mut rest, END));
         }
     });
 }
@@ -267,6 +252,30 @@ pub fn status() -> JsValue {
 }
 
 impl Core {
+    fn take_event(&mut self, text: &str) {
+        let mut rest = text;
+        let mut next = || cut(&mut rest, SEPARATOR);
+        let (kind, id, at_ms, view, first) = (next(), next(), next(), next(), next());
+        let body = match kind.as_bytes() {
+            b"page" => Body::Page { url: first.into(), referrer: next().into(), title: rest.into() },
+            b"snapshot" => Body::Snapshot {
+                revision: parse_number(first) as u32,
+                engaged_ms: parse_number(next()) as u32,
+                max_scroll_pct: parse_number(next()).min(100) as u8,
+                clicks: parse_number(rest) as u32,
+                measures: Measures::default(),
+            },
+            b"track" => Body::Track { properties: first.into(), name: rest.into() },
+            b"identify" => Body::Identify { traits: first.into(), user_id: rest.into() },
+            b"group" => Body::Group { traits: first.into(), group_id: rest.into() },
+            b"alias" => Body::Alias { previous_id: first.into(), user_id: rest.into() },
+            _ => return,
+        };
+        if let Some(id) = parse_id(id) {
+            self.push(Event { id, at_ms: parse_number(at_ms), view: parse_id(view), body });
+        }
+    }
+
     fn push(&mut self, event: Event<'_>) {
         let Some(who) = self.who else { return };
         let mut record = Vec::new();
@@ -305,7 +314,7 @@ impl Core {
     fn body(&self, who: Who, records: &[u8]) -> Uint8Array {
         let mut rest = self.config.as_str();
         let header = Batch {
-            write_key: cut(&mut rest).into(),
+            write_key: cut(&mut rest, SEPARATOR).into(),
             sent_at_ms: Date::now() as i64,
             who,
             signals: self.signals,
@@ -314,10 +323,10 @@ impl Core {
             device: Device {
                 screen_width: self.screen_width,
                 screen_height: self.screen_height,
-                language: cut(&mut rest).into(),
-                time_zone: cut(&mut rest).into(),
+                language: cut(&mut rest, SEPARATOR).into(),
+                time_zone: cut(&mut rest, SEPARATOR).into(),
             },
-            sample_pct: parse_count(rest).min(100) as u8,
+            sample_pct: parse_number(rest).min(100) as u8,
             records: Vec::new(),
         };
         let mut body = Vec::new();
@@ -359,16 +368,16 @@ fn parse_id(text: &str) -> Option<Id> {
 }
 
 /// Takes what stands before the next separator off the front.
-fn cut<'a>(rest: &mut &'a str) -> &'a str {
-    let end = rest.bytes().position(|byte| byte == SEPARATOR).unwrap_or(rest.len());
+fn cut<'a>(rest: &mut &'a str, separator: u8) -> &'a str {
+    let end = rest.bytes().position(|byte| byte == separator).unwrap_or(rest.len());
     let part = rest.get(..end).unwrap_or_default();
     *rest = rest.get(end + 1..).unwrap_or_default();
     part
 }
 
-/// A count as JavaScript writes it.
-fn parse_count(text: &str) -> u32 {
-    text.bytes().fold(0, |count: u32, digit| count.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
+/// A natural number as JavaScript writes it.
+fn parse_number(text: &str) -> i64 {
+    text.bytes().fold(0, |number: i64, digit| number.wrapping_mul(10).wrapping_add(i64::from(digit.wrapping_sub(b'0'))))
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -58,7 +58,7 @@ fn bytes(body: JsValue) -> Vec<u8> {
 
 /// An event as the loader's object gives its values.
 fn told(values: &[&str]) {
-    event(values.join("\u{1f}").into(), 1_795_478_400_123.0);
+    events((values.join("\u{1f}") + "\u{1e}").into());
 }
 
 fn id(text: &str) -> Id {
@@ -85,7 +85,15 @@ fn nowhere() -> Storage {
 fn what_the_loader_tells_is_a_batch_that_the_collector_reads() {
     let page = Page::open();
     who(1, LOAD.into(), nowhere());
-    told(&["page", VIEW, "0", "", "https://shop.example/ü?q=1", "https://ref.example/", "Schuhe \u{1f} 👟"]);
+    told(&[
+        "page",
+        VIEW,
+        "1795478400123",
+        "",
+        "https://shop.example/ü?q=1",
+        "https://ref.example/",
+        "Schuhe \u{1f} 👟",
+    ]);
     told(&["track", EVENT, "0", VIEW, r#"{"total":12.5}"#, "Order Completed"]);
     told(&["identify", EVENT, "0", VIEW, "", "u1"]);
     told(&["group", EVENT, "0", VIEW, r#"{"size":3}"#, "g1"]);
@@ -120,8 +128,9 @@ fn what_the_loader_tells_is_a_batch_that_the_collector_reads() {
 fn what_makes_no_sense_is_left_out_and_harms_nothing() {
     let page = Page::open();
     who(1, LOAD.into(), nowhere());
-    event(JsValue::NULL, f64::NAN);
-    event(7.into(), 0.0);
+    events(JsValue::NULL);
+    events(7.into());
+    events("\u{1e}\u{1f}\u{1e}".into());
     told(&["page", "no id", "0", "", "https://shop.example/"]);
     told(&["dance", EVENT, "0", VIEW, "", "x"]);
     signal(99, f64::NAN, f64::INFINITY);
@@ -130,7 +139,7 @@ fn what_makes_no_sense_is_left_out_and_harms_nothing() {
     // Half a surrogate pair is no text; what arrives is a replacement character.
     let half = js_sys::JsString::from_char_code(&[0xd800]);
     let values: js_sys::JsString = format!("track\u{1f}{EVENT}\u{1f}0\u{1f}\u{1f}\u{1f}").into();
-    event(values.concat(&half).into(), f64::NAN);
+    events(values.concat(&half).into());
     let body = page.flushed();
     let records = decode(&body).expect("a batch").records;
     let names: Vec<_> = records.iter().map(|record| record.as_ref().map(|event| &event.body)).collect();
