@@ -1,6 +1,7 @@
 //! What the tracker tells of a page by itself: pages of another origin, headless Chromium, a real collector, and what its
 //! API then knows.
 
+use chromiumoxide::cdp::browser_protocol::page::NavigateParams;
 use serde_json::{Value, json};
 use tests::browser::{Chromium, Tab};
 use tests::pages::{Page, Pages};
@@ -76,6 +77,7 @@ fn links_files_and_buttons_are_told_by_what_is_written_on_them() {
         <button id=\"buy\"><span>Buy</span> now</button>
         <div data-segments-private><button id=\"secret\">Mia Miller</button></div>
         <div id=\"text\">Only text</div>
+        <div role=\"listbox\"><div role=\"option\" id=\"chosen\">Miller Street 12</div></div>
         <a id=\"marked\" href=\"https://partner.example/\" data-segments-event=\"Plan Chosen\"
             data-segments-prop-plan=\"pro\" data-segments-prop-billing-period=\"year\"><i>Pro</i></a>";
     let head = format!("{STAYS}{}", tag(&shop, "data-consent=\"full\" data-domains=\"shop.example\""));
@@ -92,6 +94,7 @@ fn links_files_and_buttons_are_told_by_what_is_written_on_them() {
         "#buy span",
         "#secret",
         "#text",
+        "#chosen",
         "#marked i",
     ] {
         visit.tab.clicks(element);
@@ -193,6 +196,8 @@ fn pages_that_were_not_found_searches_and_products_are_told_as_such() {
     let pages = Pages::serve(vec![
         Page::html("/lost", &head, "").status("404 Not Found"),
         Page::html("/search", &head, ""),
+        Page::html("/gone", &tag(&shop, "data-consent=\"full\" data-404"), ""),
+        Page::html("/find", &tag(&shop, "data-consent=\"full\" data-search=\"find, begriff\""), ""),
         Page::html("/product", &format!("{product}{head}"), ""),
         Page::html("/list", &format!("{two}{head}"), ""),
         Page::html("/own", &format!("{own}{product}{head}"), ""),
@@ -209,14 +214,22 @@ fn pages_that_were_not_found_searches_and_products_are_told_as_such() {
     for path in ["/list", "/own"] {
         visit.tab.goes_to(&pages.url(path));
         engine(&visit.tab);
-        // Idle time has passed in which the page would have been read.
+        // Idle time has passed in which the page is read; it is told of when it is left.
         visit.tab.value("new Promise((told) => requestIdleCallback(() => requestIdleCallback(told)))");
     }
     assert_eq!(visit.told("Product Viewed", 2), [grinder, json!({ "product_id": "own" })]);
     // What a navigation by history shows is another page, which was found.
     visit.tab.value("history.pushState({}, '', '/search?query=blue')");
     assert_eq!(visit.told("Site Searched", 2)[1], json!({ "query": "blue" }));
-    assert_eq!(visit.told("Page Not Found", 1).len(), 1);
+    visit.tab.goes_to(&pages.url("/gone"));
+    assert_eq!(visit.told("Page Not Found", 2)[1]["path"], "/gone");
+    visit.tab.goes_to(&pages.url("/find?q=no&begriff=Schuhe"));
+    assert_eq!(visit.told("Site Searched", 3)[2], json!({ "query": "Schuhe" }));
+    assert_eq!(
+        visit.ends().iter().filter(|name| *name == "Product Viewed").count(),
+        2,
+        "what is left is not told again"
+    );
 }
 
 #[test]
@@ -289,23 +302,107 @@ fn videos_are_told_by_the_quarters_that_were_played() {
     assert_eq!(visit.ends().iter().filter(|name| name.starts_with("Video")).count(), 5, "a second time is not told");
 }
 
+/// A page that jumps once, and buttons that answer nothing, slowly, and at once.
+const RESTLESS: &str = "<h1>Shoes</h1><div id=\"late\"></div><p id=\"text\">Water at ninety-three degrees.</p>
+    <button id=\"dead\">Nothing</button><button id=\"slow\">Slow</button><input id=\"name\" name=\"name\">
+    <div style=\"height: 3000px\">Below</div>
+    <script>
+        setTimeout(() => (document.querySelector('#late').style.height = '250px'), 100);
+        document.querySelector('#slow').onclick = ({ target }) => {
+            for (const end = performance.now() + 120; performance.now() < end; );
+            target.textContent = 'Done';
+        };
+    </script>";
+
+/// Does all that is counted, and gives what the API knows of it.
+fn counted(visit: &Visit<'_>) -> Value {
+    let tab = &visit.tab;
+    tab.sees("document.querySelector('#late').offsetHeight == 250 && performance.now() > 700");
+    tab.clicks("#dead").value("void (window.clicked = performance.now())");
+    tab.sees("performance.now() > clicked + 1200");
+    tab.clicks("#text").clicks("#text").clicks("#text").clicks("#slow").sees("slow.textContent == 'Done'");
+    tab.value("getSelection().selectAllChildren(text); document.execCommand('copy')");
+    tab.value("for (let n = 0; n < 2; n++) setTimeout(() => { throw new Error('broken') })");
+    tab.types("#name", "Mia").value("scrollTo(0, document.documentElement.scrollHeight)");
+    tab.value("new Promise((done) => requestIdleCallback(() => requestIdleCallback(done)))");
+    tab.leaves();
+    let newest = || {
+        let events = visit.events();
+        let snapshots = events.iter().map(|event| event["snapshot"].clone()).filter(|snapshot| snapshot["clicks"] == 6);
+        snapshots.max_by_key(|snapshot| snapshot["revision"].as_i64())
+    };
+    until("what the page was like", SOON, newest)
+}
+
+#[test]
+fn a_page_view_is_summed_up_by_what_was_done_on_it_and_how_it_did() {
+    let shop = shop_elsewhere("full");
+    let pages = Pages::serve(vec![Page::html("/a", &tag(&shop, "data-consent=\"full\""), RESTLESS)]);
+    let chromium = Chromium::start();
+    let told = counted(&Visit::of(&shop, &chromium, &pages.url("/a")));
+    let number = |name: &str| told[name].as_i64().unwrap_or_default();
+    let counts = ["max_scroll_pct", "rage_clicks", "dead_clicks", "errors", "copies", "fields"].map(number);
+    assert_eq!(counts, [100, 1, 1, 2, 1, 1], "{told}");
+    for measured in ["engaged_ms", "lcp_ms", "fcp_ms", "ttfb_ms", "cls_millis"] {
+        assert!(number(measured) > 0, "{measured} in {told}");
+    }
+    assert!(number("inp_ms") >= 120, "{told}");
+    let report = shop.ask("/api/v1/reports/experience").json();
+    let sums = &report["total"];
+    assert_eq!((&sums["errors"], &sums["rage_clicks"], &sums["dead_clicks"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!(sums["lcp_ms"]["p75"].as_f64(), told["lcp_ms"].as_f64());
+}
+
+#[test]
+fn a_page_view_is_summed_up_without_what_an_owner_has_switched_off() {
+    let shop = shop_elsewhere("full");
+    let off = ["engagement", "scroll", "vitals", "errors", "copies", "rage-clicks", "dead-clicks"];
+    let off = off.map(|name| format!("data-{name}=\"off\"")).join(" ");
+    let head = tag(&shop, &format!("data-consent=\"full\" {off}"));
+    let pages = Pages::serve(vec![Page::html("/a", &head, RESTLESS)]);
+    let chromium = Chromium::start();
+    let told = counted(&Visit::of(&shop, &chromium, &pages.url("/a")));
+    let revision = told["revision"].clone();
+    assert_eq!(
+        told,
+        json!({ "revision": revision, "engaged_ms": 0, "max_scroll_pct": 0, "clicks": 6, "fields": 1 }),
+        "what is left is counted"
+    );
+}
+
+#[test]
+fn where_visitors_come_from_is_kept_with_the_page_they_land_on() {
+    let shop = shop_elsewhere("full");
+    let pages = Pages::serve(vec![Page::html("/a", &tag(&shop, "data-consent=\"full\""), "")]);
+    let chromium = Chromium::start();
+    let lands = |query: &str, referrer: &str| {
+        let tab = chromium.newcomer();
+        tab.commands(
+            NavigateParams::builder().url(pages.url(&format!("/a{query}"))).referrer(referrer).build().expect("a URL"),
+        );
+        tab.sees("window.segments?.ready");
+        let visit = Visit { shop: &shop, who: visitor(&tab), tab };
+        visit.ends();
+        shop.is_projected();
+        let person = shop.ask(&format!("/api/v1/profiles/export?{}", visit.who)).json();
+        visit.tab.closes();
+        let landed = &person["visits"][0];
+        ["channel", "source", "medium", "campaign"].map(|name| landed[name].as_str().unwrap_or("?").to_owned())
+    };
+    assert_eq!(lands("", "http://www.google.com/"), ["organic_search", "google", "organic", ""]);
+    assert_eq!(lands("?gclid=EAIaIQobChMI", "http://www.google.com/"), ["paid_search", "google", "cpc", ""]);
+    assert_eq!(
+        lands("?utm_source=letter&utm_medium=email&utm_campaign=spring&token=abc", ""),
+        ["email", "letter", "email", "spring"]
+    );
+    assert_eq!(lands("?fbclid=IwAR0abc", "http://l.facebook.com/"), ["organic_social", "facebook", "social", ""]);
+    assert_eq!(lands("", "http://blog.example/post"), ["referral", "blog.example", "referral", ""]);
+}
+
 #[test]
 fn what_an_owner_has_switched_off_is_not_told() {
     let shop = shop_elsewhere("full");
-    let off = [
-        "clicks",
-        "outbound",
-        "downloads",
-        "forms",
-        "search",
-        "products",
-        "video",
-        "404",
-        "vitals",
-        "errors",
-        "copies",
-        "dead-clicks",
-    ];
+    let off = ["clicks", "outbound", "downloads", "forms", "search", "products", "video", "404", "history"];
     let off: Vec<String> = off.iter().map(|name| format!("data-{name}=\"off\"")).collect();
     let head = format!("{STAYS}{}", tag(&shop, &format!("data-consent=\"full\" {}", off.join(" "))));
     let body = "<a id=\"out\" href=\"https://partner.example/\">Out</a><a id=\"file\" href=\"/a.pdf\">File</a>
@@ -317,5 +414,7 @@ fn what_an_owner_has_switched_off_is_not_told() {
         visit.tab.clicks(element);
     }
     visit.tab.types("[name=email]", "x").value("document.querySelector('form').requestSubmit()");
+    visit.tab.value("history.pushState({}, '', '/b')");
     assert_eq!(visit.ends(), Vec::<String>::new());
+    assert_eq!(shop.database.number("SELECT count(*) FROM events WHERE kind = 1"), 1, "page views");
 }

@@ -423,8 +423,8 @@ fn an_owner_sees_that_browsers_which_ask_for_privacy_are_only_measured() {
     assert_eq!(asks.value("Object.keys(localStorage)"), json!([]));
     until("what is measured", SOON, || (named(&shop, "Asked") == 1).then_some(()));
     tab_on(&chromium, &shop, &pages.url("/a"));
-    let told: Value = shop.ask("/api/v1/privacy").json();
-    let counts = ["page_views", "gpc", "dnt", "signalled", "measured"].map(|name| told[name].as_i64());
-    assert_eq!(counts, [Some(2), Some(1), Some(0), Some(1), Some(1)], "{told}");
+    until("both page views", SOON, || (page_views(&shop) == 2).then_some(()));
+    let told: Value = shop.ask("/api/v1/outcomes").json();
+    assert_eq!(told["privacy_signals"], json!({ "gpc": 1, "dnt": 0 }));
     assert_eq!(shop.ask("/api/v1/profiles?user_id=u1").status, 404);
 }

@@ -20,8 +20,8 @@ const END = '\x1e';
 // Events within so many ms go into the core together, and the core gathers a little longer.
 const GATHER_MS = 700;
 
-const [config, data, endpoint, decision, post, arrive, cede, loader] = document.currentScript.segments;
-const { beside, bring, quiet } = loader;
+const loader = document.currentScript.segments;
+const { config, data, endpoint, decision, post, arrive, cede, beside, bring, quiet } = loader;
 
 /** As `join` would, which a page may have changed. */
 const joined = (values) => {
@@ -31,6 +31,9 @@ const joined = (values) => {
 };
 
 let core;
+// What happened before it was there.
+const early = new Set();
+const MOST_EARLY = 99;
 const start = ({ instance }) => {
   const started = glue.bind(instance.exports);
   started.start(
@@ -39,7 +42,7 @@ const start = ({ instance }) => {
     config.width,
     config.height,
     (body, measured) => post(body, started.answer, measured),
-    (body) => navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
+    (body) => navigator.onLine && navigator.sendBeacon(endpoint, new Blob([body], { type: 'text/plain' })),
   );
   const keep = kept(started.adopt, loader);
   let events = '';
@@ -63,7 +66,7 @@ const start = ({ instance }) => {
       events += joined(event).replace(/\x1e/g, '') + END;
       // A page view is what is watched live.
       if (event.kind == 'page') hand();
-      else timer = timer || setTimeout(hand, GATHER_MS);
+      else timer = timer || setTimeout(quiet(hand), GATHER_MS);
     },
     leave: afterEvents(started.leave),
     flush: afterEvents(started.flush),
@@ -73,13 +76,11 @@ const start = ({ instance }) => {
     }),
   });
   core = started;
-  quiet(vitals)(host);
+  for (const signal of early) core.signal(...signal);
 };
 
 const host = {
   ...loader,
-  config,
-  data,
   /** Whether a host is the owner's, too, as all below it. */
   isOwn: (host) => {
     if (host == location.host) return true;
@@ -91,7 +92,10 @@ const host = {
   /** Whether the owner has not switched it off, with `data-clicks="off"` for example. */
   wants: (name) => data[name] != 'off',
   /** Numbers are the core's alone: without it nobody sums them up. `at` says what the signal is of where that is no moment. */
-  signal: quiet((what, value = 1, at = Date.now()) => core?.signal(what, at, value)),
+  signal: quiet((what, value = 1, at = Date.now()) => {
+    if (core) core.signal(what, at, value);
+    else if (early.size < MOST_EARLY) early.add([what, at, value]);
+  }),
 };
 
 try {
@@ -109,7 +113,7 @@ try {
 }
 if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
 // `domains` after `clicks`, which tells of links as the page wrote them.
-for (const part of [optout, clicks, forms, moves, page, domains]) quiet(part)(host);
+for (const part of [optout, clicks, forms, moves, page, vitals, domains]) quiet(part)(host);
 
 // The debugger, for those who ask for it, by the page's address or in the tag; else nothing is kept for it any more.
 if ('debug' in data || /[?&]segments_debug/.test(location.search)) bring(__DEBUG_URL__, __DEBUG_INTEGRITY__, host);

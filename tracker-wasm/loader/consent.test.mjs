@@ -51,12 +51,12 @@ test('what was held is forgotten by a refusal, also should they agree later', ()
   assert.deepEqual(posted, []);
 });
 
-test('two hundred events are held and no more', () => {
+test('a thousand events are held and no more', () => {
   const { sink, posted } = waiting();
-  for (let n = 0; n < 500; n++) sink.event({ kind: 'track', id: '4'.repeat(32), at: n, view: '', properties: '', name: 'Many' });
+  for (let n = 0; n < 1500; n++) sink.event({ kind: 'track', id: '4'.repeat(32), at: n, view: '', properties: '', name: 'Many' });
   sink.who(FULL, 'v', {}, { visitor: 'v' });
   sink.flush();
-  assert.equal(posted.reduce((sum, body) => sum + body.events.length, 0), 200);
+  assert.equal(posted.reduce((sum, body) => sum + body.events.length, 0), 1000);
   assert.equal(posted[0].events[0].kind, 'page', 'the first ones');
 });
 

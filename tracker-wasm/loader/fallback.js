@@ -8,7 +8,7 @@ import { ACTIVE, CLICK, SCROLL } from './signals.js';
 const IDLE_MS = 30000;
 const HOUR_MS = 3600000;
 const GATHER_MS = 300;
-const MOST_EVENTS = 200;
+const MOST_EVENTS = 1e3;
 
 // Arrays are gone through and grown without their own functions, because pages change those.
 
@@ -105,14 +105,16 @@ export default (config, post) => {
           (whole, name, time) => `"${name}":"0` + (parseInt(time, 16) + skew).toString(16),
         );
         const answered = (status, wait, server) => {
-          if (!status || status == 429 || status > 499) {
+          if (/^(0|408|42[59]|5..)$/.test(status)) {
             sent[2] = 0;
+            // What happens meanwhile waits as well.
+            timer = clearTimeout(timer);
             // From two seconds to four minutes, doubling, and over again; less up to half of it by chance.
             due(wait * 1000 + (2000 << failures++ % 8) * (1 - Math.random() / 2));
-          } else if (server && !skew) {
+          } else if (server && !skew && (skew = Math.round((server - Date.now()) / HOUR_MS) * HOUR_MS)) {
             // The ids were refused for their time: once more, under the server's. Whole hours, so that the core,
-            // should it come now and find out for itself, moves references by the same.
-            skew = Math.round((server - Date.now()) / HOUR_MS) * HOUR_MS;
+            // should it come now and find out for itself, moves references by the same. Where the clock is right, the
+            // events are too old.
             sent[2] = due(0);
           } else {
             failures = 0;

@@ -3,7 +3,7 @@
 
 let last = 0;
 // Chance for the next ids, 16 bits each: asking for a little often costs more than the rest of an event.
-const MOST = 160;
+const MOST = 1600;
 const pool = new Uint16Array(MOST);
 let used = MOST;
 

@@ -7,7 +7,7 @@ import load from './load.mjs';
 
 const { default: scrub } = await load('scrub.js');
 const { default: mint } = await load('id.js');
-const { json } = await load('fallback.js');
+const { default: fallback, json } = await load('fallback.js');
 const { default: decode } = await load('debug/wire.js');
 const { default: journal } = await load('debug/journal.js');
 const { default: checker, meant } = await load('debug/check.js');
@@ -47,6 +47,54 @@ test('half a surrogate pair becomes a replacement character, and nothing else ch
   assert.equal(json({ a: 'x\ud800y', b: '\udc00' }), '{"a":"x\ufffdy","b":"\ufffd"}');
   const text = { a: 'grün 😀', b: '\\ud800', c: '\\\\ud800', d: '"\u0000\n\u001f\\', e: [1.5, null, true] };
   assert.deepEqual(JSON.parse(json(text)), text);
+});
+
+/** A fallback of a visitor who has done something, and what it posts: `[body, answered]`. */
+const begun = () => {
+  const posts = [];
+  const standIn = fallback({ v: 1 }, (body, answered) => posts.push([JSON.parse(body), answered]));
+  standIn.who(2, 'me', undefined, { visitor: 'me' });
+  standIn.event({ kind: 'track', id: mint(), at: 0, view: '', name: 'One' });
+  standIn.flush();
+  return { posts, standIn };
+};
+
+test('without the core events that are too old are not sent for ever', ({ mock }) => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_795_478_400_000 });
+  const { posts } = begun();
+  posts[0][1](200, 0, Date.now());
+  mock.timers.tick(1e6);
+  assert.equal(posts.length, 1, 'the clock is right');
+
+  const { posts: others } = begun();
+  others[0][1](200, 0, Date.now() + 864e5);
+  mock.timers.tick(1);
+  assert.equal(others.length, 2, 'once more under the time of the server');
+  const times = others.map(([{ events }]) => parseInt(events[0].id.slice(0, 12), 16));
+  assert.equal(times[1] - times[0], 864e5);
+  others[1][1](200, 0, Date.now() + 864e5);
+  mock.timers.tick(1e6);
+  assert.equal(others.length, 2);
+});
+
+test('without the core a server that is away is left alone, whatever happens meanwhile', ({ mock }) => {
+  for (const status of [0, 408, 425, 429, 500, 503]) {
+    mock.timers.reset();
+    mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_795_478_400_000 });
+    const { posts, standIn } = begun();
+    standIn.event({ kind: 'track', id: mint(), at: 0, view: '', name: 'Two' });
+    posts[0][1](status, 30, 0);
+    standIn.event({ kind: 'track', id: mint(), at: 0, view: '', name: 'Three' });
+    mock.timers.tick(30_000);
+    assert.equal(posts.length, 1, `after ${status}`);
+    mock.timers.tick(3_000);
+    const names = posts.slice(1).flatMap(([{ events }]) => events.map(({ name }) => name));
+    assert.deepEqual(names.sort(), ['One', 'Three', 'Two']);
+  }
+  const { posts } = begun();
+  posts[0][1](400, 0, 0);
+  mock.timers.tick(1e6);
+  assert.equal(posts.length, 1, 'what is refused stays refused');
 });
 
 const golden = (name) => readFileSync(new URL('../../wire/tests/golden/' + name, import.meta.url));

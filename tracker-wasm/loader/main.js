@@ -14,11 +14,11 @@ import { ACTIVE } from './signals.js';
 // The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
 const RESET = 'b';
 
-// What is kept on the device is called so, with more behind it.
-const PREFIX = 'segments.';
-const VISITOR = PREFIX + 'visitor';
+// What is kept on the device, and what is not delivered yet.
+const VISITOR = 'segments.visitor';
+const KEPT = /^segments\.(visitor|queue)/;
 // There when the visitor has asked not to be counted; says nothing else.
-const OPTED_OUT = PREFIX + 'off';
+const OPTED_OUT = 'segments.off';
 
 // The place of the last call that is kept for the debugger, of those before it can be there.
 const MOST_TOLD = 99;
@@ -35,10 +35,7 @@ const modeOf = (word) => ({ off: OFF, full: FULL, wait: WAIT })[word] ?? MEASURE
 
 quiet(() => {
   const script = document.currentScript;
-  const early = window.segments;
-  // A tag that stands twice on a page counts once.
-  if (early?.consent) return;
-  const { site, consent, api, cookie, domains, hash, sample } = script.dataset;
+  const { site, consent, api, cookie, domains, engagement, hash, sample } = script.dataset;
   // Everything lies beside the script, in whatever folder that is.
   const beside = (name) => new URL(name, api || script.src).href;
   const endpoint = beside(script.dataset.endpoint || 'v1/events');
@@ -77,7 +74,6 @@ quiet(() => {
     for (const type of types.split(' ')) addEventListener(type, listen, true);
   };
 
-  const isHidden = () => document.visibilityState == 'hidden';
   // The last post was answered.
   let answers;
   // The transport, for loader, core and fallback alike. What is `measured` goes without cookies, unless the browser
@@ -94,7 +90,7 @@ quiet(() => {
           method: 'POST',
           body,
           // Browsers refuse to keep more than 64 KB alive.
-          keepalive: body.length < 6e4,
+          keepalive: new Blob([body]).size < 6e4,
           credentials: measured && !(gpc | dnt) ? 'omit' : cookie == null ? 'same-origin' : 'include',
           headers: { 'Content-Type': 'text/plain' },
         });
@@ -109,11 +105,11 @@ quiet(() => {
     // Somebody else's 200, a portal's or that of a page's own `fetch`, acknowledges nothing.
     const status = answers || response?.status > 299 ? response.status : 0;
     // Where a page has broken `fetch`, this is the last resort.
-    if (!status && isHidden() && navigator.onLine) quiet(() => navigator.sendBeacon(endpoint, body))();
+    if (!status && document.hidden && navigator.onLine) quiet(() => navigator.sendBeacon(endpoint, body))();
     // Never within the call that posts: the core is busy until it returns.
     await 0;
     tell('sent', body, response, said);
-    quiet(answered)(status, response?.headers.get('Retry-After') | 0, said?.clock ? said.server_time_ms : 0);
+    quiet(answered)(status, response?.headers?.get('Retry-After') | 0, said?.clock && said.server_time_ms);
   };
 
   const standIn = fallback(config, post);
@@ -128,9 +124,9 @@ quiet(() => {
   const arrived = new Promise((resolve) => (arrive = resolve));
   let decided;
   const decision = new Promise((resolve) => (decided = resolve));
-  // No global name: a script finds what it is given on its own element.
+  // No global name: a script finds what it is given on its own element, which is returned.
   const bring = (path, integrity, segments) =>
-    document.documentElement.append(
+    document.documentElement.appendChild(
       Object.assign(document.createElement('script'), {
         src: beside(path),
         integrity,
@@ -141,32 +137,28 @@ quiet(() => {
       }),
     );
   const boot = () =>
-    bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, [
+    bring(__CAPTURE_URL__, __CAPTURE_INTEGRITY__, {
       config,
-      script.dataset,
+      data: script.dataset,
       endpoint,
       decision,
       post,
       arrive,
-      (core) => (sink = standIn.cede(core)),
-      {
-        api: segments,
-        decide,
-        beside,
-        bring,
-        quiet,
-        on,
-        scrub,
-        track,
-        tell,
-        moved,
-        said: (name) => names[name] == view,
-        hooks,
-        mode: () => mode,
-        me: () => me,
-        lands,
-      },
-    ]);
+      cede: (core) => (sink = standIn.cede(core)),
+      api: segments,
+      beside,
+      bring,
+      quiet,
+      on,
+      scrub,
+      track,
+      tell,
+      moved,
+      said: (name) => names[name] == view,
+      hooks,
+      mode: () => mode,
+      me: () => me,
+    });
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
   let mode = OFF;
@@ -197,7 +189,7 @@ quiet(() => {
     const known = quiet(() => storage[VISITOR])();
     if (/^[\da-f]{32}$/.test(known)) id = known;
     // By the chance that ids end with; visitors who are drawn stay so where the share grows.
-    outside = sample && parseInt((mode == FULL ? id : loadId).slice(-6), 16) % 100 >= sample;
+    outside = sample && next != WAIT && parseInt((mode == FULL ? id : loadId).slice(-6), 16) % 100 >= sample;
     if (outside) mode = OFF;
     be(id);
     // Nor may a view that both of them are seen in link the two. What was held goes on: nobody was told of it.
@@ -205,10 +197,9 @@ quiet(() => {
   };
   // The cookie is the server's to end, and a batch of nothing that measures ends it.
   const endCookie = () => post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
-  // Everything with that beginning.
-  const forget = quiet((beginning) => {
+  const forget = quiet(() => {
     if (localStorage[VISITOR]) endCookie();
-    for (const name in localStorage) if (name.startsWith(beginning) && name != OPTED_OUT) delete localStorage[name];
+    for (const name in localStorage) if (KEPT.test(name)) delete localStorage[name];
   });
 
   // Page views. `view` is the id of the one that is on.
@@ -220,8 +211,8 @@ quiet(() => {
     scrub(
       hash != null
         ? location.href.replace(
-            /\/?(\?[^#]*)?#!?\/?([^?]*)(\?.*)?/,
-            (_, query = '', path, more = '') => '/' + path + query + (query ? more.replace('?', '&') : more),
+            /\/?(\?[^#]*)?#!?\/?(.*)/,
+            (_, query = '', path) => '/' + path + (/\?/.test(path) ? query.replace('?', '&') : query),
           )
         : location.href,
     );
@@ -270,7 +261,7 @@ quiet(() => {
     alias: (id, previous) => record(FULL, 'alias', { previous_id: word(previous), user_id: word(id) }),
     reset: () => {
       // What is not delivered yet was done before, and stays.
-      if (consented == FULL) forget(VISITOR);
+      quiet(() => consented == FULL && delete localStorage[VISITOR] && endCookie())();
       if (consented) become(consented);
     },
     // A word, or what consent managers keep: `{ analytics: true }`, `{ measure: false }`.
@@ -303,15 +294,15 @@ quiet(() => {
     else arrive();
     if (mode > before) page();
     // The first page view waits for nothing but the end of this script.
-    decision.then(standIn.flush);
+    decision.then(quiet(standIn.flush));
   };
   const decide = (wanted) => {
     allow(wanted);
-    if (consented < FULL) forget(PREFIX);
+    if (consented < FULL) forget();
   };
 
   // Whether the visitor looks at the page. One that is hidden has no focus either.
-  const attend = (isActive = document.hasFocus()) => tell('signal', ACTIVE, Date.now(), +isActive);
+  const attend = (isActive = engagement != 'off' && document.hasFocus()) => tell('signal', ACTIVE, Date.now(), +isActive);
   const leave = () => {
     if (!mode) return;
     attend(0);
@@ -321,27 +312,26 @@ quiet(() => {
   };
 
   const start = quiet(() => {
+    const early = window.segments;
+    // A tag that stands twice on a page counts once.
+    if (early?.consent) return;
     window.segments = segments;
     allow(lands ? WAIT : modeOf(consent));
-    if (Array.isArray(early)) for (const [method, ...args] of early) segments[method](...args);
-    // The page goes first: one long task holds it up more than two that are half as long.
-    setTimeout(
-      quiet(() => {
-        boot();
-        on('focus blur pageshow', () => attend());
-        on('visibilitychange', () => (isHidden() ? leave() : attend()));
-        on('pagehide', () => {
-          run(hooks.ends);
-          leave();
-        });
-        on('freeze', leave);
-        on('online resume', () => {
-          standIn.flush();
-          sink.flush();
-        });
-        attend();
-      }),
-    );
+    on('focus blur pageshow', () => attend());
+    on('visibilitychange', () => (document.hidden ? leave() : attend()));
+    on('pagehide', () => {
+      run(hooks.ends);
+      leave();
+    });
+    on('freeze', leave);
+    on('online resume', () => {
+      standIn.flush();
+      sink.flush();
+    });
+    attend();
+    // The page goes first: one long task holds it up more than two that are half as long. It may forbid scripts.
+    setTimeout(() => quiet(boot)() || arrive());
+    for (const [method, ...args] of early || []) segments[method]?.(...args);
   });
   // A page that is only prepared for a possible visit is none.
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

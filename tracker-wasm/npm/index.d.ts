@@ -426,7 +426,7 @@ export interface Options {
   sample?: number;
   /** Never try WebAssembly, for pages whose policy forbids it and reports the attempt. */
   wasm?: 'off';
-  /** Further hosts of the site's own, separated by commas: links there do not lead away. */
+  /** Further hosts of the site's own, separated by commas: links there do not lead away, and take a visitor with consent `full` along. */
   domains?: string;
   /** The query parameters that hold what was searched for, separated by commas, or `off`. */
   search?: string;
@@ -438,6 +438,12 @@ export interface Options {
   debug?: string;
   /** The part of an address behind `#` tells pages apart. */
   hash?: boolean;
+  /** No page views by the page's own navigation. */
+  history?: 'off';
+  /** The time that visitors look at the page is not measured. */
+  engagement?: 'off';
+  /** How far visitors scroll is not measured. */
+  scroll?: 'off';
   /** No events of clicks on buttons and links. */
   clicks?: 'off';
   /** No events of links that lead away. */
@@ -454,6 +460,8 @@ export interface Options {
   errors?: 'off';
   /** Copied text is not counted. */
   copies?: 'off';
+  /** Clicks on one place again and again are not counted. */
+  rageClicks?: 'off';
   /** Clicks into nothing are not counted. */
   deadClicks?: 'off';
   /** The page's speed is not measured. */
@@ -492,6 +500,8 @@ export declare const segments: {
   reset(): void;
   /** How much may be told from now on. Not remembered: call it on every page. */
   consent(wanted: Consent): void;
+  /** The visitor's own word, remembered: not to be told of, or again. Call it for a visitor's click only. */
+  optOut(out: boolean): void;
   /** Calls back once it is clear how the tracker runs; never on a server. */
   ready(callback: (status: Status) => void): void;
 };

@@ -1,7 +1,7 @@
 // The tag for sites that are built with a bundler: puts the script of the collector into the page, and takes the same
 // calls. There is one tracker; this is the way to it.
 
-const CALLS = ['page', 'track', 'identify', 'group', 'alias', 'reset', 'consent', 'ready'];
+const CALLS = ['page', 'track', 'identify', 'group', 'alias', 'reset', 'consent', 'optOut', 'ready'];
 
 // A page that calls on and on before it begins loses the later calls, not its memory.
 const MOST_EARLY = 200;

@@ -20,6 +20,8 @@ const TRACKER_VERSION: u16 = 1;
 const GATHER_MS: u32 = 300;
 /// Between the parts of a text: the control character that is meant for it.
 const SEPARATOR: u8 = 0x1f;
+/// Where the loader keeps the visitor.
+const VISITOR: &str = "segments.visitor";
 /// Behind each of several such texts.
 const END: u8 = 0x1e;
 
@@ -300,8 +302,11 @@ impl Core {
 
     fn post_next(&mut self) {
         self.timer = None;
-        // While this page was frozen, kept for going back, or held to be gone, another one may have taken it over.
-        if self.stored && self.storage.as_ref().is_some_and(|storage| storage.get_item(&self.slot) == Ok(None)) {
+        // While this page was frozen, kept for going back, or held to be gone, another one may have taken it over. Where the
+        // visitor is gone from the storage as well, somebody has emptied it.
+        let is_missing = |storage: &Storage, key: &str| storage.get_item(key) == Ok(None);
+        let is_taken = |storage: &Storage| is_missing(storage, &self.slot) && !is_missing(storage, VISITOR);
+        if self.stored && self.storage.as_ref().is_some_and(is_taken) {
             self.queue.give_up_stored();
         }
         if let Some((who, records)) = self.queue.next_batch() {

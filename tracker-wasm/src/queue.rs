@@ -6,7 +6,7 @@
 use wire::{Id, Who};
 
 /// Most events kept; the oldest fall out first.
-pub const MAX_EVENTS: usize = 200;
+pub const MAX_EVENTS: usize = 1_000;
 /// Most bytes of events kept; with it the stored queue stays far below what a browser grants a site.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Largest event the collector takes.

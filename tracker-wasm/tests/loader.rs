@@ -6,7 +6,7 @@ use std::process::Command;
 
 #[test]
 fn the_loader_passes_its_tests_under_node() {
-    passes("loader.test.mjs", 8);
+    passes("loader.test.mjs", 10);
 }
 
 #[test]

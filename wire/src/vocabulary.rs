@@ -98,6 +98,8 @@ pub enum Takes {
     Properties,
     /// One of [`CONSENT`], or what consent managers keep.
     Consent,
+    /// True or false.
+    Flag,
     /// A function that is told how the tracker runs.
     Listener,
     /// An event's name and what [`EVENTS`] says of its properties: the two arguments of `track`.
@@ -135,7 +137,7 @@ const fn may_have(name: &'static str, takes: Takes) -> Argument {
 }
 
 /// All calls.
-pub const CALLS: [Call; 8] = [
+pub const CALLS: [Call; 9] = [
     Call {
         name: "page",
         about: "Counts a page view now. The first one and those by history navigation are counted anyway.",
@@ -169,6 +171,11 @@ pub const CALLS: [Call; 8] = [
         name: "consent",
         about: "How much may be told from now on. Not remembered: call it on every page.",
         ways: &[&[needs("wanted", Takes::Consent)]],
+    },
+    Call {
+        name: "optOut",
+        about: "The visitor's own word, remembered: not to be told of, or again. Call it for a visitor's click only.",
+        ways: &[&[needs("out", Takes::Flag)]],
     },
     Call {
         name: "ready",
@@ -228,7 +235,8 @@ pub const ATTRIBUTES: &[Attribute] = &[
     attribute(
         "domains",
         Says::Text,
-        "Further hosts of the site's own, separated by commas: links there do not lead away.",
+        "Further hosts of the site's own, separated by commas: links there do not lead away, and take a visitor with \
+         consent `full` along.",
     ),
     attribute(
         "search",
@@ -239,6 +247,9 @@ pub const ATTRIBUTES: &[Attribute] = &[
     attribute("endpoint", Says::Text, "The name of what takes events beside the script; `v1/events` if missing."),
     attribute("debug", Says::Text, "Development mode on this machine, private addresses and the hosts that are named."),
     attribute("hash", Says::Presence, "The part of an address behind `#` tells pages apart."),
+    attribute("history", OFF, "No page views by the page's own navigation."),
+    attribute("engagement", OFF, "The time that visitors look at the page is not measured."),
+    attribute("scroll", OFF, "How far visitors scroll is not measured."),
     attribute("clicks", OFF, "No events of clicks on buttons and links."),
     attribute("outbound", OFF, "No events of links that lead away."),
     attribute("downloads", OFF, "No events of downloads."),
@@ -247,6 +258,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
     attribute("video", OFF, "No events of videos."),
     attribute("errors", OFF, "JavaScript errors are not counted."),
     attribute("copies", OFF, "Copied text is not counted."),
+    attribute("rage-clicks", OFF, "Clicks on one place again and again are not counted."),
     attribute("dead-clicks", OFF, "Clicks into nothing are not counted."),
     attribute("vitals", OFF, "The page's speed is not measured."),
 ];

@@ -199,6 +199,7 @@ fn argument(argument: &Argument) -> String {
         Takes::Id => "Id",
         Takes::Properties => "Properties",
         Takes::Consent => "Consent",
+        Takes::Flag => "boolean",
         Takes::Listener => "(status: Status) => void",
         Takes::Event => "Name, ...properties: Told<Name>",
     };

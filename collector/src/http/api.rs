@@ -28,8 +28,6 @@ use std::sync::Arc;
 
 /// Latest events of a profile.
 const EVENTS: usize = 100;
-/// How far back privacy signals are counted, in µs: a day, because they are counted in the events themselves.
-const PRIVACY_US: i64 = 86_400_000_000;
 /// Latest rejected events.
 const REJECTED: i64 = 20;
 
@@ -42,7 +40,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/preview", web::post().to(analysis::preview))
         .route("/api/v1/backtest", web::post().to(analysis::backtest))
         .route("/api/v1/outcomes", web::get().to(outcomes))
-        .route("/api/v1/privacy", web::get().to(privacy))
         .route("/api/v1/profiles", web::get().to(profile))
         .route("/api/v1/profiles", web::delete().to(erase))
         .route("/api/v1/profiles/export", web::get().to(export))
@@ -137,15 +134,6 @@ async fn openapi() -> HttpResponse {
 async fn outcomes(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let outcomes = with_site(state, &request, |state, site| Ok(state.store.outcomes(site.site_id, REJECTED)?)).await?;
     Ok(HttpResponse::Ok().json(outcomes))
-}
-
-/// How many page views of the last 24 hours came from browsers that ask for privacy, and that it was obeyed.
-async fn privacy(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let since = crate::store::instant(crate::intake::clock::now_us() - PRIVACY_US);
-    let found = with_site(state, &request, move |state, site| Ok(state.store.privacy_signals(site.site_id, since)?));
-    let mut told = serde_json::to_value(found.await?).map_err(|_| ApiError::Fault)?;
-    told["since"] = since.to_string().into();
-    Ok(HttpResponse::Ok().json(told))
 }
 
 #[derive(Deserialize)]

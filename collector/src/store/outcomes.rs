@@ -1,12 +1,11 @@
 //! What became of everything that arrived, as owners read it.
 
-use super::events::{Kind, flags};
 use super::ingest::{DUPLICATE, STORED};
 use super::sql::sql;
-use super::{Store, StoreError, from_timestamp, privacy, timestamp};
+use super::{Store, StoreError, from_timestamp, privacy};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,26 +34,6 @@ pub(crate) struct Rejected {
     pub(crate) reason: String,
     pub(crate) detail: String,
     pub(crate) sample: Option<String>,
-}
-
-/// Page views of browsers that ask for privacy.
-#[derive(Debug, QueryableByName, Serialize)]
-pub(crate) struct PrivacySignals {
-    /// Page views, all of them.
-    #[diesel(sql_type = BigInt)]
-    pub(crate) page_views: i64,
-    /// Those with Global Privacy Control.
-    #[diesel(sql_type = BigInt)]
-    pub(crate) gpc: i64,
-    /// Those with Do Not Track.
-    #[diesel(sql_type = BigInt)]
-    pub(crate) dnt: i64,
-    /// Those with either.
-    #[diesel(sql_type = BigInt)]
-    pub(crate) signalled: i64,
-    /// Those with either that were measured without consent: all of them, where the signals were obeyed.
-    #[diesel(sql_type = BigInt)]
-    pub(crate) measured: i64,
 }
 
 #[derive(QueryableByName)]
@@ -121,27 +100,5 @@ impl Store {
         let domain::report::PrivacySignals { gpc, dnt } = privacy::counted(&mut connection, site_id, None)?;
         outcomes.privacy_signals = Signals { gpc, dnt };
         Ok(outcomes)
-    }
-
-    /// How many page views since a moment came from browsers that ask for privacy.
-    pub(crate) fn privacy_signals(&self, site_id: i32, since: Timestamp) -> Result<PrivacySignals, StoreError> {
-        // One row of counts; $1 is Global Privacy Control, $2 Do Not Track, $3 and $5 either, $4 "measured".
-        let counts = sql("SELECT count(*) AS page_views, count(*) FILTER (WHERE flags & $1 <> 0) AS gpc,
-                count(*) FILTER (WHERE flags & $2 <> 0) AS dnt,
-                count(*) FILTER (WHERE flags & $3 <> 0) AS signalled,
-                count(*) FILTER (WHERE flags & $4 <> 0 AND flags & $5 <> 0) AS measured
-             FROM events WHERE site_id = $6 AND occurred_at >= $7 AND kind = $8");
-        self.read(|connection| {
-            let row = counts
-                .bind::<SmallInt, _>(flags::GPC)
-                .bind::<SmallInt, _>(flags::DNT)
-                .bind::<SmallInt, _>(flags::GPC | flags::DNT)
-                .bind::<SmallInt, _>(flags::MEASURED)
-                .bind::<SmallInt, _>(flags::GPC | flags::DNT)
-                .bind::<Integer, _>(site_id)
-                .bind::<Timestamptz, _>(timestamp(since.as_microsecond()))
-                .bind::<SmallInt, _>(Kind::Page as i16);
-            Ok(row.get_result(connection)?)
-        })
     }
 }

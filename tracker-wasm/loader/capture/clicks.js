@@ -4,7 +4,7 @@ import { DEAD, PRESS } from '../signals.js';
 import { isPrivate, pathOf, textOf } from './element.js';
 
 const BUTTON = 'button,[role=button],summary,input[type=button],input[type=submit],input[type=reset]';
-const ACTED = `a[href],area[href],${BUTTON},[role=link],[role=tab],[role=menuitem],[role=option]`;
+const ACTED = `a[href],area[href],${BUTTON},[role=link],[role=tab],[role=menuitem]`;
 const FILE = /\.(7z|avi|csv|dmg|docx?|epub|exe|gz|ics|key|mp[34]|mov|msi|ods|odt|pdf|pkg|pptx?|rar|rtf|txt|wav|xlsx?|zip)$/i;
 // A list of hundred things that are clicked one after the other is told of by its first ones.
 const MOST_CLICKS = 20;
@@ -67,9 +67,9 @@ export default ({ wants, track, signal, scrub, on, quiet, hooks, isOwn }) => {
   on('click', ({ target, clientX, clientY, isTrusted }) => {
     tell(target);
     // Both coordinates in one number. A script's clicks are nobody's.
-    if (isTrusted) signal(PRESS, (clientX << 16) | clientY);
+    if (isTrusted && wants('rageClicks')) signal(PRESS, (clientX << 16) | clientY);
     const button = target.closest(BUTTON + ',a[href="#"],a:not([href])');
-    if (button && !button.disabled && wants('dead-clicks')) listen(button);
+    if (button && !button.disabled && wants('deadClicks')) listen(button);
   });
   // A click with the wheel opens a link in another tab.
   on('auxclick', ({ target, button }) => button == 1 && target.closest('a[href]') && tell(target));

@@ -7,18 +7,19 @@ const PARAMETER = /([?&])segments_v=([\da-f]{32})?\.?([^&#]*)(&?)/;
 const FRESH_MS = 12e4;
 
 /** Takes over who the visitor is, as a link has said it. Anybody can write one: it counts from an owner's page alone. */
-const land = ({ isOwn, decide, quiet }) => {
+const land = ({ isOwn, api, quiet }) => {
   const [, , id, time] = PARAMETER.exec(location.href) || [];
   const isFresh = Math.abs(Date.now() - parseInt(time, 36)) < FRESH_MS;
   if (id && isFresh && isOwn(document.referrer.split('/')[2])) localStorage['segments.visitor'] = id;
   const address = location.href.replace(PARAMETER, (whole, before, value, at, after) => after && before);
   quiet(() => history.replaceState(history.state, '', address))();
-  decide(FULL);
+  api.consent('full');
 };
 
 export default (loader) => {
-  const { on, isOwn, mode, me, lands } = loader;
-  if (lands && mode() == WAIT) land(loader);
+  const { on, isOwn, mode, me, data } = loader;
+  // Then the loader waits.
+  if (mode() == WAIT && data.consent == 'full') land(loader);
   const lead = ({ target }) => {
     const link = target.closest('a[href]');
     if (!link || mode() != FULL || !/^https?:$/.test(link.protocol) || link.host == location.host || !isOwn(link.host)) return;

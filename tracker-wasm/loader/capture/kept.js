@@ -10,7 +10,7 @@ const LEASE_MS = 5000;
 const SETTLED_MS = 1000;
 
 /** Where this page keeps its events. */
-export const slot = QUEUE + Math.random();
+export const slot = QUEUE + crypto.getRandomValues(new Uint32Array(1));
 
 /** `adopt` is the core's. Gives a function that is to be told the storage, or that there is none to be used. */
 export default (adopt, { on, quiet }) => {

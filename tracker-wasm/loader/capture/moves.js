@@ -2,12 +2,12 @@
 
 import { CLICK, INPUT, SCROLL } from '../signals.js';
 
-export default ({ on, quiet, idle, tell, moved, hooks }) => {
-  // At most once a second.
+export default ({ on, quiet, idle, tell, moved, hooks, wants }) => {
+  // At most once a second. What scrolls inside a page may do so by itself.
   let last = 0;
-  on('pointermove pointerdown keydown scroll click', ({ type, timeStamp }) => {
+  on('pointermove pointerdown keydown scroll click', ({ type, timeStamp, target }) => {
     if (type == 'click') tell('signal', CLICK, Date.now(), 0);
-    else if (timeStamp - last > 1000) {
+    else if (timeStamp - last > 1000 && (type != 'scroll' || target == document)) {
       last = timeStamp;
       tell('signal', INPUT, Date.now(), 0);
     }
@@ -24,10 +24,13 @@ export default ({ on, quiet, idle, tell, moved, hooks }) => {
         tell('signal', SCROLL, Date.now(), Math.min(100, seen) | 0);
       });
   };
-  on('scroll', measureSoon);
-  hooks.views.push(measureSoon);
-  measureSoon();
+  if (wants('scroll')) {
+    on('scroll', measureSoon);
+    hooks.views.push(measureSoon);
+    measureSoon();
+  }
 
+  if (!wants('history')) return;
   // Later than the call, so that the title is the new one and nothing of ours runs inside the page's.
   let timer;
   const soon = quiet(() => {

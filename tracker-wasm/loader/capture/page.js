@@ -4,6 +4,8 @@ import { isPrivate, nameOf, plain } from './element.js';
 
 const SEARCHES = 'q,query,s,search,keyword,keywords,term';
 const LONGEST_DATA = 1e5;
+// A page has so many ms to say itself what product it shows.
+const ANSWER_MS = 1000;
 
 /** The things that a page describes in schema.org's terms. */
 const described = () => {
@@ -39,7 +41,7 @@ const product = (thing) => {
   return known;
 };
 
-export default ({ data, wants, track, scrub, on, idle, said, hooks }) => {
+export default ({ data, wants, track, scrub, on, idle, quiet, said, hooks }) => {
   let isFirst = 1;
   const view = () => {
     const [navigation] = performance.getEntriesByType('navigation');
@@ -49,19 +51,32 @@ export default ({ data, wants, track, scrub, on, idle, said, hooks }) => {
     const asked = new URLSearchParams(location.search);
     const query = (data.search || SEARCHES).split(',').map((name) => plain(asked.get(name.trim()))).find(Boolean);
     if (query && wants('search')) track('Site Searched', { query });
-    if (wants('products'))
-      idle(() => {
-        const [thing, more] = described();
-        // A page that tells of it by itself knows more, and a list of products is no view of each.
-        if (thing && !more && !said('Product Viewed')) track('Product Viewed', product(thing));
-      });
+    if (wants('products')) idle(look);
   };
+  // The product that is on the page, until it is told of, and the last one that was.
+  let shown;
+  let before;
+  const look = () => {
+    const [thing, more] = described();
+    // A list of products is no view of each, nor is what a page by history has left of the one before.
+    const found = thing && !more && product(thing);
+    const written = JSON.stringify(found);
+    shown = written != before && found;
+    before = written;
+    setTimeout(quiet(show), ANSWER_MS);
+  };
+  const show = () => {
+    // A page that tells of it by itself knows more.
+    if (shown && !said('Product Viewed')) track('Product Viewed', shown);
+    shown = 0;
+  };
+  hooks.ends.push(show);
   hooks.views.push(view);
   view();
 
   // How far each video is: its quarters that were passed.
   const passed = new WeakMap();
-  on('play timeupdate ended', ({ type, target }) => {
+  on('playing timeupdate ended', ({ type, target }) => {
     const { localName, duration, currentTime, autoplay, muted, loop } = target;
     // What plays by itself without sound is decoration.
     if (localName != 'video' || !(duration > 0) || (autoplay && muted && loop) || isPrivate(target) || !wants('video')) return;
@@ -69,7 +84,7 @@ export default ({ data, wants, track, scrub, on, idle, said, hooks }) => {
     const before = passed.get(target);
     const properties = () => ({ video: nameOf(target), seconds: Math.round(duration) });
     if (before === undefined) {
-      if (type != 'play') return;
+      if (type != 'playing') return;
       track('Video Played', properties());
       passed.set(target, 0);
     } else if (quarter > before) {

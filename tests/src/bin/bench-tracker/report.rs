@@ -10,8 +10,8 @@ use std::path::Path;
 const MOST_BEACON_RATIO: f64 = 1.2;
 /// So is our script time.
 const MOST_SCRIPT_RATIO: f64 = 1.2;
-/// No task has more of our scripts on a slow device, in ms. The page's tasks grow by no more than that, and to compare
-/// the longest of them is to compare how its layout went.
+/// On a slow device the page's longest task is longer with our tag by at most so many ms. That compares how the page's
+/// layout went as much as anything of ours, so the same holds for what a task has of our scripts.
 const MOST_SLOW_TASK_MS: f64 = 16.0;
 /// The main thread's time for an event of ours.
 const MOST_EVENT_US: f64 = 10.0;
@@ -144,6 +144,7 @@ impl Report {
                 "times",
             ),
             goal("script time, beside Plausible's", ours.script_ms / plausible.script_ms, MOST_SCRIPT_RATIO, "times"),
+            goal("longest task above the page's own, slow device", ours.longest_task_ms, MOST_SLOW_TASK_MS, "ms"),
             goal("scripts of ours in one task, slow device", ours.own_task_ms, MOST_SLOW_TASK_MS, "ms"),
             goal("main thread for an event, delivery included", ours.event_us, MOST_EVENT_US, "us"),
             goal("memory", ours.memory_bytes / 1024.0, MOST_MEMORY_BYTES / 1024.0, "KB"),
