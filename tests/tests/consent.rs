@@ -443,8 +443,8 @@ fn no_id_that_is_sent_in_measure_mode_outlives_its_page() {
         tab.clicks("p");
         // As when another tab is chosen, so that the page is summed up while its posts are still written down.
         tab.value(
-            "Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
-             document.dispatchEvent(new Event('visibilitychange')); delete document.visibilityState",
+            "Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+             document.dispatchEvent(new Event('visibilitychange')); delete document.hidden",
         );
         assert!(nothing_is_kept(&tab), "{path}");
     }
