@@ -1,5 +1,6 @@
 //! What a visitor's browser does with the tag: headless Chromium on the demo shop and on pages of other origins.
 
+use chromiumoxide::cdp::browser_protocol::storage::GetCookiesParams;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::browser::Chromium;
@@ -120,15 +121,17 @@ fn a_page_that_forbids_webassembly_is_told_of_by_the_loader_alone() {
     let shop = shop_elsewhere("full");
     let origin = shop.web.origin();
     let policy = format!("default-src 'none'; script-src {origin} 'nonce-abc'; connect-src {origin}");
-    let queued = "<script nonce=\"abc\">window.segments = [['track', 'Queued', { n: 1 }], ['identify', 'u1', { plan: 'pro' }]]</script>";
+    let queued = "<script nonce=\"abc\">window.segments = [['load', 'of another script'], ['track', 'Queued', { n: 1 }], ['identify', 'u1', { plan: 'pro' }]]</script>";
     let head = format!("{queued}{}", tag(&shop, "data-consent=\"full\" data-wasm=\"off\""));
     let pages = Pages::serve(vec![
         Page::html("/probed", &format!("{queued}{}", tag(&shop, "data-consent=\"full\"")), "")
             .with("content-security-policy", &policy),
         Page::html("/off", &head, "").with("content-security-policy", &policy),
+        // Such a page lets no script bring another one.
+        Page::html("/typed", &head, "").with("content-security-policy", "require-trusted-types-for 'script'"),
     ]);
     let chromium = Chromium::start();
-    for path in ["/off", "/probed"] {
+    for path in ["/off", "/probed", "/typed"] {
         let tab = chromium.tab();
         tab.goes_to(&pages.url(path));
         assert_eq!(engine(&tab), "js");
@@ -143,9 +146,10 @@ fn a_page_that_forbids_webassembly_is_told_of_by_the_loader_alone() {
         if path == "/off" {
             assert_eq!(console, Vec::<String>::new(), "with the probe switched off nothing is said");
         } else {
-            // A browser reports the probe itself under such a policy; that line is the documented one and the only one.
+            // A browser reports the try itself under such policies; that line is the documented one and the only one.
             assert!(console.len() <= 1, "{console:#?}");
-            assert!(console.iter().all(|line| line.contains("wasm") || line.contains("WebAssembly")), "{console:#?}");
+            let tried = ["wasm", "WebAssembly", "TrustedScriptURL"];
+            assert!(console.iter().all(|line| tried.iter().any(|word| line.contains(word))), "{console:#?}");
         }
         tab.closes();
     }
@@ -205,6 +209,8 @@ fn measure_mode_leaves_nothing_on_the_device() {
             databases: (await indexedDB.databases()).length, caches: (await caches.keys()).length }))()",
     );
     assert_eq!(kept, json!({ "local": [], "session": [], "cookies": "", "databases": 0, "caches": 0 }));
+    let cookies = tab.commands(GetCookiesParams::default()).cookies;
+    assert!(cookies.is_empty(), "no host has one, not even one that scripts cannot read: {cookies:?}");
     tab.leaves();
     until("two page views and an event", SOON, || {
         (shop.database.number("SELECT count(*) FROM events WHERE kind IN (1, 3)") == 3).then_some(())
