@@ -94,7 +94,7 @@ const host = {
   /** Numbers are the core's alone: without it nobody sums them up. `at` says what the signal is of where that is no moment. */
   signal: quiet((what, value = 1, at = Date.now()) => {
     if (core) core.signal(what, at, value);
-    else if (early.size < MOST_EARLY) early.add([what, at, value]);
+    else if (loader.mode() && early.size < MOST_EARLY) early.add([what, at, value]);
   }),
 };
 
@@ -111,6 +111,9 @@ try {
 } catch {
   arrive();
 }
+// They are of the view that is on.
+const { views } = loader.hooks;
+views[views.length] = () => early.clear();
 if (data.consentFrom) bring(__CONSENT_URL__, __CONSENT_INTEGRITY__, host);
 // `domains` after `clicks`, which tells of links as the page wrote them.
 for (const part of [optout, clicks, forms, moves, page, vitals, domains]) quiet(part)(host);

@@ -14,9 +14,9 @@ import { ACTIVE } from './signals.js';
 // The variant digit of ids that begin somebody new in a browser: the server joins them to nobody from before.
 const RESET = 'b';
 
-// What is kept on the device, and what is not delivered yet.
+// What is kept on the device; with what is not delivered yet, `segments.queue.<number>`.
 const VISITOR = 'segments.visitor';
-const KEPT = /^segments\.(visitor|queue)/;
+const KEPT = /^segments\.[vq]/;
 // There when the visitor has asked not to be counted; says nothing else.
 const OPTED_OUT = 'segments.off';
 
@@ -58,7 +58,7 @@ quiet(() => {
   };
 
   // A link from another of the owner's domains says who the visitor is: `capture.js` reads it, and all is held until then.
-  const lands = domains && consent == 'full' && location.search.includes('segments_v=');
+  const lands = domains && consent == 'full' && /segments_v=/.test(location.search);
 
   // What `capture.js` wants to be called for: a view was counted, one is about to end, one is about to be summed up. For
   // the debugger: what it asks the collector, and what was told so far, until `capture.js` knows whether somebody looks.
@@ -82,6 +82,7 @@ quiet(() => {
     const isOurs = mode == FULL;
     let response;
     let said;
+    let wait;
     tell('sent', body);
     try {
       // Asking while offline would only write to the console.
@@ -95,6 +96,7 @@ quiet(() => {
           headers: { 'Content-Type': 'text/plain' },
         });
         said = await response.json();
+        wait = response.headers.get('Retry-After');
         // The browser's cookie knows the visitor by another id; after a reset only one that is newer counts.
         if (mode == FULL && said.visitor != me && said.visitor > (me[16] == RESET ? me : '')) be(said.visitor);
       }
@@ -108,8 +110,8 @@ quiet(() => {
     if (!status && document.hidden && navigator.onLine) quiet(() => navigator.sendBeacon(endpoint, body))();
     // Never within the call that posts: the core is busy until it returns.
     await 0;
-    tell('sent', body, response, said);
-    quiet(answered)(status, response?.headers?.get('Retry-After') | 0, said?.clock && said.server_time_ms);
+    tell('sent', body, status, said);
+    quiet(answered)(status, wait | 0, said?.clock && said.server_time_ms);
   };
 
   const standIn = fallback(config, post);
@@ -158,6 +160,7 @@ quiet(() => {
       hooks,
       mode: () => mode,
       me: () => me,
+      lands,
     });
 
   // Whose events these are: how much may be told, and the visitor's or the page load's id.
@@ -211,7 +214,7 @@ quiet(() => {
     scrub(
       hash != null
         ? location.href.replace(
-            /\/?(\?[^#]*)?#!?\/?(.*)/,
+            /\/?(\?[^#]*)?#!?\/([^?=]*(\?.*)?)$/,
             (_, query = '', path) => '/' + path + (/\?/.test(path) ? query.replace('?', '&') : query),
           )
         : location.href,

@@ -30,6 +30,6 @@ export default (url) =>
     .split('#')[0]
     .slice(0, LONGEST)
     .replace(/([?&])segments_v=[^&]*(&?)/, (whole, before, after) => after && before)
-    .replace(/([?&;/])([^=&;/?]*)=([^&;]*)/g, (whole, before, name, value) =>
+    .replace(/([?&;])([^=&;]*)=([^&;]*)/g, (whole, before, name, value) =>
       value && (SECRET_NAME.test(name) || (OPAQUE.test(value) && !CAMPAIGN_NAME.test(name))) ? before + name + '=*' : whole)
     .replace(/[^/?&=;,:]+/g, (piece) => (EMAIL.test(piece) ? '*' : piece.replace(JWT, '*')));

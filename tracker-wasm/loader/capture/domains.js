@@ -17,9 +17,8 @@ const land = ({ isOwn, api, quiet }) => {
 };
 
 export default (loader) => {
-  const { on, isOwn, mode, me, data } = loader;
-  // Then the loader waits.
-  if (mode() == WAIT && data.consent == 'full') land(loader);
+  const { on, isOwn, mode, me, lands } = loader;
+  if (lands && mode() == WAIT) land(loader);
   const lead = ({ target }) => {
     const link = target.closest('a[href]');
     if (!link || mode() != FULL || !/^https?:$/.test(link.protocol) || link.host == location.host || !isOwn(link.host)) return;

@@ -8,6 +8,8 @@ const LEASE_MS = 5000;
 // A page that begins or comes back waits so many ms: the one that it takes the place of is to have let go of its locks, or a
 // browser would not keep that one for going back. And one that is left at once has nothing of others to send once more.
 const SETTLED_MS = 1000;
+// Of pages that are gone.
+const MOST_PLACES = 20;
 
 /** Where this page keeps its events. */
 export const slot = QUEUE + crypto.getRandomValues(new Uint32Array(1));
@@ -28,9 +30,12 @@ export default (adopt, { on, quiet }) => {
       life = new Promise((done) => (letGo = done));
       hold(slot, {}, () => 1);
     }
+    let others = 0;
     for (const name in storage)
       if (name.startsWith(QUEUE) && name != slot) {
-        if (locks) hold(name, { ifAvailable: true }, () => adopt(name, 0));
+        others++;
+        // Where nothing can be delivered for days, not all that is left behind is kept.
+        if (locks) hold(name, { ifAvailable: true }, () => adopt(name, 0) || (others > MOST_PLACES && others-- && storage.removeItem(name)));
         else adopt(name, LEASE_MS);
         // What another page still holds, or what there is no room for yet. By chance, so that of several pages one is first.
         later(LEASE_MS * (1 + Math.random() / 2));

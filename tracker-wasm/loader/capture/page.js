@@ -4,7 +4,7 @@ import { isPrivate, nameOf, plain } from './element.js';
 
 const SEARCHES = 'q,query,s,search,keyword,keywords,term';
 const LONGEST_DATA = 1e5;
-// A page has so many ms to say itself what product it shows.
+// A page has so many ms to show a product, and to say so itself.
 const ANSWER_MS = 1000;
 
 /** The things that a page describes in schema.org's terms. */
@@ -41,8 +41,9 @@ const product = (thing) => {
   return known;
 };
 
-export default ({ data, wants, track, scrub, on, idle, quiet, said, hooks }) => {
+export default ({ data, wants, track, scrub, on, quiet, said, hooks, mode, me }) => {
   let isFirst = 1;
+  let timer;
   const view = () => {
     const [navigation] = performance.getEntriesByType('navigation');
     if (wants('404') && ('404' in data || (isFirst && navigation?.responseStatus == 404)))
@@ -51,26 +52,20 @@ export default ({ data, wants, track, scrub, on, idle, quiet, said, hooks }) => 
     const asked = new URLSearchParams(location.search);
     const query = (data.search || SEARCHES).split(',').map((name) => plain(asked.get(name.trim()))).find(Boolean);
     if (query && wants('search')) track('Site Searched', { query });
-    if (wants('products')) idle(look);
+    clearTimeout(timer);
+    if (wants('products')) timer = setTimeout(quiet(look), ANSWER_MS);
   };
-  // The product that is on the page, until it is told of, and the last one that was.
-  let shown;
+  // The product that the last look has found, and for whom.
   let before;
   const look = () => {
+    if (!mode()) return;
     const [thing, more] = described();
-    // A list of products is no view of each, nor is what a page by history has left of the one before.
-    const found = thing && !more && product(thing);
-    const written = JSON.stringify(found);
-    shown = written != before && found;
+    const written = JSON.stringify([mode(), me(), thing]);
+    // A page that tells of it by itself knows more. A list of products is no view of each, nor is what a page by history has
+    // left of the one before.
+    if (thing && !more && written != before && !said('Product Viewed')) track('Product Viewed', product(thing));
     before = written;
-    setTimeout(quiet(show), ANSWER_MS);
   };
-  const show = () => {
-    // A page that tells of it by itself knows more.
-    if (shown && !said('Product Viewed')) track('Product Viewed', shown);
-    shown = 0;
-  };
-  hooks.ends.push(show);
   hooks.views.push(view);
   view();
 
