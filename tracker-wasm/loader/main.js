@@ -16,7 +16,6 @@ const RESET = 'b';
 
 // What is kept on the device; with what is not delivered yet, `segments.queue.<number>`.
 const VISITOR = 'segments.visitor';
-const KEPT = /^segments\.[vq]/;
 // There when the visitor has asked not to be counted; says nothing else.
 const OPTED_OUT = 'segments.off';
 
@@ -202,7 +201,7 @@ quiet(() => {
   const endCookie = () => post(json({ ...config, load: loadId, sent: Date.now(), events: [] }));
   const forget = quiet(() => {
     if (localStorage[VISITOR]) endCookie();
-    for (const name in localStorage) if (KEPT.test(name)) delete localStorage[name];
+    for (const name in localStorage) if (/^segments\.[vq]/.test(name)) delete localStorage[name];
   });
 
   // Page views. `view` is the id of the one that is on.

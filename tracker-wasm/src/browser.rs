@@ -20,10 +20,10 @@ const TRACKER_VERSION: u16 = 1;
 const GATHER_MS: u32 = 300;
 /// Between the parts of a text: the control character that is meant for it.
 const SEPARATOR: u8 = 0x1f;
-/// Where the loader keeps the visitor.
-const VISITOR: &str = "segments.visitor";
 /// Behind each of several such texts.
 const END: u8 = 0x1e;
+/// Where the loader keeps the visitor.
+const VISITOR: &str = "segments.visitor";
 
 thread_local! {
     static CORE: RefCell<Option<Core>> = const { RefCell::new(None) };

@@ -41,7 +41,7 @@ const product = (thing) => {
   return known;
 };
 
-export default ({ data, wants, track, scrub, on, quiet, said, hooks, mode, me }) => {
+export default ({ data, wants, track, scrub, on, idle, said, hooks, mode, me }) => {
   let isFirst = 1;
   let timer;
   const view = () => {
@@ -53,7 +53,7 @@ export default ({ data, wants, track, scrub, on, quiet, said, hooks, mode, me })
     const query = (data.search || SEARCHES).split(',').map((name) => plain(asked.get(name.trim()))).find(Boolean);
     if (query && wants('search')) track('Site Searched', { query });
     clearTimeout(timer);
-    if (wants('products')) timer = setTimeout(quiet(look), ANSWER_MS);
+    if (wants('products')) timer = setTimeout(() => idle(look), ANSWER_MS);
   };
   // The product that the last look has found, and for whom.
   let before;
